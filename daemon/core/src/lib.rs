@@ -1,0 +1,13 @@
+//! Snowgate's pure part: no threads, no files, no native libraries. Observations go in, findings and incident
+//! revisions come out, and the same input always gives the same output.
+
+// Tests may say what they expect.
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod geometry;
+pub mod ids;
+pub mod incidents;
+pub mod observation;
+pub mod rules;
+pub mod spec;
+pub mod time;

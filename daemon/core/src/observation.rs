@@ -1,0 +1,78 @@
+//! What a camera's pictures show: detections of one picture and the tracks that join them over time.
+
+use std::{fmt, sync::Arc};
+
+use serde::Serialize;
+
+use crate::{geometry::Rect, time::Mono};
+
+/// What a thing is, in the words of the model's manifest: `person`, `car`, `face`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct Label(Arc<str>);
+
+impl Label {
+    /// The word.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for Label {
+    fn from(word: &str) -> Self {
+        Self(word.into())
+    }
+}
+
+impl fmt::Display for Label {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One thing a model found in one picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Detection {
+    /// What it is.
+    pub label: Label,
+    /// How sure the model is, 0..1.
+    pub score: f32,
+    /// Where, in fractions of the frame.
+    pub rect: Rect,
+}
+
+/// A track's number: unique within one camera and one run, gone with the track, and never sent anywhere.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TrackId(pub u64);
+
+/// One thing followed over pictures, as known at one picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Track {
+    /// Its number.
+    pub id: TrackId,
+    /// What it is.
+    pub label: Label,
+    /// Score of its last detection, 0..1.
+    pub score: f32,
+    /// Where it is now (filtered), in fractions of the frame.
+    pub rect: Rect,
+    /// When it was first detected.
+    pub first_seen: Mono,
+    /// When it was last detected; earlier than the picture while it is only predicted.
+    pub last_seen: Mono,
+    /// Since when it has not moved, if it is at rest.
+    pub stationary_since: Option<Mono>,
+    /// Whether it has ever moved since it was first seen. A car that was parked there all along has not.
+    pub has_moved: bool,
+}
+
+/// What one picture showed, after tracking. Tracks not listed are dead.
+#[derive(Debug, Clone, Copy)]
+pub struct Observation<'a> {
+    /// The picture's number, counted by the camera; gaps are lost pictures.
+    pub picture: u64,
+    /// When the picture was taken, on the box's monotonic clock.
+    pub at: Mono,
+    /// All live, confirmed tracks, the lost-but-not-yet-given-up ones included.
+    pub tracks: &'a [Track],
+}

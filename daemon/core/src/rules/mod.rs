@@ -1,0 +1,3 @@
+//! Rules: pure functions from observations to findings.
+
+pub mod spec;

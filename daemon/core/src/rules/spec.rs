@@ -1,0 +1,134 @@
+//! What a camera's zones, lines and rules can be told.
+
+use crate::{
+    choice,
+    geometry::{Point, Polygon},
+    ids::Id,
+    incidents::Severity,
+    spec,
+    spec::{Fraction, Located, Maybe, TimeSpan},
+    tagged,
+};
+
+spec! {
+    /// An area on the ground that rules refer to.
+    pub struct ZoneSpec {
+        /// Name that rules refer to; unique within the camera.
+        id: Located<Id>,
+        /// What people call it; used in titles.
+        name: Maybe<String> = Maybe::NONE,
+        /// Corners in order, fractions of the frame.
+        polygon: Polygon,
+        /// How it is reported.
+        flatten report: ReportSpec,
+    }
+}
+
+spec! {
+    /// A directed line on the ground that line crossing rules refer to.
+    pub struct LineSpec {
+        /// Name that rules refer to; unique within the camera.
+        id: Located<Id>,
+        /// What people call it; used in titles.
+        name: Maybe<String> = Maybe::NONE,
+        /// Where it starts, fractions of the frame.
+        start: Point,
+        /// Where it ends. Left and right are those of somebody who looks from start to end.
+        end: Located<Point>,
+        /// How it is reported.
+        flatten report: ReportSpec,
+    }
+}
+
+spec! {
+    /// How an incident is reported. What a rule leaves out comes from its zone or line, then from its camera, then
+    /// from its category.
+    pub struct ReportSpec {
+        /// Category id, as in categories.toml.
+        category: Maybe<Located<Id>> = Maybe::NONE,
+        /// Severity, where it differs from the category's.
+        severity: Maybe<Severity> = Maybe::NONE,
+        /// Grid code, where it differs from the camera's.
+        grid: Maybe<Located<String>> = Maybe::NONE,
+    }
+}
+
+spec! {
+    /// One rule of a camera.
+    pub struct RuleSpec {
+        /// Name of the rule; unique within the camera.
+        id: Located<Id>,
+        /// Which things it looks at: labels of the object model, or "face".
+        labels: Located<Vec<String>> = Located::nowhere(vec!["person".to_owned()]),
+        /// Detections below this score do not count for this rule.
+        min_score: Fraction = Fraction(0.4),
+        /// Things lower than this share of the frame's height do not count.
+        min_height: Fraction = Fraction(0.0),
+        /// How long the condition must hold before it is an incident; crossing a line takes no time.
+        r#for: TimeSpan = TimeSpan::secs(1),
+        /// How long after an incident was opened further things join it instead of opening another one.
+        cool_down: TimeSpan = TimeSpan::secs(0),
+        /// How long the condition must have been over before the incident ends.
+        linger: TimeSpan = TimeSpan::secs(3),
+        /// How it is reported.
+        flatten report: ReportSpec,
+        /// What it watches for.
+        flatten kind: RuleKind,
+    }
+}
+
+tagged! {
+    /// What a rule watches for.
+    pub enum RuleKind by "kind" {
+        /// A thing is inside a zone.
+        "intrusion" => Intrusion(InZoneSpec),
+        /// A thing crosses a line.
+        "line_crossing" => LineCrossing(LineCrossingSpec),
+        /// A thing stays inside a zone for long; "for" says how long.
+        "loitering" => Loitering(InZoneSpec),
+        /// More things than a limit are inside a zone at once.
+        "count" => Count(CountSpec),
+    }
+}
+
+spec! {
+    /// Keys of a rule about things inside a zone.
+    pub struct InZoneSpec {
+        /// The zone's id.
+        zone: Located<Id>,
+        /// Whether things count that have never moved since they were first seen, such as a car parked all along.
+        include_parked: bool = false,
+    }
+}
+
+spec! {
+    /// Keys of a line crossing rule.
+    pub struct LineCrossingSpec {
+        /// The line's id.
+        line: Located<Id>,
+        /// Which crossings count.
+        direction: Direction = Direction::Both,
+    }
+}
+
+choice! {
+    /// Which crossings of a line count, seen by somebody who looks from its start to its end.
+    pub enum Direction {
+        /// Either way.
+        Both = "both",
+        /// From the left-hand side to the right-hand side.
+        LeftToRight = "left_to_right",
+        /// From the right-hand side to the left-hand side.
+        RightToLeft = "right_to_left",
+    }
+}
+
+spec! {
+    /// Keys of a count rule.
+    pub struct CountSpec {
+        /// The zone's id.
+        zone: Located<Id>,
+        /// The condition holds while more things than this are inside.
+        limit: u32,
+    }
+}

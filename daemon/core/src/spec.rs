@@ -1,0 +1,680 @@
+//! How settings are read: every module owns its *spec* (what it can be told), declared once with [`spec!`].
+//!
+//! One declaration gives the struct, its TOML reader and its JSON Schema, so the three cannot drift apart. Reading
+//! never stops at the first mistake: a table collects all of its errors, each with the place in the file
+//! ([`Span`]), and unknown keys are errors. Rendering them is the caller's job (`snowgate check`).
+
+use std::{borrow::Cow, fmt, ops::Deref, time::Duration};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value as Json};
+pub use toml_span::{
+    DeserError, Deserialize, Error, ErrorKind, Span, Value,
+    de_helpers::{TableHelper, expected},
+    value::ValueInner,
+};
+
+/// A group of keys in a TOML table; a spec may embed another section's keys among its own (`flatten`).
+pub trait Section: Sized {
+    /// Takes this section's keys out of `table`; mistakes are left in `table.errors` and answered with `None`.
+    fn read(table: &mut TableHelper<'_>) -> Option<Self>;
+    /// Adds this section's keys to the JSON Schema of the table it stands in.
+    fn describe(schema: &mut ObjectSchema, generator: &mut SchemaGenerator);
+}
+
+/// Reads a whole table as one section: nothing but its keys may stand there.
+///
+/// # Errors
+/// All mistakes found in the table.
+pub fn read_table<T: Section>(value: &mut Value<'_>) -> Result<T, DeserError> {
+    let mut table = TableHelper::new(value)?;
+    let section = T::read(&mut table);
+    table.finalize(None)?;
+    // A section that answers `None` has left an error, so `finalize` has returned it already.
+    section.ok_or_else(|| custom("incomplete table", value.span))
+}
+
+/// The TOML key of a Rust field: `r#for` is written `for`.
+pub const fn key_name(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', ..] => field.split_at(2).1,
+        _ => field,
+    }
+}
+
+/// An error with a message of our own at `span`.
+pub fn custom(message: impl Into<Cow<'static, str>>, span: Span) -> DeserError {
+    Error { kind: ErrorKind::Custom(message.into()), span, line_info: None }.into()
+}
+
+/// The JSON Schema of a table under construction.
+#[derive(Default)]
+pub struct ObjectSchema {
+    properties: Map<String, Json>,
+    required: Vec<Json>,
+    variants: Vec<Json>,
+}
+
+impl ObjectSchema {
+    /// Adds a key. `default` is `None` where the key must be given.
+    pub fn key(&mut self, name: &str, doc: &str, schema: Schema, default: Option<Json>) {
+        let mut property = schema.to_value();
+        if let Json::Object(object) = &mut property {
+            let doc = doc.lines().map(str::trim).collect::<Vec<_>>().join("\n");
+            object.insert("description".into(), doc.trim().into());
+            if let Some(default) = &default
+                && !default.is_null()
+            {
+                object.insert("default".into(), default.clone());
+            }
+        }
+        if default.is_none() {
+            self.required.push(name.into());
+        }
+        self.properties.insert(name.into(), property);
+    }
+
+    /// Adds the keys that go with one value of a tag key.
+    pub fn variant(&mut self, tag: &str, value: &str, keys: ObjectSchema) {
+        let mut properties = keys.properties;
+        properties.insert(tag.into(), serde_json::json!({ "const": value }));
+        let mut required = keys.required;
+        required.push(tag.into());
+        self.variants.push(serde_json::json!({ "properties": properties, "required": required }));
+    }
+
+    /// The finished schema; keys not named are errors.
+    pub fn finish(self) -> Schema {
+        let mut schema = json_schema!({ "type": "object", "properties": self.properties });
+        if !self.required.is_empty() {
+            schema.insert("required".into(), self.required.into());
+        }
+        if self.variants.is_empty() {
+            schema.insert("additionalProperties".into(), false.into());
+        } else {
+            schema.insert("oneOf".into(), self.variants.into());
+            schema.insert("unevaluatedProperties".into(), false.into());
+        }
+        schema
+    }
+}
+
+/// Declares a spec: struct, TOML reader and JSON Schema in one.
+///
+/// `key: Type` must be given, `key: Type = default` may be left out, `flatten key: Type` embeds another
+/// [`Section`]'s keys. Doc comments become the schema's descriptions.
+#[macro_export]
+macro_rules! spec {
+    ($(#[$meta:meta])* pub struct $Name:ident { $($body:tt)* }) => {
+        $crate::spec!(@fields [$(#[$meta])*] $Name [] $($body)*);
+    };
+    (@fields [$($meta:tt)*] $Name:ident [$($done:tt)*] $(#[doc = $doc:literal])* flatten $key:ident : $ty:ty, $($rest:tt)*) => {
+        $crate::spec!(@fields [$($meta)*] $Name [$($done)* { [$($doc)*] $key flatten [$ty] [] }] $($rest)*);
+    };
+    (@fields [$($meta:tt)*] $Name:ident [$($done:tt)*] $(#[doc = $doc:literal])* $key:ident : $ty:ty = $default:expr, $($rest:tt)*) => {
+        $crate::spec!(@fields [$($meta)*] $Name [$($done)* { [$($doc)*] $key default [$ty] [$default] }] $($rest)*);
+    };
+    (@fields [$($meta:tt)*] $Name:ident [$($done:tt)*] $(#[doc = $doc:literal])* $key:ident : $ty:ty, $($rest:tt)*) => {
+        $crate::spec!(@fields [$($meta)*] $Name [$($done)* { [$($doc)*] $key required [$ty] [] }] $($rest)*);
+    };
+    (@fields [$($meta:tt)*] $Name:ident [$({ [$($doc:literal)*] $key:ident $mode:ident [$ty:ty] [$($default:expr)?] })*]) => {
+        $($meta)*
+        #[derive(Debug, Clone, PartialEq, ::serde::Serialize)]
+        pub struct $Name {
+            $($(#[doc = $doc])* pub $key: $ty,)*
+        }
+
+        impl $crate::spec::Section for $Name {
+            #[allow(unused_variables, reason = "a section may have no keys")]
+            fn read(table: &mut $crate::spec::TableHelper<'_>) -> Option<Self> {
+                // Every key is read before any is given up on: that is how all mistakes show at once.
+                $(let $key: Option<$ty> = $crate::spec!(@read $mode table, $key, $ty $(, $default)?);)*
+                Some(Self { $($key: $key?,)* })
+            }
+
+            #[allow(unused_variables, reason = "a section may have no keys")]
+            fn describe(schema: &mut $crate::spec::ObjectSchema, generator: &mut ::schemars::SchemaGenerator) {
+                $($crate::spec!(@describe $mode schema, generator, $key, concat!($($doc, "\n",)* ""), $ty $(, $default)?);)*
+            }
+        }
+
+        $crate::section_as_value!($Name);
+    };
+    (@read required $table:ident, $key:ident, $ty:ty) => { $table.required::<$ty>($crate::spec::key_name(stringify!($key))).ok() };
+    (@read default $table:ident, $key:ident, $ty:ty, $default:expr) => {{
+        let given = $table.contains($crate::spec::key_name(stringify!($key)));
+        let value = $table.optional::<$ty>($crate::spec::key_name(stringify!($key)));
+        if given { value } else { Some($default) }
+    }};
+    (@read flatten $table:ident, $key:ident, $ty:ty) => { <$ty as $crate::spec::Section>::read($table) };
+    (@describe required $schema:ident, $generator:ident, $key:ident, $doc:expr, $ty:ty) => {
+        $schema.key($crate::spec::key_name(stringify!($key)), $doc, $generator.subschema_for::<$ty>(), None);
+    };
+    (@describe default $schema:ident, $generator:ident, $key:ident, $doc:expr, $ty:ty, $default:expr) => {
+        let default: $ty = $default;
+        let default = ::serde_json::to_value(&default).unwrap_or_default();
+        $schema.key($crate::spec::key_name(stringify!($key)), $doc, $generator.subschema_for::<$ty>(), Some(default));
+    };
+    (@describe flatten $schema:ident, $generator:ident, $key:ident, $doc:expr, $ty:ty) => {
+        <$ty as $crate::spec::Section>::describe($schema, $generator);
+    };
+}
+
+/// Lets a [`Section`] stand as a value of its own: a table with its keys and no others.
+#[macro_export]
+macro_rules! section_as_value {
+    ($Name:ident) => {
+        impl<'de> $crate::spec::Deserialize<'de> for $Name {
+            fn deserialize(value: &mut $crate::spec::Value<'de>) -> Result<Self, $crate::spec::DeserError> {
+                $crate::spec::read_table(value)
+            }
+        }
+
+        impl ::schemars::JsonSchema for $Name {
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
+                stringify!($Name).into()
+            }
+            fn json_schema(generator: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
+                let mut schema = $crate::spec::ObjectSchema::default();
+                <Self as $crate::spec::Section>::describe(&mut schema, generator);
+                schema.finish()
+            }
+        }
+    };
+}
+
+/// Declares a section whose keys depend on the value of one tag key: `tagged! { pub enum Kind by "kind" { "line" => Line(LineSpec), } }`.
+#[macro_export]
+macro_rules! tagged {
+    ($(#[$meta:meta])* pub enum $Name:ident by $tag:literal { $($(#[$vmeta:meta])* $value:literal => $Variant:ident($Spec:ty),)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, ::serde::Serialize)]
+        #[serde(tag = $tag)]
+        pub enum $Name {
+            $($(#[$vmeta])* #[serde(rename = $value)] $Variant($Spec),)*
+        }
+
+        impl $Name {
+            /// The value of the tag key.
+            #[allow(dead_code, reason = "not every tagged section is asked")]
+            pub fn tag(&self) -> &'static str {
+                match self { $(Self::$Variant(_) => $value,)* }
+            }
+        }
+
+        impl $crate::spec::Section for $Name {
+            fn read(table: &mut $crate::spec::TableHelper<'_>) -> Option<Self> {
+                let tag = table.required_s::<String>($tag).ok()?;
+                match tag.value.as_str() {
+                    $($value => <$Spec as $crate::spec::Section>::read(table).map(Self::$Variant),)*
+                    other => {
+                        table.errors.push($crate::spec::Error {
+                            kind: $crate::spec::ErrorKind::UnexpectedValue {
+                                expected: &[$($value),*],
+                                value: Some(other.to_owned()),
+                            },
+                            span: tag.span,
+                            line_info: None,
+                        });
+                        // Which keys belong here is unknown: naming them unexpected would only add noise.
+                        table.table.clear();
+                        None
+                    }
+                }
+            }
+
+            fn describe(schema: &mut $crate::spec::ObjectSchema, generator: &mut ::schemars::SchemaGenerator) {
+                $({
+                    let mut keys = $crate::spec::ObjectSchema::default();
+                    <$Spec as $crate::spec::Section>::describe(&mut keys, generator);
+                    schema.variant($tag, $value, keys);
+                })*
+            }
+        }
+    };
+}
+
+/// Declares a setting that is one of a few words: enum, reader, `Display` and JSON Schema in one.
+#[macro_export]
+macro_rules! choice {
+    ($(#[$meta:meta])* pub enum $Name:ident { $($(#[$vmeta:meta])* $Variant:ident = $word:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, ::serde::Serialize, ::serde::Deserialize)]
+        pub enum $Name {
+            $($(#[$vmeta])* #[serde(rename = $word)] $Variant,)*
+        }
+
+        impl $Name {
+            /// Every word, in the order of declaration.
+            pub const WORDS: &'static [&'static str] = &[$($word),*];
+
+            /// The word that stands for this value in files and messages.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$Variant => $word,)* }
+            }
+        }
+
+        impl ::std::fmt::Display for $Name {
+            fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl<'de> $crate::spec::Deserialize<'de> for $Name {
+            fn deserialize(value: &mut $crate::spec::Value<'de>) -> Result<Self, $crate::spec::DeserError> {
+                let word = value.take_string(None)?;
+                match word.as_ref() {
+                    $($word => Ok(Self::$Variant),)*
+                    other => Err($crate::spec::Error {
+                        kind: $crate::spec::ErrorKind::UnexpectedValue {
+                            expected: Self::WORDS,
+                            value: Some(other.to_owned()),
+                        },
+                        span: value.span,
+                        line_info: None,
+                    }.into()),
+                }
+            }
+        }
+
+        impl ::schemars::JsonSchema for $Name {
+            fn schema_name() -> ::std::borrow::Cow<'static, str> {
+                stringify!($Name).into()
+            }
+            fn json_schema(_: &mut ::schemars::SchemaGenerator) -> ::schemars::Schema {
+                ::schemars::json_schema!({ "type": "string", "enum": Self::WORDS })
+            }
+        }
+    };
+}
+
+/// A value together with its place in the file it was read from, for errors found later.
+///
+/// Two located values are equal when their values are: where a thing is written is not part of what it says.
+#[derive(Debug, Clone)]
+pub struct Located<T> {
+    /// What was written.
+    pub value: T,
+    /// Where (byte offsets in its file); empty for a default.
+    pub span: Span,
+}
+
+impl<T> Located<T> {
+    /// A value that stands in no file, such as a default.
+    pub fn nowhere(value: T) -> Self {
+        Self { value, span: Span::new(0, 0) }
+    }
+}
+
+impl<T> Deref for Located<T> {
+    type Target = T;
+    fn deref(&self) -> &T {
+        &self.value
+    }
+}
+
+impl<T: PartialEq> PartialEq for Located<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.value == other.value
+    }
+}
+
+impl<T: Serialize> Serialize for Located<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(serializer)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Located<T> {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        let span = value.span;
+        Ok(Self { value: T::deserialize(value)?, span })
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Located<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<T>()
+    }
+}
+
+/// An optional key: `spec!` fields of this type default to `Maybe(None)`; TOML has no null to write.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Maybe<T>(pub Option<T>);
+
+impl<T> Maybe<T> {
+    /// The key was left out.
+    pub const NONE: Self = Self(None);
+}
+
+impl<T> Deref for Maybe<T> {
+    type Target = Option<T>;
+    fn deref(&self) -> &Option<T> {
+        &self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Maybe<T> {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        T::deserialize(value).map(|value| Self(Some(value)))
+    }
+}
+
+impl<T: JsonSchema> JsonSchema for Maybe<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        T::schema_name()
+    }
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        generator.subschema_for::<T>()
+    }
+}
+
+/// A length of time as an operator writes it: `"200ms"`, `"2s"`, `"1m 30s"`, `"24h"`, `"7d"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimeSpan(pub Duration);
+
+impl TimeSpan {
+    /// A span of whole milliseconds.
+    pub const fn millis(millis: u64) -> Self {
+        Self(Duration::from_millis(millis))
+    }
+    /// A span of whole seconds.
+    pub const fn secs(secs: u64) -> Self {
+        Self(Duration::from_secs(secs))
+    }
+}
+
+impl Deref for TimeSpan {
+    type Target = Duration;
+    fn deref(&self) -> &Duration {
+        &self.0
+    }
+}
+
+impl fmt::Display for TimeSpan {
+    /// The shortest exact way to write it with whole units, `"1h 30m"`, `"200ms"`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut left = self.0.as_millis();
+        if left == 0 {
+            return f.write_str("0s");
+        }
+        let mut separator = "";
+        for (unit, millis) in [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)] {
+            let count = left / millis;
+            if count > 0 {
+                write!(f, "{separator}{count}{unit}")?;
+                separator = " ";
+                left -= count * millis;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::str::FromStr for TimeSpan {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a length of time; write it like \"200ms\", \"2s\" or \"1m 30s\"");
+        let mut total = Duration::ZERO;
+        let mut rest = text.trim();
+        if rest.is_empty() {
+            return Err(wrong());
+        }
+        while !rest.is_empty() {
+            let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+            let count: u64 = rest[..digits].parse().map_err(|_| wrong())?;
+            rest = rest[digits..].trim_start();
+            let letters = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+            let millis: u64 = match &rest[..letters] {
+                "ms" => 1,
+                "s" => 1_000,
+                "m" | "min" => 60_000,
+                "h" => 3_600_000,
+                "d" => 86_400_000,
+                _ => return Err(wrong()),
+            };
+            rest = rest[letters..].trim_start();
+            let part = count.checked_mul(millis).map(Duration::from_millis).ok_or_else(wrong)?;
+            total = total.checked_add(part).ok_or_else(wrong)?;
+        }
+        // Longer spans are typing mistakes, and would overflow arithmetic on times further on.
+        if total > Duration::from_secs(10 * 366 * 86_400) {
+            return Err(format!("{text:?} is longer than ten years"));
+        }
+        Ok(Self(total))
+    }
+}
+
+impl Serialize for TimeSpan {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TimeSpan {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        match value.take() {
+            ValueInner::String(text) => text.parse().map_err(|message: String| custom(message, value.span)),
+            other => Err(expected("a length of time like \"2s\"", other, value.span).into()),
+        }
+    }
+}
+
+impl JsonSchema for TimeSpan {
+    fn schema_name() -> Cow<'static, str> {
+        "TimeSpan".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^\s*(\d+\s*(ms|s|m|min|h|d)\s*)+$", "examples": ["200ms", "2s", "1m 30s"] })
+    }
+}
+
+/// A number of bytes as an operator writes it: `"512KiB"`, `"64MiB"`, `"2GiB"`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ByteSize(pub u64);
+
+impl ByteSize {
+    /// So many MiB.
+    pub const fn mib(count: u64) -> Self {
+        Self(count << 20)
+    }
+}
+
+const BYTE_UNITS: [(&str, u64); 4] = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10), ("B", 1)];
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, size) in BYTE_UNITS {
+            if self.0 >= size && self.0.is_multiple_of(size) {
+                return write!(f, "{}{unit}", self.0 / size);
+            }
+        }
+        f.write_str("0B")
+    }
+}
+
+impl std::str::FromStr for ByteSize {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is not a size; write it like \"64MiB\" or \"2GiB\"");
+        let text_trimmed = text.trim();
+        let digits = text_trimmed.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let count: u64 = text_trimmed[..digits].parse().map_err(|_| wrong())?;
+        let unit = text_trimmed[digits..].trim_start();
+        let (_, size) = BYTE_UNITS.iter().find(|(name, _)| *name == unit).ok_or_else(wrong)?;
+        count.checked_mul(*size).map(Self).ok_or_else(wrong)
+    }
+}
+
+impl Serialize for ByteSize {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        match value.take() {
+            ValueInner::String(text) => text.parse().map_err(|message: String| custom(message, value.span)),
+            other => Err(expected("a size like \"64MiB\"", other, value.span).into()),
+        }
+    }
+}
+
+impl JsonSchema for ByteSize {
+    fn schema_name() -> Cow<'static, str> {
+        "ByteSize".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": r"^\s*\d+\s*(B|KiB|MiB|GiB)\s*$", "examples": ["64MiB", "2GiB"] })
+    }
+}
+
+/// Reads a number, written as a float or an integer, that must lie in `min..=max`.
+///
+/// # Errors
+/// What was found instead, with its place.
+pub fn number_between(value: &mut Value<'_>, min: f64, max: f64) -> Result<f64, DeserError> {
+    let number = match value.take() {
+        ValueInner::Float(number) => number,
+        ValueInner::Integer(number) => number as f64,
+        other => return Err(expected("a number", other, value.span).into()),
+    };
+    if (min..=max).contains(&number) {
+        Ok(number)
+    } else {
+        Err(custom(format!("{number} is outside {min} to {max}"), value.span))
+    }
+}
+
+/// A share between 0 and 1: scores, overlaps, parts of a frame's side.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Fraction(pub f32);
+
+impl<'de> Deserialize<'de> for Fraction {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        number_between(value, 0.0, 1.0).map(|number| Self(number as f32))
+    }
+}
+
+impl JsonSchema for Fraction {
+    fn schema_name() -> Cow<'static, str> {
+        "Fraction".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "minimum": 0, "maximum": 1 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    choice! {
+        /// A test's choice.
+        pub enum Mode { Fast = "fast", Slow = "slow", }
+    }
+    spec! {
+        /// Embedded.
+        pub struct Inner { /// A size.
+            size: ByteSize = ByteSize::mib(1), }
+    }
+    spec! {
+        /// Line keys.
+        pub struct LineKeys { /// Which line.
+            line: String, }
+    }
+    spec! {
+        /// No keys.
+        pub struct NoKeys {}
+    }
+    tagged! {
+        /// Tagged.
+        pub enum Kind by "kind" { /// A line.
+            "line" => Line(LineKeys), /// None.
+            "none" => Nothing(NoKeys), }
+    }
+    spec! {
+        /// Outer.
+        pub struct Outer {
+            /// A name.
+            name: Located<String>,
+            /// A mode.
+            mode: Mode = Mode::Fast,
+            /// How long.
+            every: TimeSpan = TimeSpan::secs(2),
+            /// How much.
+            score: Fraction = Fraction(0.5),
+            /// Inner keys.
+            flatten inner: Inner,
+            /// Its kind.
+            flatten kind: Kind,
+        }
+    }
+
+    fn read(text: &str) -> Result<Outer, Vec<String>> {
+        let mut value = toml_span::parse(text).unwrap();
+        read_table(&mut value)
+            .map_err(|e| e.errors.iter().map(|e| format!("{}..{} {e}", e.span.start, e.span.end)).collect())
+    }
+
+    #[test]
+    fn reads_given_and_default_keys() {
+        let outer = read("name = 'a'\nkind = 'line'\nline = 'l'\nscore = 1\nevery = '1m 30s'").unwrap();
+        assert_eq!(*outer.name, "a");
+        assert_eq!(outer.mode, Mode::Fast);
+        assert_eq!(outer.every, TimeSpan::secs(90));
+        assert_eq!(outer.score, Fraction(1.0));
+        assert_eq!(outer.inner.size, ByteSize(1 << 20));
+        assert_eq!(outer.kind, Kind::Line(LineKeys { line: "l".into() }));
+    }
+
+    #[test]
+    fn reports_every_mistake_at_once() {
+        let errors =
+            read("mode = 'fsat'\nevery = 3\nscore = 1.5\nsize = '1 MB'\nkind = 'none'\nnmae = 'x'").unwrap_err();
+        let all = errors.join("\n");
+        for part in ["name", "fast", "a length of time", "1.5 is outside 0 to 1", "is not a size", "nmae"] {
+            assert!(all.contains(part), "{part} is missing from\n{all}");
+        }
+    }
+
+    #[test]
+    fn schema_names_keys_defaults_and_variants() {
+        let schema = schemars::schema_for!(Outer);
+        let json = serde_json::to_value(&schema).unwrap();
+        assert_eq!(json["properties"]["every"]["default"], "2s");
+        assert_eq!(json["properties"]["name"]["description"], "A name.");
+        assert_eq!(json["required"], serde_json::json!(["name"]));
+        assert_eq!(json["oneOf"][0]["properties"]["kind"]["const"], "line");
+    }
+
+    #[test]
+    fn time_spans_and_sizes_survive_printing() {
+        for span in
+            [TimeSpan::millis(0), TimeSpan::millis(1), TimeSpan::secs(90), TimeSpan(Duration::from_millis(90_061_001))]
+        {
+            assert_eq!(span.to_string().parse::<TimeSpan>().unwrap(), span);
+        }
+        for size in [ByteSize(0), ByteSize(1), ByteSize(3 << 20), ByteSize((1 << 30) + 1)] {
+            assert_eq!(size.to_string().parse::<ByteSize>().unwrap(), size);
+        }
+        for wrong in ["", "2", "s", "2 fortnights", "99999999999999999999s", "4000000d"] {
+            assert!(wrong.parse::<TimeSpan>().is_err(), "{wrong}");
+        }
+    }
+}

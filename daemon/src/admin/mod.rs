@@ -1,0 +1,3 @@
+//! The admin interface: metrics and health over HTTP, on a thread of its own.
+
+pub mod spec;

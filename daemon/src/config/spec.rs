@@ -1,0 +1,94 @@
+//! The files of a configuration directory, put together from what each module can be told.
+
+use snowgate_core::{
+    ids::Id,
+    incidents::spec::{GridSpec, Locale},
+    rules::spec::{LineSpec, ReportSpec, RuleSpec, ZoneSpec},
+    spec,
+    spec::{Located, Maybe},
+};
+
+use crate::{
+    admin::spec::AdminSpec,
+    camera::spec::{RingSpec, StreamSpec},
+    evidence::spec::EvidenceSpec,
+    store::spec::StorageSpec,
+    uplink::spec::MqttSpec,
+    vision::spec::{DetectSpec, MaskSpec, ModelsSpec, WorkersSpec},
+};
+
+spec! {
+    /// gateway.toml: the box itself.
+    pub struct GatewayFile {
+        /// Who this box is.
+        gateway: GatewaySpec,
+        /// Where events belong.
+        grid: GridSpec,
+        /// The broker.
+        mqtt: MqttSpec,
+        /// Where state is kept.
+        storage: StorageSpec = crate::config::all_defaults(),
+        /// Models.
+        models: ModelsSpec = crate::config::all_defaults(),
+        /// Worker threads.
+        workers: WorkersSpec = crate::config::all_defaults(),
+        /// Stills.
+        evidence: EvidenceSpec = crate::config::all_defaults(),
+        /// Metrics and health.
+        admin: AdminSpec = crate::config::all_defaults(),
+    }
+}
+
+spec! {
+    /// Who this box is and how it speaks to people.
+    pub struct GatewaySpec {
+        /// Name of the box in topics and incidents.
+        id: Located<Id>,
+        /// Language of titles.
+        locale: Locale = Locale::ZhCn,
+        /// IANA time zone.
+        time_zone: Located<String> = Located::nowhere("Asia/Shanghai".to_owned()),
+    }
+}
+
+spec! {
+    /// cameras.d/*.toml: one camera with everything that is said about it.
+    pub struct CameraFile {
+        /// Name of the camera in topics and incidents; unique.
+        id: Located<Id>,
+        /// What people call it; the id if left out.
+        name: Maybe<String> = Maybe::NONE,
+        /// Whether it is watched at all.
+        enabled: bool = true,
+        /// Where it stands.
+        place: Maybe<PlaceSpec> = Maybe::NONE,
+        /// How its incidents are reported.
+        flatten report: ReportSpec,
+        /// How it is reached.
+        stream: StreamSpec,
+        /// What is kept of it in memory.
+        ring: RingSpec = crate::config::all_defaults(),
+        /// How it is looked at.
+        detect: DetectSpec = crate::config::all_defaults(),
+        /// Parts of the frame that nobody may look at.
+        masks: Vec<MaskSpec> = Vec::new(),
+        /// Areas on the ground.
+        zones: Vec<ZoneSpec> = Vec::new(),
+        /// Lines on the ground.
+        lines: Vec<LineSpec> = Vec::new(),
+        /// What is an incident.
+        rules: Vec<RuleSpec> = Vec::new(),
+    }
+}
+
+spec! {
+    /// Where a camera stands.
+    pub struct PlaceSpec {
+        /// Latitude in degrees, WGS 84.
+        lat: Located<f64>,
+        /// Longitude in degrees, WGS 84.
+        lon: Located<f64>,
+        /// What people call the place.
+        name: Maybe<String> = Maybe::NONE,
+    }
+}

@@ -1,0 +1,50 @@
+//! What happens in the daemon, one struct an event: `emit` writes its log line and counts it, so that there is no
+//! metric without a log line and no log line without a metric. A leaf: everyone may use it.
+//!
+//! Frequent events (a frame) only count; rare ones (a camera lost) log too. Metric names are part of the product's
+//! contract: prefix `snowgate_`, base units.
+
+pub mod camera;
+pub mod evidence;
+pub mod store;
+pub mod uplink;
+pub mod vision;
+
+use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use std::sync::LazyLock;
+
+/// Every metric of the process.
+pub static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
+
+// A metric's name and labels are literals: registering one can fail only by a mistake every test run would show.
+#[allow(clippy::expect_used)]
+fn register<C: prometheus::core::Collector + Clone + 'static>(metric: prometheus::Result<C>) -> C {
+    let metric = metric.expect("a literal metric name is well formed");
+    REGISTRY.register(Box::new(metric.clone())).expect("every metric is registered once");
+    metric
+}
+
+/// A counter by labels.
+pub(crate) fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
+    register(IntCounterVec::new(Opts::new(name, help), labels))
+}
+
+/// A counter of fractions (seconds) by labels.
+pub(crate) fn seconds_counter(name: &str, help: &str, labels: &[&str]) -> CounterVec {
+    register(CounterVec::new(Opts::new(name, help), labels))
+}
+
+/// A whole-number gauge by labels.
+pub(crate) fn gauge(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
+    register(IntGaugeVec::new(Opts::new(name, help), labels))
+}
+
+/// A fractional gauge by labels.
+pub(crate) fn float_gauge(name: &str, help: &str, labels: &[&str]) -> GaugeVec {
+    register(GaugeVec::new(Opts::new(name, help), labels))
+}
+
+/// A histogram of seconds by labels.
+pub(crate) fn seconds_histogram(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
+    register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+}

@@ -1,0 +1,22 @@
+//! What evidence can be told.
+
+use snowgate_core::{
+    spec,
+    spec::{Fraction, Located, TimeSpan},
+};
+
+spec! {
+    /// Stills of incidents. Faces and heads are always covered; there is no key to turn that off.
+    pub struct EvidenceSpec {
+        /// Whether incidents get a still at all.
+        stills: bool = true,
+        /// Score from which a face is covered; low, because one face too many covered hurts nobody.
+        cover_score: Fraction = Fraction(0.15),
+        /// JPEG quality, 30 to 95.
+        jpeg_quality: Located<u32> = Located::nowhere(80),
+        /// Widest still in pixels; larger pictures are scaled down.
+        max_width: Located<u32> = Located::nowhere(1280),
+        /// How long evidence is kept at the most.
+        keep: TimeSpan = TimeSpan::secs(30 * 86_400),
+    }
+}

@@ -1,0 +1,17 @@
+//! Snowgate: watches a township's cameras and reports what needs a person's attention over MQTT.
+//!
+//! The way of the data is the way through the modules: [`camera`] → [`vision`] → rules and incidents (in
+//! `snowgate_core`) → [`store`] → [`uplink`]. `run` wires them.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+
+pub mod admin;
+pub mod camera;
+pub mod clock;
+pub mod config;
+pub mod events;
+pub mod evidence;
+pub mod shutdown;
+pub mod store;
+pub mod uplink;
+pub mod vision;

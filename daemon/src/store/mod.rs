@@ -1,0 +1,3 @@
+//! One SQLite file, one writer: what must survive.
+
+pub mod spec;

@@ -1,0 +1,3 @@
+//! MQTT: sends what the store holds, hears commands.
+
+pub mod spec;

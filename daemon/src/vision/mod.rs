@@ -1,0 +1,3 @@
+//! From frames to detections to tracks.
+
+pub mod spec;

@@ -1,0 +1,78 @@
+//! What detection can be told, for a camera and for the box.
+
+use snowgate_core::{
+    choice,
+    geometry::Polygon,
+    ids::Id,
+    spec,
+    spec::{Fraction, Located, Maybe, TimeSpan},
+};
+
+spec! {
+    /// How a camera's pictures are looked at.
+    pub struct DetectSpec {
+        /// When pictures are decoded and inferred.
+        gate: Gate = Gate::Pixels,
+        /// Pictures looked at per second, at the most (1 to 30).
+        fps: Located<u32> = Located::nowhere(5),
+        /// Object model, by manifest id; the gateway's default otherwise.
+        object_model: Maybe<Located<Id>> = Maybe::NONE,
+        /// Face model, by manifest id; the gateway's default otherwise.
+        face_model: Maybe<Located<Id>> = Maybe::NONE,
+        /// Share of luma (0..1) by which a pixel must differ from the background to count as changed.
+        motion_threshold: Fraction = Fraction(0.06),
+        /// Share of the frame that must have changed to count as motion.
+        motion_area: Fraction = Fraction(0.0005),
+        /// A thing that has moved less than its own size for so long is at rest.
+        stationary_after: TimeSpan = TimeSpan::secs(10),
+        /// How long a track survives without a detection, such as behind a tree.
+        lost_after: TimeSpan = TimeSpan::secs(3),
+    }
+}
+
+choice! {
+    /// When pictures are decoded and inferred.
+    pub enum Gate {
+        /// Everything is decoded, and inference runs on every picture that is looked at.
+        Always = "always",
+        /// Everything is decoded, inference runs where pixels move and where things are followed.
+        Pixels = "pixels",
+    }
+}
+
+spec! {
+    /// A part of the frame that is blackened before anything looks at it.
+    pub struct MaskSpec {
+        /// Corners in order, fractions of the frame.
+        polygon: Polygon,
+    }
+}
+
+spec! {
+    /// The models of this box.
+    pub struct ModelsSpec {
+        /// Folder of manifests and ONNX files; relative to the configuration directory.
+        directory: Located<String> = Located::nowhere("/usr/share/snowgate/models".to_owned()),
+        /// ONNX Runtime's shared library; relative to the configuration directory.
+        onnxruntime: Located<String> = Located::nowhere("/usr/lib/snowgate/libonnxruntime.so.1.31.1".to_owned()),
+        /// Manifest id of the object model.
+        object: Located<Id> = default_id("ssdlite-mobilenet-v2"),
+        /// Manifest id of the face model.
+        face: Located<Id> = default_id("centerface"),
+    }
+}
+
+spec! {
+    /// Worker threads; 0 sizes a pool by the machine's cores.
+    pub struct WorkersSpec {
+        /// Threads that decode.
+        decode: Located<u32> = Located::nowhere(0),
+        /// Threads that infer.
+        infer: Located<u32> = Located::nowhere(0),
+    }
+}
+
+#[allow(clippy::expect_used, reason = "called with literals only, and a test reads every default")]
+fn default_id(id: &str) -> Located<Id> {
+    Located::nowhere(id.parse().expect("a literal id is well formed"))
+}
