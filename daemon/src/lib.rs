@@ -15,3 +15,4 @@ pub mod shutdown;
 pub mod store;
 pub mod uplink;
 pub mod vision;
+pub mod watch;
