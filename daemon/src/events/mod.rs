@@ -6,6 +6,7 @@
 
 pub mod camera;
 pub mod evidence;
+pub mod incident;
 pub mod store;
 pub mod uplink;
 pub mod vision;
