@@ -11,6 +11,7 @@ pub mod clock;
 pub mod config;
 pub mod events;
 pub mod evidence;
+pub mod secret;
 pub mod shutdown;
 pub mod store;
 pub mod uplink;
