@@ -12,6 +12,7 @@ pub mod config;
 pub mod events;
 pub mod evidence;
 pub mod health;
+pub mod secret;
 pub mod shutdown;
 pub mod store;
 pub mod uplink;
