@@ -49,3 +49,18 @@ pub(crate) fn float_gauge(name: &str, help: &str, labels: &[&str]) -> GaugeVec {
 pub(crate) fn seconds_histogram(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
     register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
 }
+
+/// An error with what caused it, on one line.
+pub(crate) struct Chain<'a>(pub &'a (dyn std::error::Error + 'a));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
+}
