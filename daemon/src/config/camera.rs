@@ -181,7 +181,7 @@ fn stream(
     check.within("/stream/stall_after", spec.stall_after, TimeSpan::secs(2)..=TimeSpan::secs(600));
     let mut refuse = |check: &mut Checker<'_>, at: &Located<String>, message: String, help: Option<String>| {
         let place = check.place(at.span);
-        check.problems.push(Problem::error(place, message.clone()).help(help).refusing(&camera.value));
+        check.problems.push(Problem::error(place, message.clone()).help(help).refusing([camera.value.clone()]));
         refused.get_or_insert(message);
     };
     let mut password: Option<Secret> = None;

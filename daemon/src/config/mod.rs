@@ -15,6 +15,7 @@ mod gateway;
 pub mod last_good;
 pub mod preflight;
 mod problem;
+mod redact;
 mod resolved;
 pub mod schema;
 mod secret_file;

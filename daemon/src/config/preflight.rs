@@ -94,30 +94,42 @@ fn gateway_place(config: &Config, pointer: &str) -> Place {
 }
 
 fn check_models(config: &mut Config, models: &KnownModels, problems: &mut Problems) {
-    let defaults = [
-        ("object", config.models.object.clone(), gateway_place(config, "/models/object")),
-        ("face", config.models.face.clone(), gateway_place(config, "/models/face")),
-    ];
-    for camera in config.cameras.iter_mut().filter(|camera| camera.enabled) {
-        let used = [camera.object_model.clone(), camera.face_model.clone()];
-        for (id, (kind, default, default_place)) in used.iter().zip(&defaults) {
-            if let Err(reason) = labels_of(id, models) {
-                // Named where it is written: a model that only the gateway names is wrong there.
-                let own = id != default;
-                let place = if own {
-                    place_of(&camera.source, &format!("/detect/{kind}_model"))
-                } else {
-                    default_place.clone()
-                };
-                let message = format!("camera `{}`: {kind} model `{id}` {reason}", camera.id);
-                let known = models.models.keys().filter(|known| *known != id).map(Id::as_str);
-                let help = if models.models.contains_key(id) { None } else { suggestion(id.as_str(), known, "models") };
-                problems.push(Problem::error(place, message.clone()).help(help).refusing(&camera.id));
-                camera.refused.get_or_insert(message);
-            }
-        }
+    let object = refuse_without_model(config, models, |camera| &camera.object_model, "object");
+    let face = refuse_without_model(config, models, |camera| &camera.face_model, "face");
+    problems.extend(object.into_iter().chain(face));
+    for camera in config.cameras.iter().filter(|camera| camera.enabled) {
         check_labels(camera, models, problems);
     }
+}
+
+/// Refuses every camera whose model cannot be used: one problem for each place where such a model is named.
+fn refuse_without_model(
+    config: &mut Config,
+    models: &KnownModels,
+    model: impl Fn(&CameraConfig) -> &Id,
+    kind: &str,
+) -> Vec<Problem> {
+    let of_gateway = gateway_place(config, &format!("/models/{kind}"));
+    let of_camera = format!("/detect/{kind}_model");
+    let mut problems: Vec<Problem> = Vec::new();
+    for camera in config.cameras.iter_mut().filter(|camera| camera.enabled) {
+        let id = model(camera).clone();
+        let Err(reason) = labels_of(&id, models) else { continue };
+        let message = format!("{kind} model `{id}` {reason}");
+        let own = place_of(&camera.source, &of_camera);
+        let place = if own.line_and_column().is_some() { own } else { of_gateway.clone() };
+        match problems.iter_mut().find(|problem| problem.place == place) {
+            Some(problem) => problem.cameras.push(camera.id.clone()),
+            None => {
+                let known = models.models.keys().map(Id::as_str);
+                let help =
+                    if models.models.contains_key(&id) { None } else { suggestion(id.as_str(), known, "models") };
+                problems.push(Problem::error(place, message.clone()).help(help).refusing([camera.id.clone()]));
+            }
+        }
+        camera.refused.get_or_insert(message);
+    }
+    problems
 }
 
 fn labels_of<'a>(id: &Id, models: &'a KnownModels) -> Result<&'a [String], String> {

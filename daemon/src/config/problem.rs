@@ -6,6 +6,8 @@ use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet,
 use serde::Serialize;
 use snowgate_core::{ids::Id, spec::Span};
 
+use super::redact::redact;
+
 /// How bad a problem is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -84,14 +86,21 @@ pub struct Problem {
     pub help: Option<String>,
     /// Another place that has to do with it, and why.
     pub related: Option<(Place, &'static str)>,
-    /// The one camera that is refused because of this error; the others run. `None`: an error refuses everything.
-    pub camera: Option<Id>,
+    /// The cameras that are refused because of this error; the others run. None: the error refuses everything.
+    pub cameras: Vec<Id>,
 }
 
 impl Problem {
     /// An error at a place.
     pub fn error(place: Place, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, place, message: message.into(), help: None, related: None, camera: None }
+        Self {
+            severity: Severity::Error,
+            place,
+            message: message.into(),
+            help: None,
+            related: None,
+            cameras: Vec::new(),
+        }
     }
 
     /// A warning at a place.
@@ -111,15 +120,15 @@ impl Problem {
         self
     }
 
-    /// Makes this error one that refuses a single camera.
-    pub fn refusing(mut self, camera: &Id) -> Self {
-        self.camera = Some(camera.clone());
+    /// Makes this error one that refuses these cameras only.
+    pub fn refusing(mut self, cameras: impl IntoIterator<Item = Id>) -> Self {
+        self.cameras.extend(cameras);
         self
     }
 
     /// Whether nothing at all can run with it.
     pub fn is_fatal(&self) -> bool {
-        self.severity == Severity::Error && self.camera.is_none()
+        self.severity == Severity::Error && self.cameras.is_empty()
     }
 
     fn groups(&self) -> Vec<Group<'_>> {
@@ -145,7 +154,7 @@ fn add_place<'a>(group: Group<'a>, place: &'a Place, kind: AnnotationKind, label
         None => group.element(Origin::path(path)),
         Some(range) => {
             let annotation = kind.span(range.clone()).label(label);
-            group.element(Snippet::source(place.source.text.as_str()).path(path).annotation(annotation))
+            group.element(Snippet::source(redact(&place.source.text)).path(path).annotation(annotation))
         }
     }
 }
@@ -272,7 +281,7 @@ pub struct ProblemReport<'a> {
     severity: Severity,
     message: &'a str,
     help: Option<&'a str>,
-    camera: Option<&'a str>,
+    cameras: &'a [Id],
 }
 
 impl<'a> ProblemReport<'a> {
@@ -285,7 +294,7 @@ impl<'a> ProblemReport<'a> {
             severity: problem.severity,
             message: &problem.message,
             help: problem.help.as_deref(),
-            camera: problem.camera.as_ref().map(Id::as_str),
+            cameras: &problem.cameras,
         }
     }
 }

@@ -47,7 +47,7 @@ fn translate(error: &Error, source: &Arc<Source>) -> Vec<Problem> {
             )
         }
         ErrorKind::Wanted { expected, found } => problem(format!("wanted {}, found {}", wanted(expected), a(found))),
-        ErrorKind::OutOfRange(kind) => problem(format!("wanted {}, found a number outside of that", wanted(kind))),
+        ErrorKind::OutOfRange(kind) => problem(format!("wanted a whole number {}", range_of(kind))),
         ErrorKind::Custom(message) => problem(message.to_string()),
         ErrorKind::DuplicateKey { key, first } => {
             let (place, why) = related(*first, "first given here");
@@ -66,7 +66,9 @@ fn translate(error: &Error, source: &Arc<Source>) -> Vec<Problem> {
         }
         ErrorKind::UnquotedString => problem("a value is missing or is text without quotes".to_owned())
             .help("text is written in quotes: key = \"value\"".to_owned()),
-        ErrorKind::UnterminatedString => problem("the text's closing quote is missing".to_owned()),
+        ErrorKind::UnterminatedString | ErrorKind::InvalidCharInString('\n' | '\r') => {
+            problem("the text's closing quote is missing".to_owned())
+        }
         ErrorKind::UnexpectedEof => problem("the file ends in the middle of something".to_owned()),
         ErrorKind::ExceededDepthLimit => problem("tables and arrays are nested too deeply".to_owned()),
         ErrorKind::InvalidNumber => problem("this is not a number".to_owned())
@@ -105,14 +107,19 @@ fn unknown_key(key: &str, span: Span, expected: &[String], table: Option<&str>, 
 fn wanted(expected: &'static str) -> &'static str {
     match expected {
         "a bool" => "true or false",
-        "u8" => "a whole number from 0 to 255",
-        "u16" => "a whole number from 0 to 65535",
-        "u32" => "a whole number from 0 to 4294967295",
-        "u64" | "usize" => "a whole number from 0",
-        "i32" | "i64" => "a whole number",
-        "a float" => "a number with a decimal point",
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i32" | "i64" => "a whole number",
         "a string" => "a text in quotes",
         other => other,
+    }
+}
+
+/// The numbers an integer type holds.
+fn range_of(kind: &str) -> &'static str {
+    match kind {
+        "u8" => "from 0 to 255",
+        "u16" => "from 0 to 65535",
+        "u32" => "from 0 to 4294967295",
+        _ => "of at least 0",
     }
 }
 
