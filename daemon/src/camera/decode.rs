@@ -359,6 +359,3 @@ fn sink_pad(output: &Arc<Mutex<Output>>) -> gst::Pad {
         .build()
 }
 
-#[cfg(test)]
-#[path = "decode_tests.rs"]
-mod tests;
