@@ -49,6 +49,18 @@ impl Class {
     }
 }
 
+/// Bytes of an MQTT 3.1.1 PUBLISH packet with a packet identifier (§2.2.3 and §3.3 of the standard).
+pub fn publish_packet_bytes(topic: usize, payload: usize) -> u64 {
+    let remaining = 2 + topic as u64 + 2 + payload as u64;
+    let length_bytes = match remaining {
+        0..=127 => 1,
+        128..=16_383 => 2,
+        16_384..=2_097_151 => 3,
+        _ => 4,
+    };
+    1 + length_bytes + remaining
+}
+
 /// A message to be published, at least once, after it is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Message {
@@ -67,16 +79,9 @@ pub struct Message {
 }
 
 impl Message {
-    /// Bytes of the MQTT 3.1.1 PUBLISH packet with a packet identifier (§2.2.3 and §3.3 of the standard).
+    /// Bytes of its packet.
     pub fn packet_bytes(&self) -> u64 {
-        let remaining = 2 + self.topic.len() as u64 + 2 + self.payload.len() as u64;
-        let length_bytes = match remaining {
-            0..=127 => 1,
-            128..=16_383 => 2,
-            16_384..=2_097_151 => 3,
-            _ => 4,
-        };
-        1 + length_bytes + remaining
+        publish_packet_bytes(self.topic.len(), self.payload.len())
     }
 
     /// Bytes it takes in the store: its parts, and its row and index entries.

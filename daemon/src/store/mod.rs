@@ -52,7 +52,7 @@ pub use self::{
     file::SetAside,
     message::{
         Class, ClassStatus, Commit, CommitReceipt, Gap, IncidentRecord, LossReason, Message, OutboxRow, OutboxStatus,
-        RowId,
+        RowId, publish_packet_bytes,
     },
     outbox::Selection,
 };
