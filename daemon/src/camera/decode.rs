@@ -358,4 +358,3 @@ fn sink_pad(output: &Arc<Mutex<Output>>) -> gst::Pad {
         })
         .build()
 }
-
