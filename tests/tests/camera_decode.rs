@@ -88,11 +88,8 @@ fn with_b_frames_numbers_and_times_follow_their_units() {
 
 #[test]
 fn a_key_frame_alone_comes_out_at_the_drain_and_one_decoder_serves_streams_of_any_size_and_coding() {
-    let streams = [
-        units(&ball(20, 320, 240, H264_B_FRAMES)),
-        units(&ball(20, 640, 360, H264)),
-        units(&ball(20, 162, 122, H265)),
-    ];
+    let streams =
+        [units(&ball(20, 320, 240, H264_B_FRAMES)), units(&ball(20, 640, 360, H264)), units(&ball(20, 162, 122, H265))];
     let mut decoder = Decoder::new(Codec::H264).unwrap();
     for round in 0..3 {
         for (units, size) in streams.iter().zip([(320, 240), (640, 360), (162, 122)]) {
@@ -113,8 +110,10 @@ fn a_damaged_unit_is_named_and_decoding_goes_on_at_the_next_key_frame() {
         let mut units = units(&ball(40, 320, 240, encoder));
         let keys: Vec<_> = units.iter().filter(|unit| unit.key).map(|unit| unit.number).collect();
         let bad = units.iter().position(|unit| unit.number > keys[1] && !unit.key).unwrap();
-        // A start code, and nothing a decoder could make sense of.
-        units[bad].buffer = gstreamer::Buffer::from_slice([0, 0, 0, 1, 0x41, 0xff, 0xff, 0xff, 0xff, 0xff]);
+        // A slice's NAL header, and nothing in it a decoder could make sense of.
+        let header: [u8; 2] = if encoder == H264 { [0x41, 0xff] } else { [0x02, 0x01] };
+        let nonsense = [&[0, 0, 0, 1][..], &header, &[0; 3], &[0xff; 8]].concat();
+        units[bad].buffer = gstreamer::Buffer::from_slice(nonsense);
         let mut decoder = Decoder::new(units[0].format.codec).unwrap();
         let (mut shown, mut errors) = (Vec::new(), Vec::new());
         for unit in &units {
@@ -179,9 +178,10 @@ fn pictures_outlive_their_decoder_and_cross_threads() {
 
 #[test]
 fn ten_bits_and_other_chroma_are_refused_by_name() {
-    for (format, encoder, named) in
-        [("I420_10LE", "x265enc speed-preset=ultrafast ! h265parse", "10 bits"), ("Y42B", "x264enc speed-preset=ultrafast", "4:2:2")]
-    {
+    for (format, encoder, named) in [
+        ("I420_10LE", "x265enc speed-preset=ultrafast ! h265parse", "10 bits"),
+        ("Y42B", "x264enc speed-preset=ultrafast", "4:2:2"),
+    ] {
         let (_directory, file) = clip(&format!(
             "videotestsrc num-buffers=5 ! video/x-raw,format={format},width=320,height=240,framerate=25/1 ! {encoder}"
         ));
@@ -190,7 +190,7 @@ fn ten_bits_and_other_chroma_are_refused_by_name() {
 
         // A stream that does not say so is found out by its pictures.
         let mut unit = units(&ball(1, 320, 240, if format == "Y42B" { H264 } else { H265 })).remove(0);
-        unit.buffer = raw_first_unit(&file);
+        unit.buffer = raw_first_unit(&file, unit.format.codec);
         let mut decoder = Decoder::new(unit.format.codec).unwrap();
         let decoded = decoder.decode(&unit, &mut |_| panic!("a picture of {format}"));
         let decoded = decoded.and_then(|()| decoder.drain(&mut |_| panic!("a picture of {format}")));
@@ -199,11 +199,17 @@ fn ten_bits_and_other_chroma_are_refused_by_name() {
 }
 
 /// The first access unit of a clip that [`ClipReader`] refuses.
-fn raw_first_unit(file: &std::path::Path) -> gstreamer::Buffer {
+fn raw_first_unit(file: &std::path::Path, codec: Codec) -> gstreamer::Buffer {
     use gstreamer::prelude::*;
-    let launch = "filesrc name=file ! matroskademux ! parsebin ! appsink name=sink sync=false \
-                  caps=video/x-h264,stream-format=byte-stream,alignment=au;video/x-h265,stream-format=byte-stream,alignment=au";
-    let pipeline = gstreamer::parse::launch(launch).unwrap().downcast::<gstreamer::Pipeline>().unwrap();
+    let (parser, media) = match codec {
+        Codec::H264 => ("h264parse", "video/x-h264"),
+        Codec::H265 => ("h265parse", "video/x-h265"),
+    };
+    let launch = format!(
+        "filesrc name=file ! matroskademux ! {parser} config-interval=-1 ! {media},stream-format=byte-stream,alignment=au ! \
+         appsink name=sink sync=false"
+    );
+    let pipeline = gstreamer::parse::launch(&launch).unwrap().downcast::<gstreamer::Pipeline>().unwrap();
     pipeline.by_name("file").unwrap().set_property("location", file);
     pipeline.set_state(gstreamer::State::Playing).unwrap();
     let sink = pipeline.by_name("sink").unwrap().downcast::<gstreamer_app::AppSink>().unwrap();

@@ -95,7 +95,9 @@ fn nonsense(answer: &'static [u8]) -> String {
 fn what_does_not_speak_rtsp_is_told() {
     let busy = Watched::new(stream(nonsense(b"RTSP/1.0 503 Service Unavailable\r\nCSeq: 1\r\n\r\n")));
     assert_eq!(busy.fault(), CameraFault::ServerError { status: 503 });
-    for answer in [&b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"[..], b"\x16\x03\x01\x00\xff garbage\r\n\r\n\r\n"] {
+    for answer in
+        [&b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"[..], b"\x16\x03\x01\x00\xff garbage\r\n\r\n\r\n"]
+    {
         let mut camera = Watched::new(stream(nonsense(answer)));
         let fault = camera.fault();
         assert!(matches!(fault, CameraFault::NotRtsp { .. }), "{fault:?}");

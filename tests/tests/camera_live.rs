@@ -32,7 +32,11 @@ fn h264_and_h265_arrive_numbered_evenly_spaced_and_decodable() {
         // B-frames have gaps still to be filled.
         for pair in shown[50..115].windows(2) {
             let apart = pair[1].since(pair[0]);
-            assert!(apart.abs_diff(INTERVAL) < Duration::from_millis(5), "{apart:?} apart ({encoder})");
+            assert!(
+                apart.abs_diff(INTERVAL) < Duration::from_millis(5),
+                "{apart:?} apart ({encoder}): {}",
+                support::times(&units)
+            );
         }
 
         let mut decoder = Decoder::new(codec).unwrap();
@@ -55,10 +59,8 @@ fn udp_works_too() {
     let (_directory, file) = clip(&ball(50, 320, 240, H264));
     let server = RtspServer::start();
     server.loop_file("/cam", &file);
-    let mut camera = Watched::new(snowgate::camera::spec::StreamSpec {
-        transport: Transport::Udp,
-        ..stream(server.url("/cam"))
-    });
+    let mut camera =
+        Watched::new(snowgate::camera::spec::StreamSpec { transport: Transport::Udp, ..stream(server.url("/cam")) });
     assert_eq!(camera.units(30).len(), 30);
     assert!(camera.stop() < Duration::from_secs(5));
 }
@@ -68,7 +70,8 @@ fn the_right_password_opens_the_stream() {
     let (_directory, file) = clip(&ball(50, 320, 240, H264));
     let server = RtspServer::start_with(Access::login("admin", "p@ss/w:rd 雪"));
     server.loop_file("/cam", &file);
-    let spec = snowgate::camera::spec::StreamSpec { username: Maybe(Some("admin".into())), ..stream(server.url("/cam")) };
+    let spec =
+        snowgate::camera::spec::StreamSpec { username: Maybe(Some("admin".into())), ..stream(server.url("/cam")) };
     let mut camera = Watched::with_password(spec, Some("p@ss/w:rd 雪"));
     assert!(camera.next_unit().key);
 }

@@ -135,6 +135,9 @@ impl ClipReader {
                 if !*taken && link_video(&pipeline, pad, &sink).unwrap_or(false) {
                     *taken = true;
                     linked.store(true, Ordering::Release);
+                } else {
+                    // A failure shows as the demuxer's own error: its stream leads nowhere.
+                    let _ = discard(&pipeline, pad);
                 }
             }
         });
@@ -270,4 +273,13 @@ fn link_video(
     let input = parser.static_pad("sink").ok_or("the parser has no sink pad")?;
     pad.link(&input)?;
     Ok(true)
+}
+
+/// Lets a stream that is not wanted run into nothing, so that the demuxer can go on.
+fn discard(pipeline: &gst::Pipeline, pad: &gst::Pad) -> Result<(), Box<dyn std::error::Error>> {
+    let nothing = gst::ElementFactory::make("fakesink").property("sync", false).property("async", false).build()?;
+    pipeline.add(&nothing)?;
+    nothing.sync_state_with_parent()?;
+    pad.link(&nothing.static_pad("sink").ok_or("fakesink has no sink pad")?)?;
+    Ok(())
 }

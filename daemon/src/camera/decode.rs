@@ -367,4 +367,3 @@ fn sink_pad(output: &Arc<Mutex<Output>>) -> Result<gst::Pad, gst::glib::BoolErro
         .build();
     Ok(pad)
 }
-

@@ -124,10 +124,14 @@ impl CameraFault {
     /// The state this fault puts a camera into.
     pub fn state(&self) -> CameraState {
         match self {
-            Self::WrongPassword | Self::PasswordNeeded | Self::NotFound | Self::Certificate { .. } => CameraState::Refused,
-            Self::NoVideo | Self::Unsupported(_) | Self::Address { .. } | Self::CaFile { .. } | Self::Internal { .. } => {
-                CameraState::Unsupported
+            Self::WrongPassword | Self::PasswordNeeded | Self::NotFound | Self::Certificate { .. } => {
+                CameraState::Refused
             }
+            Self::NoVideo
+            | Self::Unsupported(_)
+            | Self::Address { .. }
+            | Self::CaFile { .. }
+            | Self::Internal { .. } => CameraState::Unsupported,
             Self::Silent { .. } => CameraState::Stalled,
             Self::UnknownHost { .. }
             | Self::NoAnswer { .. }

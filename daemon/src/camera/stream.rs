@@ -254,7 +254,8 @@ impl Shared {
         });
         let shared = Arc::clone(self);
         source.connect("select-stream", false, move |values| {
-            let wanted = values.get(2).and_then(|caps| caps.get::<gst::Caps>().ok()).is_some_and(|caps| shared.select(&caps));
+            let wanted =
+                values.get(2).and_then(|caps| caps.get::<gst::Caps>().ok()).is_some_and(|caps| shared.select(&caps));
             Some(wanted.to_value())
         });
         let (shared, weak) = (Arc::clone(self), pipeline.downgrade());
@@ -312,7 +313,8 @@ impl Shared {
                 shared.take(&sample)
             })
             .build();
-        let sink = gst_app::AppSink::builder().caps(&codec.caps()).sync(false).max_buffers(4).callbacks(callbacks).build();
+        let sink =
+            gst_app::AppSink::builder().caps(&codec.caps()).sync(false).max_buffers(4).callbacks(callbacks).build();
         sink.set_property("async", false);
         let chain = [&depayloader, &parser, sink.upcast_ref()];
         pipeline.add_many(chain)?;

@@ -134,3 +134,12 @@ pub fn clip(launch: &str) -> (tempfile::TempDir, PathBuf) {
     encode(launch, &file);
     (directory, file)
 }
+
+/// Milliseconds from each unit to the next, as shown and as arrived.
+pub fn times(units: &[AccessUnit]) -> String {
+    let millis = |a: snowgate_core::time::Mono, b: snowgate_core::time::Mono| (b.0 as i64 - a.0 as i64) / 1_000_000;
+    units
+        .windows(2)
+        .map(|pair| format!("{}/{} ", millis(pair[0].at, pair[1].at), millis(pair[0].arrived, pair[1].arrived)))
+        .collect()
+}
