@@ -135,11 +135,20 @@ pub fn clip(launch: &str) -> (tempfile::TempDir, PathBuf) {
     (directory, file)
 }
 
-/// Milliseconds from each unit to the next, as shown and as arrived.
+/// What each unit is: milliseconds since the one before as shown and as arrived, size, and the types of its first NAL units.
 pub fn times(units: &[AccessUnit]) -> String {
-    let millis = |a: snowgate_core::time::Mono, b: snowgate_core::time::Mono| (b.0 as i64 - a.0 as i64) / 1_000_000;
+    let millis = |a: snowgate_core::time::Mono, b: snowgate_core::time::Mono| {
+        (b.0.cast_signed() - a.0.cast_signed()) / 1_000_000
+    };
+    let nals = |unit: &AccessUnit| {
+        let bytes = unit.buffer.map_readable().unwrap().to_vec();
+        bytes.windows(4).filter(|w| w[..3] == [0, 0, 1]).map(|w| format!("{:02x}.", w[3])).take(6).collect::<String>()
+    };
     units
         .windows(2)
-        .map(|pair| format!("{}/{} ", millis(pair[0].at, pair[1].at), millis(pair[0].arrived, pair[1].arrived)))
+        .map(|pair| {
+            let (shown, arrived) = (millis(pair[0].at, pair[1].at), millis(pair[0].arrived, pair[1].arrived));
+            format!("{shown}/{arrived}:{}{}{} ", if pair[1].key { "K" } else { "" }, pair[1].size, nals(&pair[1]))
+        })
         .collect()
 }
