@@ -214,8 +214,9 @@ fn rtspsrc(endpoint: &Endpoint, spec: &StreamSpec, password: Option<&Secret>) ->
         // Our own watchdog decides when a stream is silent for too long, over UDP as over TCP.
         .property("timeout", 0u64)
         .property("do-retransmission", false)
-        // Timestamps follow our clock, also where a camera says its stream had an end.
-        .property_from_str("buffer-mode", "slave")
+        // The stream's own timestamps, untouched: following arrivals, the jitter buffer would swap pictures of streams with
+        // B-frames. `Timeline` lays them on our axis.
+        .property_from_str("buffer-mode", "none")
         .property("user-agent", concat!("Snowgate/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| CameraFault::Internal { what: error.to_string() })?;
