@@ -85,12 +85,15 @@ pub enum CameraFault {
     /// 401 or 403, and we have no password.
     #[error("the camera asks for a user name and password, and none is configured")]
     PasswordNeeded,
-    /// 404 and its like.
+    /// 404.
     #[error("the camera has no stream at this path")]
     NotFound,
-    /// The camera answered with an error.
-    #[error("the camera could not start the stream")]
-    ServerError,
+    /// The camera answered with another error.
+    #[error("the camera answered with RTSP status {status}")]
+    ServerError {
+        /// The status (RFC 7826, section 17).
+        status: u32,
+    },
     /// Its streams hold no video.
     #[error("the stream has no video")]
     NoVideo,
@@ -134,7 +137,7 @@ impl CameraFault {
             | Self::NoAnswer { .. }
             | Self::Unreachable { .. }
             | Self::NotRtsp { .. }
-            | Self::ServerError
+            | Self::ServerError { .. }
             | Self::Ended
             | Self::Broken => CameraState::Connecting,
         }
