@@ -1,1 +1,10 @@
-//! x
+//! What the end-to-end tests and the demo play against: brokers, a subscriber, a bad network.
+
+// Servers for tests may say what they expect.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+pub mod broker;
+pub mod proxy;
+pub mod reporter;
+pub mod scripted_broker;
+pub mod subscriber;
