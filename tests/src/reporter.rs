@@ -132,11 +132,16 @@ impl Reporter {
 
     /// Waits until nothing is left to send; panics after two minutes.
     pub fn wait_until_sent(&self) {
+        self.wait_for_messages(0);
+    }
+
+    /// Waits until so many messages are left to send; panics after two minutes.
+    pub fn wait_for_messages(&self, left: u64) {
         let (runtime, ..) = self.running.as_ref().expect("the uplink runs");
         let mut status = self.store.watch();
         runtime.block_on(async {
-            let empty = timeout(Duration::from_secs(120), status.wait_for(|status| status.messages() == 0)).await;
-            assert!(empty.is_ok(), "still unsent: {:?}", self.store.status());
+            let sent = timeout(Duration::from_secs(120), status.wait_for(|status| status.messages() == left)).await;
+            assert!(sent.is_ok(), "still unsent: {:?}", self.store.status());
         });
     }
 }

@@ -270,7 +270,7 @@ fn time_from_frame_to_publish_is_measured() {
     let histogram = &find("snowgate_frame_to_publish_seconds").get_metric()[0];
     assert!(histogram.get_histogram().get_sample_count() >= 1);
     for name in ["snowgate_mqtt_publishes_total", "snowgate_mqtt_acks_total"] {
-        assert!(find(name).get_metric().iter().any(|metric| metric.get_counter().value() >= 1.0), "{name}");
+        assert!(find(name).get_metric().iter().any(|metric| metric.get_counter().get_value() >= 1.0), "{name}");
     }
     for name in ["snowgate_outbox_messages", "snowgate_outbox_bytes", "snowgate_outbox_oldest_age_seconds"] {
         assert_eq!(find(name).get_metric().len(), Class::COUNT, "{name}");
