@@ -127,6 +127,10 @@ impl Broker {
         })
     }
 
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.options.transport(), Transport::Tls(_))
+    }
+
     /// The options of one connection, with what the broker says should it break.
     pub(super) fn options(&self, will_topic: String, will: Vec<u8>) -> (MqttOptions, NetworkOptions) {
         let mut options = self.options.clone();
