@@ -314,6 +314,11 @@ impl Model {
         self.nms_iou
     }
 
+    /// Whether the last answer held more boxes than are kept, so that some may be missing.
+    pub fn overflowed(&self) -> bool {
+        self.candidates.overflowed()
+    }
+
     /// Looks at one region of a picture and adds what it finds above `min_score` to `out`.
     ///
     /// # Errors
