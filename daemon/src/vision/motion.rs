@@ -168,7 +168,6 @@ impl Grid {
             source: (source_width, source_height),
             factor,
             width,
-            height,
             sums: vec![0; width * factor],
             current: vec![0; size],
             background: vec![0; size],
