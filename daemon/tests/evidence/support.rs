@@ -19,6 +19,7 @@ use snowgate::{
         manifest::Manifest,
         masks::Masks,
         model::{Model, Runtime},
+        nms::is_cut,
         preprocess::PixelRect,
     },
 };
@@ -158,7 +159,11 @@ pub fn now() -> Moment {
     Moment { mono: Mono(0), wall: "2026-06-01T00:00:00Z".parse().unwrap(), synchronised: true }
 }
 
-/// What a model finds in the whole picture and in parts of it, other parts than covering looks at.
+/// Larger than any picture: no parts.
+pub const WHOLE: u32 = 4096;
+
+/// What a model finds in the whole picture and in parts of it, other parts than covering looks at. What a part's border
+/// cuts is left out: the upper end of such a box is nobody's head.
 pub fn look(model: &mut Model, picture: &I420, part: u32, min_score: f32) -> Vec<Detection> {
     let (width, height) = picture.size();
     let mut regions = vec![PixelRect { x: 0, y: 0, width, height }];
@@ -169,7 +174,9 @@ pub fn look(model: &mut Model, picture: &I420, part: u32, min_score: f32) -> Vec
     }
     let mut found = Vec::new();
     for region in regions {
-        model.detect(&picture.pixels(), &Masks::default(), region, min_score, &mut found).unwrap();
+        let mut here = Vec::new();
+        model.detect(&picture.pixels(), &Masks::default(), region, min_score, &mut here).unwrap();
+        found.extend(here.into_iter().filter(|thing| !is_cut(&thing.rect, &region, picture.size())));
     }
     found
 }
