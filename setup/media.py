@@ -5,7 +5,7 @@ import os
 import tomllib
 from pathlib import Path
 
-from cache import ROOT, Cache, SetupError, link, run, say
+from cache import ROOT, Cache, SetupError, link, run, say, sha256
 from fetch import fetch, package
 
 PLACE = ROOT / "assets/media"
@@ -38,6 +38,9 @@ def _clip(cache: Cache, clip: dict[str, str], encoder: str) -> Path:
             raise SetupError(f"{error}\n  GStreamer's programs and plug-ins come with `make deps`") from None
         new = workshop / "new"
         _undate(new)
+        if sha256(new) != clip["sha256"]:
+            say(f"{clip['name']} is not the same, byte for byte, as where its recipe was written: another GStreamer or encoder. That is "
+                "no error, but golden replays may differ")
         with new.open("rb") as file:
             os.fsync(file.fileno())
         place.parent.mkdir(parents=True, exist_ok=True)

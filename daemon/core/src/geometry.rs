@@ -323,30 +323,16 @@ impl Segment {
         (self.end.x - self.start.x) * (point.y - self.start.y) - (self.end.y - self.start.y) * (point.x - self.start.x)
     }
 
-    /// Distance of the point from the segment, in fractions of the frame.
-    pub fn distance(&self, point: Point) -> f32 {
-        let (dx, dy) = (self.end.x - self.start.x, self.end.y - self.start.y);
-        let length_squared = dx * dx + dy * dy;
-        let t = if length_squared > 0.0 {
-            (((point.x - self.start.x) * dx + (point.y - self.start.y) * dy) / length_squared).clamp(0.0, 1.0)
-        } else {
-            0.0
-        };
-        (self.start.x + t * dx - point.x).hypot(self.start.y + t * dy - point.y)
+    /// Signed distance of the point from the endless line through this segment, in fractions of the frame; > 0 on the
+    /// right-hand side as in [`Segment::side`].
+    pub fn offset(&self, point: Point) -> f32 {
+        let length = (self.end.x - self.start.x).hypot(self.end.y - self.start.y);
+        if length > 0.0 { self.side(point) / length } else { 0.0 }
     }
 
-    /// How a step from one point to another crosses this segment, if it does. A step that only touches it does not
-    /// cross: it counts when it has reached the other side.
-    pub fn crossed_by(&self, from: Point, to: Point) -> Option<Crossing> {
-        let (before, after) = (self.side(from), self.side(to));
-        let direction = if before < 0.0 && after > 0.0 {
-            Crossing::LeftToRight
-        } else if before > 0.0 && after < 0.0 {
-            Crossing::RightToLeft
-        } else {
-            return None;
-        };
-        segments_meet(self.start, self.end, from, to).then_some(direction)
+    /// Whether the straight way from one point to another meets this segment, its ends included.
+    pub fn meets(&self, from: Point, to: Point) -> bool {
+        segments_meet(self.start, self.end, from, to)
     }
 }
 
@@ -389,12 +375,12 @@ mod tests {
     }
 
     #[test]
-    fn crossing_tells_the_direction() {
+    fn right_is_where_somebody_who_looks_along_the_line_has_it() {
         let upwards = Segment { start: Point::new(0.5, 0.9), end: Point::new(0.5, 0.1) };
-        assert_eq!(upwards.crossed_by(Point::new(0.4, 0.5), Point::new(0.6, 0.5)), Some(Crossing::LeftToRight));
-        assert_eq!(upwards.crossed_by(Point::new(0.6, 0.5), Point::new(0.4, 0.5)), Some(Crossing::RightToLeft));
-        assert_eq!(upwards.crossed_by(Point::new(0.4, 0.95), Point::new(0.6, 0.95)), None, "beyond the end");
-        assert_eq!(upwards.crossed_by(Point::new(0.4, 0.5), Point::new(0.45, 0.5)), None, "not across");
+        assert!(upwards.side(Point::new(0.6, 0.5)) > 0.0);
+        assert!((upwards.offset(Point::new(0.4, 0.5)) + 0.1).abs() < 1e-6);
+        assert!(upwards.meets(Point::new(0.4, 0.5), Point::new(0.6, 0.5)));
+        assert!(!upwards.meets(Point::new(0.4, 0.95), Point::new(0.6, 0.95)), "beyond the end");
     }
 
     proptest! {
@@ -422,17 +408,6 @@ mod tests {
             prop_assume!(!near_edge);
             prop_assert_eq!(polygon.contains(p), r.contains(p));
             prop_assert!((polygon.area() - r.area()).abs() < 1e-4);
-        }
-
-        #[test]
-        fn going_back_crosses_the_other_way(start in point(), end in point(), from in point(), to in point()) {
-            let line = Segment { start, end };
-            let there = line.crossed_by(from, to);
-            let back = line.crossed_by(to, from);
-            prop_assert_eq!(there.is_some(), back.is_some());
-            if let (Some(there), Some(back)) = (there, back) {
-                prop_assert_ne!(there, back);
-            }
         }
     }
 }

@@ -4,7 +4,10 @@ use std::{fmt, sync::Arc};
 
 use serde::Serialize;
 
-use crate::{geometry::Rect, time::Mono};
+use crate::{
+    geometry::{Point, Rect},
+    time::Mono,
+};
 
 /// What a thing is, in the words of the model's manifest: `person`, `car`, `face`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -15,6 +18,16 @@ impl Label {
     /// The word.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl Label {
+    /// The label of every face model.
+    pub const FACE: &'static str = "face";
+
+    /// Whether this is a face.
+    pub fn is_face(&self) -> bool {
+        &*self.0 == Self::FACE
     }
 }
 
@@ -64,6 +77,19 @@ pub struct Track {
     pub stationary_since: Option<Mono>,
     /// Whether it has ever moved since it was first seen. A car that was parked there all along has not.
     pub has_moved: bool,
+}
+
+impl Track {
+    /// The point that is held against zones and lines: where the thing touches the ground, or a face's middle, which
+    /// touches none.
+    pub fn anchor(&self) -> Point {
+        if self.label.is_face() { self.rect.centre() } else { self.rect.foot() }
+    }
+
+    /// Whether it was really detected at this time, rather than only predicted.
+    pub fn is_seen_at(&self, at: Mono) -> bool {
+        self.last_seen >= at
+    }
 }
 
 /// What one picture showed, after tracking. Tracks not listed are dead.

@@ -1,7 +1,195 @@
 //! Incidents: what becomes of findings.
+//!
+//! [`Book`] is the life cycle: findings go in, *revisions* of incidents come out. An incident carries two states that
+//! are never mixed: the [`Scene`] (what the box sees) and the [`Handling`] (what people do about it). Every revision
+//! is announced as one event ([`event`]); incident id and revision together are what a receiver removes duplicates by.
 
+mod book;
+pub mod event;
 pub mod grid;
 pub mod spec;
+mod title;
 
+use serde::{Deserialize, Serialize};
+
+pub use book::{Book, Report, Source};
 pub use grid::GridTree;
 pub use spec::{Locale, Severity};
+
+use crate::{
+    ids::{Id, IncidentId},
+    rules::Tally,
+    spec::TimeSpan,
+    time::{BootId, Moment},
+};
+
+/// One incident at one revision: all that is stored of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Incident {
+    /// Its name for ever.
+    pub id: IncidentId,
+    /// Counts from 1; each revision is announced once.
+    pub revision: u32,
+    /// The boot it was opened in.
+    pub boot: BootId,
+    /// What the box sees.
+    pub scene: Scene,
+    /// What people do about it.
+    pub handling: Handling,
+    /// The camera that sees it.
+    pub camera: Id,
+    /// The rule that found it.
+    pub rule: Id,
+    /// The rule's kind: `intrusion`, `line_crossing`…
+    pub rule_kind: String,
+    /// The zone or line it is about.
+    pub area: Id,
+    /// How and to whom it is reported.
+    pub target: Target,
+    /// Where the camera stands.
+    pub place: Option<Place>,
+    /// One line for people, in the gateway's language.
+    pub title: String,
+    /// When the condition began to hold.
+    pub began: Moment,
+    /// When the incident was opened.
+    pub opened: Moment,
+    /// When the condition was last seen to hold.
+    pub last_seen: Moment,
+    /// When it ended, if it has.
+    pub ended: Option<Ending>,
+    /// How many things took part.
+    pub counts: Counts,
+    /// Best score of any thing that took part, 0..1.
+    pub score: f32,
+    /// Pictures that belong to it.
+    pub evidence: Vec<Evidence>,
+    /// Digest of the configuration it was found under, hexadecimal.
+    pub config_digest: String,
+    /// The models that looked.
+    pub models: Vec<ModelDigest>,
+}
+
+/// What the box sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scene {
+    /// The condition holds, or is over too shortly to be sure.
+    Active,
+    /// The condition is over.
+    Ended,
+}
+
+/// What people do about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Handling {
+    /// Found and reported (发现上报); nobody has answered yet.
+    Reported,
+}
+
+/// How an incident ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ending {
+    /// When.
+    pub at: Moment,
+    /// Why.
+    pub reason: EndReason,
+}
+
+/// Why an incident ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// The condition was seen to be over, or could not be seen any more.
+    ConditionOver,
+    /// The daemon started anew; whether the condition still holds is for a new incident to tell.
+    Restarted,
+}
+
+/// How many things took part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// In all.
+    pub things: u32,
+    /// The most at once.
+    pub peak: u32,
+    /// Crossings from the left to the right of the line.
+    pub left_to_right: u32,
+    /// Crossings from the right to the left of the line.
+    pub right_to_left: u32,
+}
+
+impl From<&Tally> for Counts {
+    fn from(tally: &Tally) -> Self {
+        Self {
+            things: tally.things,
+            peak: tally.peak,
+            left_to_right: tally.left_to_right,
+            right_to_left: tally.right_to_left,
+        }
+    }
+}
+
+/// How and to whom an incident is reported, with everything looked up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Category id.
+    pub category: Id,
+    /// The category's name in the gateway's language.
+    pub category_name: String,
+    /// How bad it is.
+    pub severity: Severity,
+    /// Code of the grid it happened in.
+    pub grid: String,
+    /// Codes from the top of the tree down to `grid`, both included.
+    pub path: Vec<String>,
+    /// The level it starts at; a major incident starts higher than its grid's own level.
+    pub level: Id,
+    /// Code of the node it starts at: an ancestor of `grid`, or `grid` itself.
+    pub level_grid: String,
+    /// Time within which it must be handled, in milliseconds.
+    pub time_limit_ms: Option<u64>,
+}
+
+impl Target {
+    /// Time within which it must be handled.
+    pub fn time_limit(&self) -> Option<TimeSpan> {
+        self.time_limit_ms.map(TimeSpan::millis)
+    }
+}
+
+/// Where a camera stands.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Place {
+    /// Latitude in degrees, WGS 84.
+    pub lat: f64,
+    /// Longitude in degrees, WGS 84.
+    pub lon: f64,
+    /// What people call it.
+    pub name: Option<String>,
+}
+
+/// A picture that belongs to an incident.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Name within the incident: the last part of its topic.
+    pub name: String,
+    /// Media type.
+    pub media_type: String,
+    /// SHA-256 of the bytes, hexadecimal.
+    pub sha256: String,
+    /// Length in bytes.
+    pub bytes: u64,
+    /// When the picture was taken.
+    pub taken: Moment,
+}
+
+/// A model that looked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ModelDigest {
+    /// Its manifest's id.
+    pub id: Id,
+    /// SHA-256 of its file, hexadecimal.
+    pub sha256: String,
+}

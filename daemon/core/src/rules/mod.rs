@@ -1,3 +1,219 @@
-//! Rules: pure functions from observations to findings.
+//! Rules: pure state machines from observations to findings.
+//!
+//! A camera's rules see every picture's tracks once, in order ([`CameraRules::observe`]). Each rule watches for one
+//! condition and tells of it in *episodes*: an episode begins when the condition has held long enough, grows when
+//! further things join it, and ends when the condition has been over for a while. What holds for every rule:
+//!
+//! - A track is told of once in an episode, however long it stays: a parked car does not alarm again.
+//! - `Began` comes first, `Ended` last and exactly once; `Grew` at most every few seconds in between.
+//! - Time is the pictures' own time, so a replay tells the same findings as the live camera did.
 
+mod count;
+mod episode;
+mod line;
 pub mod spec;
+mod stay;
+
+use self::{
+    count::CountRule,
+    episode::Episodes,
+    line::LineRule,
+    spec::{LineSpec, RuleKind, RuleSpec, ZoneSpec},
+    stay::StayRule,
+};
+use crate::{
+    geometry::{Rect, Segment},
+    ids::Id,
+    observation::{Label, Observation, Track},
+    time::Mono,
+};
+
+/// Something a rule has to tell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finding {
+    /// The rule's id.
+    pub rule: Id,
+    /// Which episode of this rule; counted from 1 since the rules were made.
+    pub episode: u64,
+    /// When, in the pictures' time.
+    pub at: Mono,
+    /// What happened.
+    pub change: Change,
+    /// The episode so far.
+    pub tally: Tally,
+    /// The things the episode began with, where they are in this picture; empty later on.
+    pub subjects: Vec<Subject>,
+}
+
+/// What happened to an episode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// The condition has held long enough.
+    Began,
+    /// More things joined.
+    Grew,
+    /// The condition has been over for a while.
+    Ended,
+}
+
+/// An episode in figures.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Tally {
+    /// Things that took part.
+    pub things: u32,
+    /// The most of them at once.
+    pub peak: u32,
+    /// Crossings from the left-hand side to the right-hand side of the line.
+    pub left_to_right: u32,
+    /// Crossings from the right-hand side to the left-hand side of the line.
+    pub right_to_left: u32,
+    /// Best score of any thing that took part, 0..1.
+    pub score: f32,
+    /// When the condition began to hold.
+    pub since: Mono,
+    /// When the condition was last seen to hold.
+    pub last_seen: Mono,
+}
+
+/// One thing a finding is about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subject {
+    /// What it is.
+    pub label: Label,
+    /// Where it is, in fractions of the frame.
+    pub rect: Rect,
+}
+
+impl From<&Track> for Subject {
+    fn from(track: &Track) -> Self {
+        Self { label: track.label.clone(), rect: track.rect }
+    }
+}
+
+/// Why rules cannot be made: something they refer to is not there.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("rule {rule}: there is no {what} {missing}")]
+pub struct MissingReference {
+    /// The rule's id.
+    pub rule: Id,
+    /// "zone" or "line".
+    pub what: &'static str,
+    /// The id it names.
+    pub missing: Id,
+}
+
+/// All rules of one camera, with their state.
+#[derive(Debug)]
+pub struct CameraRules {
+    rules: Vec<Rule>,
+}
+
+impl CameraRules {
+    /// Rules that have seen nothing yet.
+    ///
+    /// # Errors
+    /// The first rule that names a zone or line which is not there.
+    pub fn new(zones: &[ZoneSpec], lines: &[LineSpec], rules: &[RuleSpec]) -> Result<Self, MissingReference> {
+        let rules = rules.iter().map(|rule| Rule::new(zones, lines, rule)).collect::<Result<_, _>>()?;
+        Ok(Self { rules })
+    }
+
+    /// Takes in one picture and appends what there is to tell.
+    pub fn observe(&mut self, observation: &Observation<'_>, findings: &mut Vec<Finding>) {
+        for rule in &mut self.rules {
+            rule.observe(observation, findings);
+        }
+    }
+
+    /// Time has passed without pictures: conditions that nobody could see end after their `linger` as if seen over.
+    pub fn lapse(&mut self, at: Mono, findings: &mut Vec<Finding>) {
+        self.observe(&Observation { picture: 0, at, tracks: &[] }, findings);
+    }
+
+    /// Whether any episode is under way.
+    pub fn is_active(&self) -> bool {
+        self.rules.iter().any(|rule| !rule.episodes.is_empty())
+    }
+}
+
+#[derive(Debug)]
+struct Rule {
+    filter: Filter,
+    condition: Condition,
+    episodes: Episodes,
+}
+
+#[derive(Debug)]
+enum Condition {
+    Stay(StayRule),
+    Line(LineRule),
+    Count(CountRule),
+}
+
+impl Rule {
+    fn new(zones: &[ZoneSpec], lines: &[LineSpec], spec: &RuleSpec) -> Result<Self, MissingReference> {
+        let missing = |what, id: &Id| MissingReference { rule: spec.id.value.clone(), what, missing: id.clone() };
+        let zone = |id: &Id| {
+            let zone = zones.iter().find(|zone| zone.id.value == *id);
+            zone.map(|zone| zone.polygon.clone()).ok_or_else(|| missing("zone", id))
+        };
+        let (hold, linger) = (spec.hold().0, spec.linger.0);
+        let condition = match &spec.kind {
+            RuleKind::Intrusion(keys) | RuleKind::Loitering(keys) => {
+                Condition::Stay(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger))
+            }
+            RuleKind::Count(keys) => Condition::Count(CountRule::new(zone(&keys.zone)?, keys.limit, hold, linger)),
+            RuleKind::LineCrossing(keys) => {
+                let line = lines.iter().find(|line| line.id.value == keys.line.value);
+                let line = line.ok_or_else(|| missing("line", &keys.line))?;
+                Condition::Line(LineRule::new(Segment { start: line.start, end: line.end.value }, keys.direction))
+            }
+        };
+        Ok(Self {
+            filter: Filter::new(spec),
+            condition,
+            episodes: Episodes::new(spec.id.value.clone(), spec.cool_down.0, linger),
+        })
+    }
+
+    fn observe(&mut self, observation: &Observation<'_>, findings: &mut Vec<Finding>) {
+        let Self { filter, condition, episodes } = self;
+        match condition {
+            Condition::Stay(rule) => rule.observe(observation, filter, episodes, findings),
+            Condition::Line(rule) => rule.observe(observation, filter, episodes, findings),
+            Condition::Count(rule) => rule.observe(observation, filter, episodes, findings),
+        }
+        episodes.settle(observation.at, findings);
+    }
+}
+
+/// Which tracks a rule looks at.
+#[derive(Debug)]
+struct Filter {
+    labels: Vec<Label>,
+    min_score: f32,
+    min_height: f32,
+}
+
+impl Filter {
+    fn new(spec: &RuleSpec) -> Self {
+        Self {
+            labels: spec.labels.iter().map(|label| label.as_str().into()).collect(),
+            min_score: spec.min_score.0,
+            min_height: spec.min_height.0,
+        }
+    }
+
+    /// Whether this is a thing of the kind and size looked for, however sure the model is of it just now.
+    fn concerns(&self, track: &Track) -> bool {
+        self.labels.contains(&track.label) && track.rect.height >= self.min_height
+    }
+
+    /// Whether it counts as of this picture: of the kind looked for, and the model is sure enough.
+    fn admits(&self, track: &Track) -> bool {
+        self.concerns(track) && track.score >= self.min_score
+    }
+}
+
+#[cfg(test)]
+mod tests;

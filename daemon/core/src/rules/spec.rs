@@ -64,8 +64,9 @@ spec! {
         min_score: Fraction = Fraction(0.4),
         /// Things lower than this share of the frame's height do not count.
         min_height: Fraction = Fraction(0.0),
-        /// How long the condition must hold before it is an incident; crossing a line takes no time.
-        r#for: TimeSpan = TimeSpan::secs(1),
+        /// How long the condition must hold before it is an incident: 1 s for intrusion, 30 s for loitering, 2 s for
+        /// count if left out; crossing a line takes no time.
+        r#for: Maybe<TimeSpan> = Maybe::NONE,
         /// How long after an incident was opened further things join it instead of opening another one.
         cool_down: TimeSpan = TimeSpan::secs(0),
         /// How long the condition must have been over before the incident ends.
@@ -74,6 +75,18 @@ spec! {
         flatten report: ReportSpec,
         /// What it watches for.
         flatten kind: RuleKind,
+    }
+}
+
+impl RuleSpec {
+    /// How long the condition must hold, with the default that suits the kind of rule.
+    pub fn hold(&self) -> TimeSpan {
+        self.r#for.unwrap_or(match self.kind {
+            RuleKind::Intrusion(_) => TimeSpan::secs(1),
+            RuleKind::Loitering(_) => TimeSpan::secs(30),
+            RuleKind::Count(_) => TimeSpan::secs(2),
+            RuleKind::LineCrossing(_) => TimeSpan::secs(0),
+        })
     }
 }
 

@@ -1,0 +1,63 @@
+//! Count: more things than a limit are inside a zone at once.
+
+use std::time::Duration;
+
+use super::{
+    Filter, Finding, Subject,
+    episode::{Alarm, Episodes},
+};
+use crate::{geometry::Polygon, observation::Observation, time::Mono};
+
+/// Watches how many things are inside a zone. The condition counts as unbroken through gaps shorter than `linger`,
+/// so that one person hidden for a moment does not end a crowd.
+#[derive(Debug)]
+pub(super) struct CountRule {
+    zone: Polygon,
+    limit: u32,
+    hold: Duration,
+    linger: Duration,
+    crowd: Option<Crowd>,
+}
+
+#[derive(Debug)]
+struct Crowd {
+    since: Mono,
+    last_over: Mono,
+    /// The episode it has alarmed in.
+    episode: Option<u64>,
+}
+
+impl CountRule {
+    pub(super) fn new(zone: Polygon, limit: u32, hold: Duration, linger: Duration) -> Self {
+        Self { zone, limit, hold, linger, crowd: None }
+    }
+
+    pub(super) fn observe(
+        &mut self,
+        observation: &Observation<'_>,
+        filter: &Filter,
+        episodes: &mut Episodes,
+        findings: &mut Vec<Finding>,
+    ) {
+        let at = observation.at;
+        let inside = || observation.tracks.iter().filter(|t| filter.admits(t) && self.zone.contains(t.anchor()));
+        let count = u32::try_from(inside().count()).unwrap_or(u32::MAX);
+        if count > self.limit {
+            let crowd = self.crowd.get_or_insert(Crowd { since: at, last_over: at, episode: None });
+            crowd.last_over = at;
+            let score = inside().map(|track| track.score).fold(0.0, f32::max);
+            if let Some(episode) = crowd.episode {
+                episodes.counts(episode, count);
+                episodes.holds(episode, at, score);
+            } else if at.since(crowd.since) >= self.hold {
+                let subjects = inside().map(Subject::from).collect();
+                let alarm = Alarm { since: crowd.since, holds: true, things: count, crossing: None, score, subjects };
+                crowd.episode = Some(episodes.alarm(at, alarm, findings));
+            }
+        } else if let Some(crowd) = self.crowd.take_if(|crowd| at >= crowd.last_over + self.linger)
+            && let Some(episode) = crowd.episode
+        {
+            episodes.release(episode);
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! Episodes: how single alarms of a rule become one tale with a beginning and an end.
+
+use std::time::Duration;
+
+use super::{Change, Finding, Subject, Tally};
+use crate::{geometry::Crossing, ids::Id, time::Mono};
+
+/// Growth is told at most this often; what grew in between is told together.
+const TELL_GROWTH_EVERY: Duration = Duration::from_secs(5);
+
+/// The episodes of one rule that have not ended.
+#[derive(Debug)]
+pub(super) struct Episodes {
+    rule: Id,
+    cool_down: Duration,
+    linger: Duration,
+    begun: u64,
+    under_way: Vec<Episode>,
+}
+
+#[derive(Debug)]
+struct Episode {
+    number: u64,
+    opened: Mono,
+    tally: Tally,
+    /// How many alarms hold the condition now; the episode cannot end while there are any.
+    holders: u32,
+    told: Mono,
+    has_grown: bool,
+}
+
+/// A condition has held long enough.
+pub(super) struct Alarm {
+    /// When it began to hold.
+    pub since: Mono,
+    /// Whether it goes on holding until [`Episodes::release`]; a crossing is over at once.
+    pub holds: bool,
+    /// How many things take part.
+    pub things: u32,
+    /// Which way a line was crossed.
+    pub crossing: Option<Crossing>,
+    /// Best score of the things.
+    pub score: f32,
+    /// The things.
+    pub subjects: Vec<Subject>,
+}
+
+impl Episodes {
+    pub(super) fn new(rule: Id, cool_down: Duration, linger: Duration) -> Self {
+        Self { rule, cool_down, linger, begun: 0, under_way: Vec::new() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.under_way.is_empty()
+    }
+
+    /// Joins the episode that is cooling down, or begins another; answers the episode's number.
+    pub(super) fn alarm(&mut self, at: Mono, alarm: Alarm, findings: &mut Vec<Finding>) -> u64 {
+        let cool_down = self.cool_down;
+        if let Some(episode) = self.under_way.iter_mut().find(|episode| at < episode.opened + cool_down) {
+            episode.join(at, &alarm);
+            episode.has_grown = true;
+            return episode.number;
+        }
+        self.begun += 1;
+        let mut episode = Episode::new(self.begun, at, alarm.since);
+        episode.join(at, &alarm);
+        findings.push(episode.finding(&self.rule, at, Change::Began, alarm.subjects));
+        self.under_way.push(episode);
+        self.begun
+    }
+
+    /// The condition is seen to hold.
+    pub(super) fn holds(&mut self, number: u64, at: Mono, score: f32) {
+        if let Some(episode) = self.find(number) {
+            episode.tally.last_seen = at;
+            episode.tally.score = episode.tally.score.max(score);
+        }
+    }
+
+    /// So many things hold the condition together.
+    pub(super) fn counts(&mut self, number: u64, count: u32) {
+        if let Some(episode) = self.find(number)
+            && count > episode.tally.peak
+        {
+            episode.tally.peak = count;
+            episode.tally.things = episode.tally.things.max(count);
+            episode.has_grown = true;
+        }
+    }
+
+    /// One alarm's condition is over.
+    pub(super) fn release(&mut self, number: u64) {
+        if let Some(episode) = self.find(number) {
+            episode.holders = episode.holders.saturating_sub(1);
+        }
+    }
+
+    /// Tells of growth that is due, and ends what is over.
+    pub(super) fn settle(&mut self, at: Mono, findings: &mut Vec<Finding>) {
+        let Self { rule, cool_down, linger, under_way, .. } = self;
+        under_way.retain_mut(|episode| {
+            let over =
+                episode.holders == 0 && at >= episode.opened + *cool_down && at >= episode.tally.last_seen + *linger;
+            if over {
+                findings.push(episode.finding(rule, at, Change::Ended, Vec::new()));
+            } else if episode.has_grown && at >= episode.told + TELL_GROWTH_EVERY {
+                findings.push(episode.finding(rule, at, Change::Grew, Vec::new()));
+                episode.told = at;
+                episode.has_grown = false;
+            }
+            !over
+        });
+    }
+
+    fn find(&mut self, number: u64) -> Option<&mut Episode> {
+        self.under_way.iter_mut().find(|episode| episode.number == number)
+    }
+}
+
+impl Episode {
+    fn new(number: u64, at: Mono, since: Mono) -> Self {
+        let tally = Tally { things: 0, peak: 0, left_to_right: 0, right_to_left: 0, score: 0.0, since, last_seen: at };
+        Self { number, opened: at, tally, holders: 0, told: at, has_grown: false }
+    }
+
+    fn join(&mut self, at: Mono, alarm: &Alarm) {
+        self.holders += u32::from(alarm.holds);
+        let tally = &mut self.tally;
+        tally.things += alarm.things;
+        tally.peak = tally.peak.max(alarm.things).max(self.holders);
+        tally.left_to_right += u32::from(alarm.crossing == Some(Crossing::LeftToRight));
+        tally.right_to_left += u32::from(alarm.crossing == Some(Crossing::RightToLeft));
+        tally.score = tally.score.max(alarm.score);
+        tally.last_seen = at;
+    }
+
+    fn finding(&self, rule: &Id, at: Mono, change: Change, subjects: Vec<Subject>) -> Finding {
+        Finding { rule: rule.clone(), episode: self.number, at, change, tally: self.tally, subjects }
+    }
+}

