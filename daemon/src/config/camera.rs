@@ -27,6 +27,7 @@ pub(super) fn resolve(
     check: &mut Checker<'_>,
 ) -> Option<CameraConfig> {
     check.within("/detect/fps", *file.detect.fps, 1..=30);
+    check.within("/detect/max_regions", *file.detect.max_regions, 1..=32);
     check.within("/ring/duration", file.ring.duration, TimeSpan::secs(2)..=TimeSpan::secs(300));
     check.within("/ring/size", file.ring.size, ByteSize::mib(1)..=ByteSize::mib(512));
     geometry(&file, references, check);
