@@ -7,10 +7,13 @@
 
 pub mod admin;
 pub mod camera;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod events;
 pub mod evidence;
+pub mod health;
+pub mod secret;
 pub mod shutdown;
 pub mod store;
 pub mod uplink;

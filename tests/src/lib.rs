@@ -1,13 +1,15 @@
-//! What end-to-end tests and the demo play against, and the demo itself: an embedded broker, a subscriber that plays
-//! the grid system, and the real daemon as a child process.
+//! The servers that the end-to-end tests and the demo play against, what tests share, and the demo's own parts.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod daemon;
 pub mod embedded_broker;
+pub mod encode;
 pub mod grid_system;
 pub mod http;
 pub mod metrics;
+pub mod rtsp;
+pub mod wait;
 
 use std::path::{Path, PathBuf};
 

@@ -43,6 +43,21 @@ pub const fn key_name(field: &'static str) -> &'static str {
     }
 }
 
+/// The keys of a section.
+pub fn key_names<T: Section>() -> Vec<String> {
+    let mut schema = ObjectSchema::default();
+    T::describe(&mut schema, &mut SchemaGenerator::default());
+    schema.properties.into_iter().map(|(name, _)| name).collect()
+}
+
+/// Drops the keys of all variants where the tag that would choose one is missing or wrong: whether they belong there
+/// is unknown, and naming them unexpected would only add noise.
+pub fn take_keys_of(table: &mut TableHelper<'_>, variants: &[Vec<String>]) {
+    for name in variants.iter().flatten() {
+        table.table.remove(name.as_str());
+    }
+}
+
 /// An error with a message of our own at `span`.
 pub fn custom(message: impl Into<Cow<'static, str>>, span: Span) -> DeserError {
     Error { kind: ErrorKind::Custom(message.into()), span, line_info: None }.into()
@@ -205,7 +220,10 @@ macro_rules! tagged {
 
         impl $crate::spec::Section for $Name {
             fn read(table: &mut $crate::spec::TableHelper<'_>) -> Option<Self> {
-                let tag = table.required_s::<String>($tag).ok()?;
+                let Ok(tag) = table.required_s::<String>($tag) else {
+                    $crate::spec::take_keys_of(table, &[$($crate::spec::key_names::<$Spec>()),*]);
+                    return None;
+                };
                 match tag.value.as_str() {
                     $($value => <$Spec as $crate::spec::Section>::read(table).map(Self::$Variant),)*
                     other => {
@@ -217,8 +235,7 @@ macro_rules! tagged {
                             span: tag.span,
                             line_info: None,
                         });
-                        // Which keys belong here is unknown: naming them unexpected would only add noise.
-                        table.table.clear();
+                        $crate::spec::take_keys_of(table, &[$($crate::spec::key_names::<$Spec>()),*]);
                         None
                     }
                 }

@@ -1,7 +1,6 @@
 //! The admin interface: `/metrics`, `/healthz` (alive) and `/readyz` (doing its job) over HTTP, on a thread and runtime
 //! of its own, so that a busy box still answers.
 
-mod health;
 pub mod spec;
 
 use std::{
@@ -15,9 +14,7 @@ use axum::{Router, extract::State, http::StatusCode, routing::get};
 use prometheus::TextEncoder;
 use tokio::net::TcpListener;
 
-pub use health::{Health, Part};
-
-use crate::{events::REGISTRY, shutdown::Shutdown};
+use crate::{events::REGISTRY, health::Health, shutdown::Shutdown};
 
 /// Why the admin interface cannot be offered.
 #[derive(Debug, thiserror::Error)]

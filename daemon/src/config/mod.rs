@@ -1,8 +1,145 @@
 //! Files to one validated configuration.
+//!
+//! [`Config::load`] reads a directory (`files`), takes each file apart by its spec (`toml_errors`, [`spec`]), checks
+//! the parts against each other (`gateway`, `camera`) and answers with everything resolved, or with *all* of its
+//! problems, each with file, line, column and a way out. [`preflight()`] then holds it against the models of this
+//! machine; `snowgate run` and `snowgate check` both go this way and no other, so that what one accepts the other does.
+//!
+//! An error refuses the whole configuration, but for those that a single camera can bear alone: an unreadable secret
+//! or a missing model refuses that camera ([`CameraConfig::refused`]) and leaves the others running.
 
+mod camera;
+mod checks;
+mod files;
+mod gateway;
+pub mod last_good;
+pub mod preflight;
+mod problem;
+mod redact;
+mod resolved;
+pub mod schema;
+mod secret_file;
 pub mod spec;
+mod suggest;
+mod toml_errors;
 
-use snowgate_core::spec::{DeserError, Deserialize, Value, ValueInner};
+use std::{path::Path, sync::Arc};
+
+use snowgate_core::{
+    incidents::spec::CategoriesSpec,
+    spec::{DeserError, Deserialize, Value, ValueInner},
+};
+
+use self::{
+    checks::{Checker, References},
+    files::Files,
+    spec::{CameraFile, GatewayFile},
+};
+pub use self::{
+    preflight::{KnownModels, preflight},
+    problem::{Place, Problem, ProblemReport, Problems, Severity, Source},
+    resolved::{
+        CameraConfig, ClientCertificate, Config, Gateway, ModelsConfig, MqttConfig, PlaceConfig, ReportTarget,
+        RuleConfig, StorageConfig, StreamConfig, TlsConfig,
+    },
+};
+
+impl Config {
+    /// Reads the configuration in `directory`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, warnings included.
+    pub fn load(directory: &Path) -> Result<Self, Problems> {
+        Self::load_from(directory, directory)
+    }
+
+    /// Reads the configuration in `directory`; the relative paths in it are relative to `base`. So a copy that lies
+    /// elsewhere still means the files beside the original.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, warnings included.
+    pub fn load_from(directory: &Path, base: &Path) -> Result<Self, Problems> {
+        let mut problems = Problems::default();
+        let files = Files::read(directory, &mut problems);
+        let config = resolve(files, base, &mut problems);
+        problems.sort();
+        match config {
+            Some(config) if !problems.is_fatal() => Ok(Self { problems, ..config }),
+            _ => Err(problems),
+        }
+    }
+}
+
+/// Checks every file against the others. A file that could not be read spoils no check that can do without it.
+fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config> {
+    let gateway = files.gateway.as_ref().and_then(|source| {
+        let file: GatewayFile = toml_errors::read(source, problems)?;
+        let mut check = Checker::new(source, base);
+        let resolved = gateway::resolve(file, &mut check);
+        problems.extend(check.problems);
+        Some(resolved)
+    });
+    let categories = files.categories.as_ref().and_then(|source| {
+        let file: CategoriesSpec = toml_errors::read(source, problems)?;
+        let mut check = Checker::new(source, base);
+        let resolved = gateway::categories(file, &mut check);
+        problems.extend(check.problems);
+        Some(resolved)
+    });
+    let references = References {
+        grid: gateway.as_ref().and_then(|gateway| gateway.grid.as_ref()),
+        categories: categories.as_ref(),
+    };
+    let mut ids = Vec::new();
+    let mut cameras = Vec::new();
+    for source in &files.cameras {
+        let Some(file) = toml_errors::read::<CameraFile>(source, problems) else { continue };
+        ids.push((source, file.id.clone()));
+        let mut check = Checker::new(source, base);
+        let models = gateway.as_ref().map(|gateway| &gateway.models);
+        cameras.extend(camera::resolve(file, models, references, &mut check));
+        problems.extend(check.problems);
+    }
+    unique_cameras(&ids, problems);
+    if let Some(source) = &files.gateway
+        && files.cameras.is_empty()
+    {
+        let message = format!("there are no cameras: {}/ holds no .toml file", files::CAMERAS);
+        problems.push(Problem::warning(Place::file(source), message));
+    }
+    let (gateway, categories) = (gateway?, categories?);
+    Some(Config {
+        gateway: gateway.gateway?,
+        grid: gateway.grid?,
+        categories,
+        mqtt: gateway.mqtt?,
+        storage: gateway.storage,
+        models: gateway.models,
+        workers: gateway.workers,
+        evidence: gateway.evidence,
+        admin: gateway.admin?,
+        cameras,
+        problems: Problems::default(),
+        files,
+    })
+}
+
+/// A camera's id must be its own: both places are told.
+fn unique_cameras(ids: &[(&Arc<Source>, Located)], problems: &mut Problems) {
+    let mut first_uses = std::collections::BTreeMap::new();
+    for (source, id) in ids {
+        let place = Place::span(source, id.span);
+        match first_uses.get(&id.value) {
+            None => drop(first_uses.insert(&id.value, place)),
+            Some(first) => {
+                let message = format!("camera id `{}` is used twice", id.value);
+                problems.push(Problem::error(place, message).related(Place::clone(first), "first used here"));
+            }
+        }
+    }
+}
+
+type Located = snowgate_core::spec::Located<snowgate_core::ids::Id>;
 
 /// A section that was left out: every key at its default.
 ///

@@ -1,11 +1,15 @@
 //! The files of a configuration directory, put together from what each module can be told.
 
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Serialize;
 use snowgate_core::{
     ids::Id,
     incidents::spec::{GridSpec, Locale},
     rules::spec::{LineSpec, ReportSpec, RuleSpec, ZoneSpec},
     spec,
-    spec::{Located, Maybe},
+    spec::{DeserError, Deserialize, Located, Maybe, Value, number_between},
 };
 
 use crate::{
@@ -85,10 +89,30 @@ spec! {
     /// Where a camera stands.
     pub struct PlaceSpec {
         /// Latitude in degrees, WGS 84.
-        lat: Located<f64>,
+        lat: Degrees,
         /// Longitude in degrees, WGS 84.
-        lon: Located<f64>,
+        lon: Degrees,
         /// What people call the place.
         name: Maybe<String> = Maybe::NONE,
+    }
+}
+
+/// An angle in degrees, written as a float or an integer.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(transparent)]
+pub struct Degrees(pub f64);
+
+impl<'de> Deserialize<'de> for Degrees {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        number_between(value, -180.0, 180.0).map(Self)
+    }
+}
+
+impl JsonSchema for Degrees {
+    fn schema_name() -> Cow<'static, str> {
+        "Degrees".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "minimum": -180, "maximum": 180 })
     }
 }

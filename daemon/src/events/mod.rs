@@ -6,6 +6,7 @@
 
 pub mod camera;
 pub mod evidence;
+pub mod incident;
 pub mod store;
 pub mod uplink;
 pub mod vision;
@@ -47,4 +48,19 @@ pub(crate) fn float_gauge(name: &str, help: &str, labels: &[&str]) -> GaugeVec {
 /// A histogram of seconds by labels.
 pub(crate) fn seconds_histogram(name: &str, help: &str, labels: &[&str], buckets: &[f64]) -> HistogramVec {
     register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
+}
+
+/// An error with what caused it, on one line.
+pub(crate) struct Chain<'a>(pub &'a (dyn std::error::Error + 'a));
+
+impl std::fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut source = self.0.source();
+        while let Some(error) = source {
+            write!(f, ": {error}")?;
+            source = error.source();
+        }
+        Ok(())
+    }
 }

@@ -1,1 +1,124 @@
 //! Events of the `store` module.
+
+use std::{error::Error, path::Path, sync::LazyLock, time::Duration};
+
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
+use tracing::{error, warn};
+
+use super::{Chain, counter, float_gauge, gauge, seconds_histogram};
+
+static COMMITS: LazyLock<HistogramVec> = LazyLock::new(|| {
+    let buckets = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0];
+    seconds_histogram(
+        "snowgate_store_commit_seconds",
+        "Time from asking for a commit until it is on disk.",
+        &[],
+        &buckets,
+    )
+});
+static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("snowgate_store_commit_failures_total", "Commits refused or failed, by reason.", &["reason"])
+});
+static LOST: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("snowgate_outbox_lost_messages_total", "Messages given up before they were sent.", &["class", "reason"])
+});
+static MESSAGES: LazyLock<IntGaugeVec> =
+    LazyLock::new(|| gauge("snowgate_outbox_messages", "Messages waiting for the broker.", &["class"]));
+static BYTES: LazyLock<IntGaugeVec> =
+    LazyLock::new(|| gauge("snowgate_outbox_bytes", "Bytes waiting for the broker.", &["class"]));
+static AGE: LazyLock<GaugeVec> = LazyLock::new(|| {
+    float_gauge("snowgate_outbox_oldest_age_seconds", "Age of the oldest message waiting for the broker.", &["class"])
+});
+static SET_ASIDE: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counter("snowgate_store_set_aside_total", "Damaged stores that were set aside.", &[]));
+
+/// A commit was asked for and answered.
+pub(crate) struct Committed<'a> {
+    pub took: Duration,
+    /// A word for the reason, and the error, if it failed.
+    pub failure: Option<(&'static str, &'a dyn Error)>,
+}
+
+impl Committed<'_> {
+    pub(crate) fn emit(self) {
+        COMMITS.with_label_values::<&str>(&[]).observe(self.took.as_secs_f64());
+        if let Some((reason, failure)) = self.failure {
+            FAILURES.with_label_values(&[reason]).inc();
+            error!(reason, error = %Chain(failure), "commit failed");
+        }
+    }
+}
+
+/// Messages were given up.
+pub(crate) struct MessagesLost {
+    pub class: &'static str,
+    pub reason: &'static str,
+    pub messages: u64,
+}
+
+impl MessagesLost {
+    pub(crate) fn emit(self) {
+        LOST.with_label_values(&[self.class, self.reason]).inc_by(self.messages);
+        warn!(class = self.class, reason = self.reason, messages = self.messages, "messages given up unsent");
+    }
+}
+
+/// What one class has waiting, now.
+pub(crate) struct OutboxHeld {
+    pub class: &'static str,
+    pub messages: u64,
+    pub bytes: u64,
+    pub oldest_age_seconds: f64,
+}
+
+impl OutboxHeld {
+    pub(crate) fn emit(self) {
+        MESSAGES.with_label_values(&[self.class]).set(i64::try_from(self.messages).unwrap_or(i64::MAX));
+        BYTES.with_label_values(&[self.class]).set(i64::try_from(self.bytes).unwrap_or(i64::MAX));
+        AGE.with_label_values(&[self.class]).set(self.oldest_age_seconds);
+    }
+}
+
+/// A damaged store was set aside.
+pub(crate) struct SetAside<'a> {
+    pub path: &'a Path,
+    pub reason: &'a str,
+}
+
+impl SetAside<'_> {
+    pub(crate) fn emit(self) {
+        SET_ASIDE.with_label_values::<&str>(&[]).inc();
+        error!(path = %self.path.display(), reason = self.reason, "the store was damaged and has been set aside");
+    }
+}
+
+/// The state of the outbox could not be read after a transaction.
+pub(crate) struct StatusUnknown<'a> {
+    pub error: &'a dyn Error,
+}
+
+impl StatusUnknown<'_> {
+    pub(crate) fn emit(self) {
+        warn!(error = %Chain(self.error), "the state of the outbox cannot be read");
+    }
+}
+
+/// The file could not be closed properly: the log is left, and the next start reads it.
+pub(crate) struct CloseFailed<'a> {
+    pub error: &'a dyn Error,
+}
+
+impl CloseFailed<'_> {
+    pub(crate) fn emit(self) {
+        warn!(error = %Chain(self.error), "the store could not be closed");
+    }
+}
+
+/// The store's thread panicked.
+pub(crate) struct WriterDied {}
+
+impl WriterDied {
+    pub(crate) fn emit(self) {
+        error!("the store's thread died");
+    }
+}

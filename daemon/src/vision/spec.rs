@@ -25,6 +25,8 @@ spec! {
         motion_area: Fraction = Fraction(0.0005),
         /// A thing that has moved less than its own size for so long is at rest.
         stationary_after: TimeSpan = TimeSpan::secs(10),
+        /// Regions of one picture shown to one model, at the most (1 to 32).
+        max_regions: Located<u32> = Located::nowhere(6),
         /// How long a track survives without a detection, such as behind a tree.
         lost_after: TimeSpan = TimeSpan::secs(3),
     }

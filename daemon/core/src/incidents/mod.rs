@@ -6,12 +6,14 @@
 
 mod book;
 pub mod event;
+pub mod grid;
 pub mod spec;
 mod title;
 
 use serde::{Deserialize, Serialize};
 
 pub use book::{Book, Report, Source};
+pub use grid::GridTree;
 pub use spec::{Locale, Severity};
 
 use crate::{

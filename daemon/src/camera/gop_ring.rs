@@ -1,0 +1,237 @@
+//! The newest encoded pictures of one camera, as whole groups of pictures (GOPs), for decoding and for pre-roll.
+//!
+//! Promises:
+//! - The ring always starts with a key frame, so whatever it holds can be decoded.
+//! - It never holds more than its bytes. While it holds more than its seconds, the oldest GOP goes, as long as
+//!   another follows it: a GOP that is longer than the ring (cameras with "smart" coding send them) stays usable.
+//! - A GOP that exceeds the bytes on its own is given up and counted; the ring starts anew at the next key frame.
+//! - Units are numbered from 1 as they arrive, whether they can be kept or not. A reader that cannot follow is put to the
+//!   newest key frame and told exactly which numbers it missed.
+//!
+//! Pushing takes a short lock, moves a reference and wakes whoever asked for it; it never waits for a reader.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    time::Duration,
+};
+
+use snowgate_core::{ids::Id, time::Mono};
+
+use super::{
+    access_unit::{AccessUnit, Arrival},
+    spec::RingSpec,
+};
+use crate::events::camera::{GopTooLarge, UnitReceived, UnitsLost};
+
+/// What becomes of a reader's place when the ring moves on without it: the oldest units go, never the newest.
+pub const OVERFLOW_POLICY: &str = "drop_oldest";
+
+/// Charged for each unit beside its bytes, so that a flood of empty ones is bounded too.
+const UNIT_OVERHEAD: usize = 512;
+
+type Wake = Box<dyn Fn() + Send + Sync>;
+
+/// The ring of one camera; shared by its receiver and any number of readers.
+pub struct GopRing {
+    camera: Id,
+    limit_bytes: usize,
+    limit_span: Duration,
+    held: Mutex<Held>,
+    wakes: RwLock<Vec<Wake>>,
+}
+
+#[derive(Default)]
+struct Held {
+    /// In order of their numbers, a key frame in front; a gap in the numbers is followed by a key frame.
+    units: VecDeque<AccessUnit>,
+    /// The numbers of the key frames among them.
+    keys: VecDeque<u64>,
+    bytes: usize,
+    /// The last number given.
+    last_number: u64,
+    /// Whether units are worthless until the next key frame.
+    broken: bool,
+}
+
+impl Held {
+    fn drop_oldest_gop(&mut self) {
+        self.keys.pop_front();
+        let end = self.keys.front().copied().unwrap_or(u64::MAX);
+        while self.units.front().is_some_and(|unit| unit.number < end) {
+            self.bytes -= self.units.pop_front().as_ref().map_or(0, cost);
+        }
+    }
+
+    fn span(&self) -> Duration {
+        match (self.units.front(), self.units.back()) {
+            (Some(oldest), Some(newest)) => newest.at.since(oldest.at),
+            _ => Duration::ZERO,
+        }
+    }
+
+    fn get(&self, number: u64) -> Option<&AccessUnit> {
+        let index = self.units.binary_search_by_key(&number, |unit| unit.number).ok()?;
+        self.units.get(index)
+    }
+
+    /// The key frame that a reader whose unit `lost` is not held goes on with: the newest if it fell out of the ring,
+    /// the next if the stream was interrupted there.
+    fn resume(&self, lost: u64) -> Option<u64> {
+        let fell_out = self.keys.front().is_some_and(|oldest| lost < *oldest);
+        let newest = self.keys.back().copied().filter(|key| *key > lost);
+        if fell_out { newest } else { self.keys.iter().copied().find(|key| *key > lost) }
+    }
+}
+
+fn cost(unit: &AccessUnit) -> usize {
+    unit.size + UNIT_OVERHEAD
+}
+
+impl GopRing {
+    /// An empty ring.
+    pub fn new(camera: Id, spec: &RingSpec) -> Self {
+        Self {
+            camera,
+            limit_bytes: usize::try_from(spec.size.0).unwrap_or(usize::MAX),
+            limit_span: spec.duration.0,
+            held: Mutex::default(),
+            wakes: RwLock::default(),
+        }
+    }
+
+    /// Whose ring this is.
+    pub fn camera(&self) -> &Id {
+        &self.camera
+    }
+
+    /// Numbers an arrival and keeps it if it can be decoded; wakes everyone who asked. Returns its number.
+    pub fn push(&self, arrival: Arrival) -> u64 {
+        let mut too_large = false;
+        let (number, bytes, ring_bytes) = {
+            let mut held = self.lock();
+            held.last_number += 1;
+            let unit = AccessUnit::numbered(held.last_number, arrival);
+            let (number, bytes) = (unit.number, unit.size);
+            if unit.key {
+                held.keys.push_back(number);
+                held.broken = false;
+            }
+            if !held.broken && !held.keys.is_empty() {
+                held.bytes += cost(&unit);
+                held.units.push_back(unit);
+                while held.keys.len() > 1 && (held.bytes > self.limit_bytes || held.span() > self.limit_span) {
+                    held.drop_oldest_gop();
+                }
+                if held.bytes > self.limit_bytes {
+                    held.drop_oldest_gop();
+                    held.broken = true;
+                    too_large = true;
+                }
+            }
+            (number, bytes, held.bytes)
+        };
+        let camera = self.camera.as_str();
+        UnitReceived { camera, bytes, ring_bytes }.emit();
+        if too_large {
+            GopTooLarge { camera, limit: self.limit_bytes }.emit();
+        }
+        for wake in self.wakes.read().unwrap_or_else(PoisonError::into_inner).iter() {
+            wake();
+        }
+        number
+    }
+
+    /// The stream was interrupted: what comes next builds on nothing the ring holds, until a key frame.
+    pub fn interrupt(&self) {
+        self.lock().broken = true;
+    }
+
+    /// Has `wake` called after every push, on the receiving thread: it must return at once.
+    pub fn on_push(&self, wake: Wake) {
+        self.wakes.write().unwrap_or_else(PoisonError::into_inner).push(wake);
+    }
+
+    /// Bytes held, the fixed charge for each unit included.
+    pub fn bytes(&self) -> usize {
+        self.lock().bytes
+    }
+
+    /// A reader that starts at the newest key frame, or at the next one if there is none yet.
+    pub fn reader(self: &Arc<Self>) -> RingReader {
+        let next = {
+            let held = self.lock();
+            held.keys.back().copied().unwrap_or(held.last_number + 1)
+        };
+        RingReader { ring: Arc::clone(self), next }
+    }
+
+    /// A reader that starts at the last key frame shown at or before `at`, or at the oldest one held: the pre-roll of a clip.
+    pub fn reader_since(self: &Arc<Self>, at: Mono) -> RingReader {
+        let next = {
+            let held = self.lock();
+            let shown_by_then = |key: &&u64| held.get(**key).is_some_and(|unit| unit.at <= at);
+            let start = held.keys.iter().rev().find(shown_by_then).or(held.keys.front());
+            start.copied().unwrap_or(held.last_number + 1)
+        };
+        RingReader { ring: Arc::clone(self), next }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a reader gets.
+#[derive(Debug, Clone)]
+pub enum Next {
+    /// The next unit in order.
+    Unit(AccessUnit),
+    /// Units this reader will never see. The next unit is a key frame.
+    Lost {
+        /// The first number lost.
+        from: u64,
+        /// The last number lost.
+        to: u64,
+        /// The number of the key frame reading goes on with.
+        resumes: u64,
+    },
+    /// Nothing new; wait for a wake-up.
+    Nothing,
+}
+
+/// One consumer's place in a ring.
+pub struct RingReader {
+    ring: Arc<GopRing>,
+    next: u64,
+}
+
+impl RingReader {
+    /// Takes the next unit; never waits.
+    pub fn next(&mut self) -> Next {
+        let found = {
+            let held = self.ring.lock();
+            match held.get(self.next) {
+                Some(unit) => Next::Unit(unit.clone()),
+                None => match held.resume(self.next) {
+                    Some(key) => Next::Lost { from: self.next, to: key - 1, resumes: key },
+                    None => Next::Nothing,
+                },
+            }
+        };
+        match &found {
+            Next::Unit(unit) => self.next = unit.number + 1,
+            Next::Lost { from, to, resumes } => {
+                self.next = *resumes;
+                let camera = self.ring.camera.as_str();
+                UnitsLost { camera, policy: OVERFLOW_POLICY, count: to - from + 1 }.emit();
+            }
+            Next::Nothing => {}
+        }
+        found
+    }
+}
+
+#[cfg(test)]
+#[path = "gop_ring_tests.rs"]
+mod tests;

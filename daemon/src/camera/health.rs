@@ -1,0 +1,252 @@
+//! How a camera is, and why: the state machine's states, the faults that lead to them, and who is told.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use snowgate_core::{choice, ids::Id, time::Mono};
+
+use super::access_unit::UnsupportedFormat;
+use crate::events::camera::StateChanged;
+
+choice! {
+    /// What a camera is doing. It stays refused, unsupported or stalled while it is being tried again, and becomes live
+    /// with the first picture that can be decoded.
+    pub enum CameraState {
+        /// Being opened, or waiting to be.
+        Connecting = "connecting",
+        /// Pictures arrive.
+        Live = "live",
+        /// Connected, but no pictures arrive.
+        Stalled = "stalled",
+        /// It answers and says no; an operator has to act.
+        Refused = "refused",
+        /// What it sends cannot be used; an operator has to act.
+        Unsupported = "unsupported",
+    }
+}
+
+/// Why a camera is not live, in words for an operator. Never holds a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CameraFault {
+    /// The address cannot be used.
+    #[error("{url:?} is no usable rtsp:// or rtsps:// address: {why}")]
+    Address {
+        /// As configured; user and password never stand in it.
+        url: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The name of the host is not known.
+    #[error("the name {host} cannot be resolved")]
+    UnknownHost {
+        /// The host.
+        host: String,
+    },
+    /// Nothing answers at the address.
+    #[error("no answer from {address} within {} s: is the camera on, and the address right?", .within.as_secs())]
+    NoAnswer {
+        /// Host and port.
+        address: String,
+        /// How long it was given.
+        within: Duration,
+    },
+    /// The host answers but nothing listens there, or the network says no.
+    #[error("{address} cannot be reached: {why}")]
+    Unreachable {
+        /// Host and port.
+        address: String,
+        /// In the system's words.
+        why: String,
+    },
+    /// Something answers, and it is not RTSP.
+    #[error("what answers at {address} does not speak RTSP")]
+    NotRtsp {
+        /// Host and port.
+        address: String,
+    },
+    /// The connection is not trusted.
+    #[error("the certificate of {address} is not trusted: {why}")]
+    Certificate {
+        /// Host and port.
+        address: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The authority's file cannot be read.
+    #[error("the CA file {file} cannot be read: {why}")]
+    CaFile {
+        /// The file.
+        file: String,
+        /// Why.
+        why: String,
+    },
+    /// 401 or 403.
+    #[error("the camera refused the user name or password")]
+    WrongPassword,
+    /// 401 or 403, and we have no password.
+    #[error("the camera asks for a user name and password, and none is configured")]
+    PasswordNeeded,
+    /// 404 and its like.
+    #[error("the camera has no stream at this path")]
+    NotFound,
+    /// The camera answered with an error.
+    #[error("the camera could not start the stream")]
+    ServerError,
+    /// Its streams hold no video.
+    #[error("the stream has no video")]
+    NoVideo,
+    /// Its video cannot be used.
+    #[error(transparent)]
+    Unsupported(#[from] UnsupportedFormat),
+    /// It is connected, and silent.
+    #[error("no picture for {} s", .silent_for.as_secs())]
+    Silent {
+        /// How long.
+        silent_for: Duration,
+    },
+    /// It was live and is no more.
+    #[error("the camera ended the stream")]
+    Ended,
+    /// The connection broke.
+    #[error("the connection to the camera broke")]
+    Broken,
+    /// Ours: an element is missing or does not work.
+    #[error("the stream cannot be received on this box: {what}")]
+    Internal {
+        /// What is missing.
+        what: String,
+    },
+}
+
+impl CameraFault {
+    /// The state this fault puts a camera into.
+    pub fn state(&self) -> CameraState {
+        match self {
+            Self::WrongPassword | Self::PasswordNeeded | Self::NotFound | Self::Certificate { .. } => CameraState::Refused,
+            Self::NoVideo | Self::Unsupported(_) | Self::Address { .. } | Self::CaFile { .. } | Self::Internal { .. } => {
+                CameraState::Unsupported
+            }
+            Self::Silent { .. } => CameraState::Stalled,
+            Self::UnknownHost { .. }
+            | Self::NoAnswer { .. }
+            | Self::Unreachable { .. }
+            | Self::NotRtsp { .. }
+            | Self::ServerError
+            | Self::Ended
+            | Self::Broken => CameraState::Connecting,
+        }
+    }
+
+    /// Whether only an operator can change it, so that trying often is of no use, or does harm (many cameras lock an
+    /// account after a few wrong passwords).
+    pub fn needs_an_operator(&self) -> bool {
+        matches!(self.state(), CameraState::Refused | CameraState::Unsupported)
+    }
+}
+
+/// A camera's state from now on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CameraHealth {
+    /// Which camera.
+    pub camera: Id,
+    /// Its state.
+    pub state: CameraState,
+    /// Why it is not live; `None` while live and at the first connect.
+    pub fault: Option<CameraFault>,
+    /// Since when, on the monotonic clock.
+    pub since: Mono,
+}
+
+impl fmt::Display for CameraHealth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "camera {}: {}", self.camera, self.state)?;
+        self.fault.iter().try_for_each(|fault| write!(f, ": {fault}"))
+    }
+}
+
+/// Who is told of every change; called on the camera's own thread, so it must return at once.
+#[derive(Clone)]
+pub struct HealthSink(Arc<dyn Fn(CameraHealth) + Send + Sync>);
+
+impl HealthSink {
+    /// Tells `sink` of every change.
+    pub fn new(sink: impl Fn(CameraHealth) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(sink))
+    }
+}
+
+/// Keeps the state and tells of changes, and only of changes.
+pub(super) struct HealthTracker {
+    camera: Id,
+    sink: HealthSink,
+    last: Option<(CameraState, Option<CameraFault>)>,
+}
+
+impl HealthTracker {
+    pub(super) fn new(camera: Id, sink: HealthSink) -> Self {
+        Self { camera, sink, last: None }
+    }
+
+    /// The first attempt begins.
+    pub(super) fn connecting(&mut self, since: Mono) {
+        self.change(CameraState::Connecting, None, since);
+    }
+
+    /// Pictures arrive.
+    pub(super) fn live(&mut self, since: Mono) {
+        self.change(CameraState::Live, None, since);
+    }
+
+    /// An attempt failed or the stream was lost.
+    pub(super) fn fault(&mut self, fault: CameraFault, since: Mono) {
+        self.change(fault.state(), Some(fault), since);
+    }
+
+    fn change(&mut self, state: CameraState, fault: Option<CameraFault>, since: Mono) {
+        let next = (state, fault);
+        if self.last.as_ref() == Some(&next) {
+            return;
+        }
+        let health = CameraHealth { camera: self.camera.clone(), state, fault: next.1.clone(), since };
+        StateChanged {
+            camera: self.camera.as_str(),
+            states: CameraState::WORDS,
+            state: state.as_str(),
+            reason: health.fault.as_ref().map(ToString::to_string),
+        }
+        .emit();
+        self.last = Some(next);
+        (self.sink.0)(health);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn only_changes_are_told_with_their_reason() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let sink = HealthSink::new({
+            let told = Arc::clone(&told);
+            move |health: CameraHealth| told.lock().unwrap().push(health.to_string())
+        });
+        let mut health = HealthTracker::new("gate".parse().unwrap(), sink);
+        health.connecting(Mono(0));
+        health.fault(CameraFault::WrongPassword, Mono(1));
+        health.fault(CameraFault::WrongPassword, Mono(2));
+        health.live(Mono(3));
+        health.live(Mono(4));
+        health.fault(CameraFault::Silent { silent_for: Duration::from_secs(10) }, Mono(5));
+        assert_eq!(
+            *told.lock().unwrap(),
+            [
+                "camera gate: connecting",
+                "camera gate: refused: the camera refused the user name or password",
+                "camera gate: live",
+                "camera gate: stalled: no picture for 10 s",
+            ]
+        );
+    }
+}

@@ -1,0 +1,63 @@
+//! The command line: one file a subcommand, each with its arguments and its `run`.
+
+pub mod check;
+pub mod exit;
+pub mod schema;
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use self::exit::Exit;
+
+/// Declares the subcommands: a line `module::Arguments` each, with the text that help shows.
+macro_rules! commands {
+    ($($(#[doc = $about:literal])* $module:ident::$Command:ident,)*) => {
+        #[derive(Debug, Subcommand)]
+        enum Command { $($(#[doc = $about])* $Command($module::$Command),)* }
+
+        impl Command {
+            fn run(self) -> Exit {
+                match self { $(Self::$Command(command) => command.run(),)* }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Say whether a configuration is valid, and what is wrong with it.
+    check::Check,
+    /// Print the JSON Schema of the configuration files.
+    schema::Schema,
+}
+
+/// Watches a township's cameras and reports incidents over MQTT.
+#[derive(Debug, Parser)]
+#[command(name = "snowgate", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// How a command prints what it found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people.
+    Human,
+    /// For machines.
+    Json,
+}
+
+/// Runs the command that `arguments` (the program's name first) ask for.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+    match Arguments::try_parse_from(arguments) {
+        Ok(arguments) => arguments.command.run(),
+        Err(error) => {
+            // Help and version are asked for; everything else clap has to say is about a wrong command line.
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Ok };
+            // Nobody is left to tell if the terminal is gone.
+            let _ = error.print();
+            exit
+        }
+    }
+}

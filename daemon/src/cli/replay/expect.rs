@@ -1,0 +1,184 @@
+//! Golden replays: what must hold on any machine.
+//!
+//! Scores and pictures differ a little between machines; which rule found what, where, how often and when must not.
+//! A found incident matches an expected one when rule, camera, area, grid and counts are the same and every time is
+//! within 0.2 s.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+use snowgate_core::{
+    ids::Id,
+    incidents::{Counts, Incident, Severity},
+    time::{Moment, Mono},
+};
+
+/// How far a time may be off, in seconds.
+const TOLERANCE: f64 = 0.2;
+
+/// One incident of a replay, as it stood at its end.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReplayedIncident {
+    /// Incident id: counted, so the same in every replay.
+    pub incident: String,
+    /// The rule that found it.
+    pub rule: Id,
+    /// The rule's kind.
+    pub kind: String,
+    /// The camera.
+    pub camera: Id,
+    /// The zone or line.
+    pub area: Id,
+    /// Grid code.
+    pub grid: String,
+    /// Category id.
+    pub category: Id,
+    /// How bad it is.
+    pub severity: Severity,
+    /// For people.
+    pub title: String,
+    /// When the condition began to hold, in seconds of the clip.
+    pub began: f64,
+    /// When it was opened, in seconds of the clip.
+    pub opened: f64,
+    /// When the condition was last seen to hold, in seconds of the clip.
+    pub last_seen: f64,
+    /// How many things took part.
+    pub counts: Counts,
+    /// Best score.
+    pub score: f64,
+}
+
+impl ReplayedIncident {
+    /// The line of an incident; times count from `start`.
+    pub fn new(incident: &Incident, start: Mono) -> Self {
+        let seconds = |moment: Moment| (moment.mono.since(start).as_secs_f64() * 1000.0).round() / 1000.0;
+        Self {
+            incident: incident.id.to_string(),
+            rule: incident.rule.clone(),
+            kind: incident.rule_kind.clone(),
+            camera: incident.camera.clone(),
+            area: incident.area.clone(),
+            grid: incident.target.grid.clone(),
+            category: incident.target.category.clone(),
+            severity: incident.target.severity,
+            title: incident.title.clone(),
+            began: seconds(incident.began),
+            opened: seconds(incident.opened),
+            last_seen: seconds(incident.last_seen),
+            counts: incident.counts,
+            score: (f64::from(incident.score) * 1000.0).round() / 1000.0,
+        }
+    }
+
+    fn matches(&self, found: &Self) -> bool {
+        let near = |a: f64, b: f64| (a - b).abs() <= TOLERANCE + 1e-9;
+        self.rule == found.rule
+            && self.camera == found.camera
+            && self.area == found.area
+            && self.grid == found.grid
+            && self.counts == found.counts
+            && near(self.began, found.began)
+            && near(self.opened, found.opened)
+            && near(self.last_seen, found.last_seen)
+    }
+
+    fn summary(&self) -> String {
+        let Self { rule, area, counts, began, opened, last_seen, .. } = self;
+        let Counts { things, peak, left_to_right, right_to_left } = counts;
+        format!(
+            "{rule} at {area}: began {began:.1} s, opened {opened:.1} s, last seen {last_seen:.1} s, {things} thing(s), \
+             {peak} at once, {left_to_right} left to right, {right_to_left} right to left"
+        )
+    }
+}
+
+/// Why a golden file cannot be held against a replay.
+#[derive(Debug, thiserror::Error)]
+pub enum GoldenError {
+    /// A line is no incident.
+    #[error("line {line}: {source}")]
+    Line {
+        /// Counted from 1.
+        line: usize,
+        /// What is wrong.
+        source: serde_json::Error,
+    },
+}
+
+/// Reads a golden file: one incident a line; empty lines are passed over.
+///
+/// # Errors
+/// The first line that is no incident.
+pub fn parse(text: &str) -> Result<Vec<ReplayedIncident>, GoldenError> {
+    let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
+    lines
+        .map(|(index, line)| serde_json::from_str(line).map_err(|source| GoldenError::Line { line: index + 1, source }))
+        .collect()
+}
+
+/// What differs: `-` lines were expected and not found, `+` lines were found and not expected. `None` if nothing does.
+pub fn diff(expected: &[ReplayedIncident], found: &[ReplayedIncident]) -> Option<String> {
+    let mut unexpected: Vec<_> = found.iter().collect();
+    let mut missing = Vec::new();
+    for wanted in expected {
+        match unexpected.iter().position(|found| wanted.matches(found)) {
+            Some(index) => drop(unexpected.remove(index)),
+            None => missing.push(wanted),
+        }
+    }
+    if missing.is_empty() && unexpected.is_empty() {
+        return None;
+    }
+    let signed = missing.iter().map(|line| ('-', line)).chain(unexpected.iter().map(|line| ('+', line)));
+    Some(signed.fold(String::new(), |mut text, (sign, line)| {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{sign} {}", line.summary());
+        text
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn incident(rule: &str, opened: f64, things: u32) -> ReplayedIncident {
+        ReplayedIncident {
+            incident: "01".into(),
+            rule: rule.parse().unwrap(),
+            kind: "intrusion".into(),
+            camera: "gate".parse().unwrap(),
+            area: "yard".parse().unwrap(),
+            grid: "33".into(),
+            category: "intrusion".parse().unwrap(),
+            severity: Severity::Ordinary,
+            title: "Intrusion".into(),
+            began: opened - 1.0,
+            opened,
+            last_seen: opened + 5.0,
+            counts: Counts { things, peak: things, left_to_right: 0, right_to_left: 0 },
+            score: 0.5,
+        }
+    }
+
+    #[test]
+    fn small_differences_in_time_and_score_are_no_differences() {
+        let found = ReplayedIncident { score: 0.7, ..incident("a", 10.15, 1) };
+        assert_eq!(diff(&[incident("a", 10.0, 1)], &[found]), None);
+    }
+
+    #[test]
+    fn what_is_missing_and_what_is_new_are_named() {
+        let text = diff(&[incident("a", 10.0, 1), incident("b", 20.0, 1)], &[incident("a", 10.3, 1), incident("b", 20.0, 1)]);
+        let text = text.unwrap();
+        assert!(text.starts_with("- a at yard") && text.contains("\n+ a at yard"), "{text}");
+        assert!(diff(&[], &[incident("a", 1.0, 1)]).is_some() && diff(&[incident("a", 1.0, 1)], &[]).is_some());
+    }
+
+    #[test]
+    fn golden_lines_survive_being_written() {
+        let line = serde_json::to_string(&incident("a", 10.0, 1)).unwrap();
+        assert_eq!(parse(&format!("{line}\n\n{line}\n")).unwrap(), vec![incident("a", 10.0, 1); 2]);
+        assert_eq!(parse("{}").unwrap_err().to_string().split(':').next(), Some("line 1"));
+    }
+}

@@ -1,0 +1,293 @@
+//! Checks of one camera's file: its stream, its zones and lines, its rules and where they report.
+
+use std::collections::BTreeSet;
+
+use snowgate_core::{
+    ids::Id,
+    incidents::Severity,
+    rules::spec::{ReportSpec, RuleKind, RuleSpec},
+    spec::{ByteSize, Located, TimeSpan},
+};
+
+use super::{
+    checks::{Checker, References, check_certificates, read_pem},
+    gateway::secret_help,
+    problem::Problem,
+    resolved::{CameraConfig, ModelsConfig, PlaceConfig, ReportTarget, RuleConfig, StreamConfig},
+    spec::{CameraFile, PlaceSpec},
+    suggest::suggestion,
+};
+use crate::{camera::spec::StreamSpec, secret::Secret};
+
+/// A camera with its references followed and its secrets read; what is wrong is left with `check`.
+pub(super) fn resolve(
+    file: CameraFile,
+    models: Option<&ModelsConfig>,
+    references: References<'_>,
+    check: &mut Checker<'_>,
+) -> Option<CameraConfig> {
+    check.within("/detect/fps", *file.detect.fps, 1..=30);
+    check.within("/ring/duration", file.ring.duration, TimeSpan::secs(2)..=TimeSpan::secs(300));
+    check.within("/ring/size", file.ring.size, ByteSize::mib(1)..=ByteSize::mib(512));
+    geometry(&file, references, check);
+    let rules = rules(&file, references, check);
+    let place = file.place.0.map(|place| self::place(place, check));
+    let mut refused = None;
+    let stream = stream(&file.stream, &file.id, file.enabled, &mut refused, check);
+    // Without the gateway's models an error stands in gateway.toml, and nothing runs.
+    let models = models?;
+    Some(CameraConfig {
+        name: file.name.0.unwrap_or_else(|| file.id.to_string()),
+        enabled: file.enabled,
+        refused,
+        place,
+        stream,
+        ring: file.ring,
+        object_model: file.detect.object_model.as_ref().map_or(&models.object, |id| &id.value).clone(),
+        face_model: file.detect.face_model.as_ref().map_or(&models.face, |id| &id.value).clone(),
+        detect: file.detect,
+        masks: file.masks.into_iter().map(|mask| mask.polygon).collect(),
+        zones: file.zones,
+        lines: file.lines,
+        rules,
+        id: file.id.value,
+        source: check.source.clone(),
+    })
+}
+
+fn place(spec: PlaceSpec, check: &mut Checker<'_>) -> PlaceConfig {
+    check.within("/place/lat", spec.lat.0, -90.0..=90.0);
+    PlaceConfig { lat: spec.lat.0, lon: spec.lon.0, name: spec.name.0 }
+}
+
+fn geometry(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>) {
+    check.unique("zone", file.zones.iter().map(|zone| &zone.id));
+    check.unique("line", file.lines.iter().map(|line| &line.id));
+    check.unique("rule", file.rules.iter().map(|rule| &rule.id));
+    for line in &file.lines {
+        if line.start == line.end.value {
+            check.error(line.end.span, format!("line `{}` ends where it starts", *line.id), None);
+        }
+    }
+    check.report(&file.report, references);
+    let zones = file.zones.iter().map(|zone| &zone.report);
+    let lines = file.lines.iter().map(|line| &line.report);
+    let rules = file.rules.iter().map(|rule| &rule.report);
+    zones.chain(lines).chain(rules).for_each(|report| check.report(report, references));
+}
+
+/// The zone or line that a rule watches.
+enum Watched<'a> {
+    Zone(&'a Located<Id>),
+    Line(&'a Located<Id>),
+}
+
+impl<'a> Watched<'a> {
+    fn of(rule: &'a RuleSpec) -> Self {
+        match &rule.kind {
+            RuleKind::Intrusion(spec) | RuleKind::Loitering(spec) => Self::Zone(&spec.zone),
+            RuleKind::Count(spec) => Self::Zone(&spec.zone),
+            RuleKind::LineCrossing(spec) => Self::Line(&spec.line),
+        }
+    }
+
+    fn report(&self, file: &'a CameraFile) -> Option<&'a ReportSpec> {
+        match self {
+            Self::Zone(id) => file.zones.iter().find(|zone| zone.id == **id).map(|zone| &zone.report),
+            Self::Line(id) => file.lines.iter().find(|line| line.id == **id).map(|line| &line.report),
+        }
+    }
+}
+
+fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>) -> Vec<RuleConfig> {
+    let mut watched = BTreeSet::new();
+    let mut rules = Vec::new();
+    for rule in &file.rules {
+        let of = Watched::of(rule);
+        match of {
+            Watched::Zone(id) => {
+                watched.insert(("zone", &id.value));
+                check.known("zone", "zones", id.as_str(), id.span, file.zones.iter().map(|zone| zone.id.as_str()));
+            }
+            Watched::Line(id) => {
+                watched.insert(("line", &id.value));
+                check.known("line", "lines", id.as_str(), id.span, file.lines.iter().map(|line| line.id.as_str()));
+            }
+        }
+        if rule.labels.is_empty() {
+            check.error(rule.labels.span, format!("rule `{}` looks at nothing: labels is empty", *rule.id), None);
+        }
+        // A rule whose zone is missing has been reported; where it would report is then no matter.
+        if let Some(watched) = of.report(file)
+            && let Some(report) = report_target(rule, watched, &file.report, references, check)
+        {
+            rules.push(RuleConfig { spec: rule.clone(), report });
+        }
+    }
+    let zones = file.zones.iter().map(|zone| ("zone", &zone.id));
+    for (what, id) in zones.chain(file.lines.iter().map(|line| ("line", &line.id))) {
+        if !watched.contains(&(what, &id.value)) {
+            check.warning(id.span, format!("no rule watches {what} `{}`", **id), None);
+        }
+    }
+    if file.enabled && file.rules.is_empty() {
+        check.warning(file.id.span, format!("camera `{}` has no rules: it reports nothing", *file.id), None);
+    }
+    rules
+}
+
+/// The rule's own word, else its zone's or line's, else its camera's; the severity at last the category's.
+fn report_target(
+    rule: &RuleSpec,
+    watched: &ReportSpec,
+    camera: &ReportSpec,
+    references: References<'_>,
+    check: &mut Checker<'_>,
+) -> Option<ReportTarget> {
+    let said = [&rule.report, watched, camera];
+    let category = said.iter().find_map(|report| report.category.0.as_ref());
+    let grid = said.iter().find_map(|report| report.grid.0.as_ref());
+    for (key, missing) in [("category", category.is_none()), ("grid", grid.is_none())] {
+        if missing {
+            let message = format!("rule `{}` has no {key}", *rule.id);
+            let help =
+                format!("write {key} = \"…\" in the rule, in its zone or line, or at the top for the whole camera");
+            check.error(rule.id.span, message, help);
+        }
+    }
+    let (category, grid) = (category?, grid?);
+    // A category that does not exist has been reported where it is named.
+    let by_category: Severity = references.categories?.get(&category.value)?.severity;
+    let severity = said.iter().find_map(|report| *report.severity).unwrap_or(by_category);
+    Some(ReportTarget { category: category.value.clone(), severity, grid: grid.value.clone() })
+}
+
+fn stream(
+    spec: &StreamSpec,
+    camera: &Located<Id>,
+    enabled: bool,
+    refused: &mut Option<String>,
+    check: &mut Checker<'_>,
+) -> StreamConfig {
+    if let Err((message, help)) = check_url(&spec.url) {
+        check.error(spec.url.span, message, help);
+    }
+    let query = spec.url.to_ascii_lowercase();
+    if ["passw", "pwd="].iter().any(|part| query.contains(part)) {
+        let help = "use username and password_file if the camera takes them".to_owned();
+        check.warning(spec.url.span, "the address looks as if it held a password", help);
+    }
+    check.within("/stream/latency", spec.latency, TimeSpan::secs(0)..=TimeSpan::secs(10));
+    check.within("/stream/stall_after", spec.stall_after, TimeSpan::secs(2)..=TimeSpan::secs(600));
+    let mut refuse = |check: &mut Checker<'_>, at: &Located<String>, message: String, help: Option<String>| {
+        let place = check.place(at.span);
+        check.problems.push(Problem::error(place, message.clone()).help(help).refusing([camera.value.clone()]));
+        refused.get_or_insert(message);
+    };
+    let mut password: Option<Secret> = None;
+    if let Some(reference) = &*spec.password_file {
+        if spec.username.is_none() {
+            check.error(reference.span, "password_file without username", None);
+        }
+        // A camera that is switched off needs no password yet.
+        if enabled {
+            match check.secret(reference) {
+                Ok(secret) => password = Some(secret),
+                Err(message) => refuse(check, reference, message, secret_help()),
+            }
+        }
+    }
+    let mut ca_file = None;
+    if let Some(file) = &*spec.ca_file {
+        if !spec.url.starts_with("rtsps:") {
+            check.warning(file.span, "ca_file has no effect: the address is not rtsps://", None);
+        }
+        let path = check.path(file);
+        if enabled && let Err(message) = read_pem(&path).and_then(|pem| check_certificates(&path, &pem)) {
+            refuse(check, file, message, None);
+        }
+        ca_file = Some(path);
+    }
+    StreamConfig {
+        url: spec.url.value.clone(),
+        username: spec.username.0.clone(),
+        password,
+        ca_file,
+        transport: spec.transport,
+        latency: spec.latency,
+        stall_after: spec.stall_after,
+    }
+}
+
+/// An address that a stream can be opened at, without user and password in it.
+fn check_url(url: &str) -> Result<(), (String, Option<String>)> {
+    let wrong = |message: &str, help: &str| Err((message.to_owned(), Some(help.to_owned())));
+    let example = "write it like \"rtsp://192.168.1.20:554/stream1\"";
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return wrong("this is no stream address", example);
+    };
+    if !["rtsp", "rtsps"].contains(&scheme) {
+        let message = format!("streams are read over rtsp:// or rtsps://, not {scheme}://");
+        return Err((message, suggestion(scheme, ["rtsp", "rtsps"], "schemes")));
+    }
+    if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return wrong("an address has no blanks in it", "write a blank inside a path as %20");
+    }
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    if authority.contains('@') {
+        return wrong(
+            "user and password do not belong into the address",
+            "write username = \"…\" and password_file = \"FILE\", with the password in that file",
+        );
+    }
+    let (host, port) = match authority.strip_prefix('[') {
+        Some(v6) => match v6.split_once(']') {
+            Some((host, rest)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host, rest.strip_prefix(':')),
+            _ => return wrong("the address in brackets is no IPv6 address", example),
+        },
+        None => match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        },
+    };
+    if host.is_empty() {
+        return wrong("the address names no host", example);
+    }
+    if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
+        return wrong("the address has no valid port", "a port is a number from 1 to 65535");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_url;
+
+    #[test]
+    fn addresses() {
+        for good in [
+            "rtsp://10.0.0.1/stream",
+            "rtsps://camera.example:322/h264?channel=1",
+            "rtsp://[fe80::1]:554/",
+            "rtsp://host",
+            "rtsp://host/a@b",
+        ] {
+            assert_eq!(check_url(good), Ok(()), "{good}");
+        }
+        for bad in [
+            "",
+            "10.0.0.1/stream",
+            "http://10.0.0.1/",
+            "rtsp://",
+            "rtsp:///stream",
+            "rtsp://user:password@host/",
+            "rtsp://host:0/",
+            "rtsp://host:65536/",
+            "rtsp://host:/",
+            "rtsp://[::1/",
+            "rtsp://host/a b",
+        ] {
+            assert!(check_url(bad).is_err(), "{bad}");
+        }
+    }
+}

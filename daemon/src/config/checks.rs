@@ -1,0 +1,145 @@
+//! Checks that every part of the configuration shares.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Display,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use snowgate_core::{
+    ids::Id,
+    incidents::{GridTree, spec::CategorySpec},
+    rules::spec::ReportSpec,
+    spec::{Located, Span},
+};
+
+use super::{
+    problem::{Place, Problem, Problems, Source},
+    secret_file,
+    suggest::suggestion,
+    toml_errors::place_of,
+};
+use crate::secret::Secret;
+
+/// The level of the grid tree that takes sensors only.
+const HOUSEHOLD: &str = "household";
+
+/// Checks one file and keeps what it finds.
+pub(super) struct Checker<'a> {
+    pub source: &'a Arc<Source>,
+    /// What relative paths are relative to.
+    pub base: &'a Path,
+    pub problems: Problems,
+}
+
+/// What cameras refer to; `None` where it is wrong itself, so that its absence is not reported again and again.
+#[derive(Clone, Copy)]
+pub(super) struct References<'a> {
+    pub grid: Option<&'a GridTree>,
+    pub categories: Option<&'a BTreeMap<Id, CategorySpec>>,
+}
+
+impl<'a> Checker<'a> {
+    pub fn new(source: &'a Arc<Source>, base: &'a Path) -> Self {
+        Self { source, base, problems: Problems::default() }
+    }
+
+    pub fn place(&self, span: Span) -> Place {
+        Place::span(self.source, span)
+    }
+
+    pub fn error(&mut self, span: Span, message: impl Into<String>, help: impl Into<Option<String>>) {
+        let place = self.place(span);
+        self.problems.push(Problem::error(place, message).help(help));
+    }
+
+    pub fn warning(&mut self, span: Span, message: impl Into<String>, help: impl Into<Option<String>>) {
+        let place = self.place(span);
+        self.problems.push(Problem::warning(place, message).help(help));
+    }
+
+    /// `value`, written at `pointer`, must lie in `range`.
+    pub fn within<T: PartialOrd + Display>(&mut self, pointer: &str, value: T, range: RangeInclusive<T>) {
+        if !range.contains(&value) {
+            let key = pointer.rsplit('/').next().unwrap_or(pointer);
+            let (least, most) = (range.start(), range.end());
+            let message = format!("{key} must lie between {least} and {most}; {value} does not");
+            self.problems.push(Problem::error(place_of(self.source, pointer), message));
+        }
+    }
+
+    /// An id or code must be one of `known`.
+    pub fn known<'k>(
+        &mut self,
+        what: &str,
+        plural: &str,
+        name: &str,
+        span: Span,
+        known: impl IntoIterator<Item = &'k str, IntoIter: Clone>,
+    ) {
+        let known = known.into_iter();
+        if !known.clone().any(|candidate| candidate == name) {
+            self.error(span, format!("there is no {what} `{name}`"), suggestion(name, known, plural));
+        }
+    }
+
+    /// Ids must differ.
+    pub fn unique<'i>(&mut self, what: &str, ids: impl IntoIterator<Item = &'i Located<Id>>) {
+        let mut first_uses = BTreeMap::new();
+        for id in ids {
+            match first_uses.get(&id.value) {
+                None => drop(first_uses.insert(&id.value, id.span)),
+                Some(&first) => {
+                    let (place, first) = (self.place(id.span), self.place(first));
+                    let message = format!("{what} id `{}` is used twice", id.value);
+                    self.problems.push(Problem::error(place, message).related(first, "first used here"));
+                }
+            }
+        }
+    }
+
+    /// Category and grid of a report must exist.
+    pub fn report(&mut self, report: &ReportSpec, references: References<'_>) {
+        if let (Some(category), Some(known)) = (&*report.category, references.categories) {
+            self.known("category", "categories", category.as_str(), category.span, known.keys().map(Id::as_str));
+        }
+        let (Some(code), Some(tree)) = (&*report.grid, references.grid) else { return };
+        let codes: Vec<&str> = tree.codes().collect();
+        self.known("grid", "grids", code, code.span, codes);
+        if tree.node(code).is_some_and(|node| tree.level(node).as_str() == HOUSEHOLD) {
+            self.error(code.span, "a grid of the household level takes sensors, not cameras", None);
+        }
+    }
+
+    /// A path, relative to the configuration directory.
+    pub fn path(&self, path: &str) -> PathBuf {
+        self.base.join(path)
+    }
+
+    /// The secret a setting names, or a sentence that says why it cannot be had. A file that others can read is
+    /// warned about.
+    pub fn secret(&mut self, reference: &Located<String>) -> Result<Secret, String> {
+        let read = secret_file::read(reference, self.base).map_err(|error| error.to_string())?;
+        if read.widely_readable {
+            let message = format!("the secret {} can be read by others than its owner", read.path.display());
+            self.warning(reference.span, message, format!("chmod 600 {}", read.path.display()));
+        }
+        Ok(read.secret)
+    }
+}
+
+/// Text of a PEM file that a setting names, bounded like a configuration file.
+pub(super) fn read_pem(path: &Path) -> Result<String, String> {
+    super::files::read_text(path).map_err(|message| format!("{}: {message}", path.display()))
+}
+
+/// The certificates in a PEM text must be readable, and there must be one.
+pub(super) fn check_certificates(path: &Path, pem: &str) -> Result<(), String> {
+    match native_tls::Certificate::stack_from_pem(pem.as_bytes()) {
+        Ok(certificates) if !certificates.is_empty() => Ok(()),
+        Ok(_) => Err(format!("{} holds no certificate in PEM form", path.display())),
+        Err(error) => Err(format!("{} is not a certificate in PEM form: {error}", path.display())),
+    }
+}

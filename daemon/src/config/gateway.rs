@@ -1,0 +1,248 @@
+//! Checks of gateway.toml and categories.toml: the box, its grid tree, its broker, its stores.
+
+use std::{collections::BTreeMap, net::SocketAddr};
+
+use jiff::tz::TimeZone;
+use snowgate_core::{
+    ids::Id,
+    incidents::{
+        GridTree,
+        grid::{GridError, GridErrorKind},
+        spec::{CategoriesSpec, CategorySpec, GridSpec},
+    },
+    spec::{ByteSize, Located, TimeSpan},
+};
+
+use super::{
+    checks::{Checker, check_certificates, read_pem},
+    problem::Problem,
+    resolved::{ClientCertificate, Gateway, ModelsConfig, MqttConfig, StorageConfig, TlsConfig},
+    spec::{GatewayFile, GatewaySpec},
+    suggest::suggestion,
+};
+use crate::{
+    evidence::spec::EvidenceSpec,
+    store::spec::StorageSpec,
+    uplink::spec::{MqttSpec, TlsSpec},
+    vision::spec::{ModelsSpec, WorkersSpec},
+};
+
+/// gateway.toml, resolved. What is `None` was wrong, and an error says so.
+pub(super) struct ResolvedGateway {
+    pub gateway: Option<Gateway>,
+    pub grid: Option<GridTree>,
+    pub mqtt: Option<MqttConfig>,
+    pub storage: StorageConfig,
+    pub models: ModelsConfig,
+    pub workers: WorkersSpec,
+    pub evidence: EvidenceSpec,
+    pub admin: Option<SocketAddr>,
+}
+
+pub(super) fn resolve(file: GatewayFile, check: &mut Checker<'_>) -> ResolvedGateway {
+    check.within("/workers/decode", *file.workers.decode, 0..=64);
+    check.within("/workers/infer", *file.workers.infer, 0..=64);
+    evidence(&file.evidence, check);
+    ResolvedGateway {
+        grid: grid(&file.grid, check),
+        mqtt: mqtt(&file.mqtt, &file.gateway.id, check),
+        gateway: gateway(file.gateway, check),
+        storage: storage(&file.storage, check),
+        models: models(file.models, check),
+        workers: file.workers,
+        evidence: file.evidence,
+        admin: admin(&file.admin.listen, check),
+    }
+}
+
+pub(super) fn categories(file: CategoriesSpec, check: &mut Checker<'_>) -> BTreeMap<Id, CategorySpec> {
+    check.unique("category", file.category.iter().map(|category| &category.id));
+    for category in &file.category {
+        for (language, name) in [("zh", &category.name.zh), ("en", &category.name.en)] {
+            if name.trim().is_empty() {
+                check.error(
+                    category.id.span,
+                    format!("category `{}` has an empty {language} name", *category.id),
+                    None,
+                );
+            }
+        }
+    }
+    file.category.into_iter().map(|category| (category.id.value.clone(), category)).collect()
+}
+
+fn gateway(spec: GatewaySpec, check: &mut Checker<'_>) -> Option<Gateway> {
+    let time_zone = match TimeZone::get(&spec.time_zone) {
+        Ok(time_zone) => time_zone,
+        Err(_) => {
+            let names: Vec<String> = jiff::tz::db().available().map(|name| name.to_string()).collect();
+            let help = if names.is_empty() {
+                Some("this machine has no time zone database: install the package tzdata".to_owned())
+            } else {
+                suggestion(&spec.time_zone, names.iter().map(String::as_str), "time zones")
+            };
+            check.error(spec.time_zone.span, format!("there is no time zone `{}`", *spec.time_zone), help);
+            return None;
+        }
+    };
+    Some(Gateway { id: spec.id.value, locale: spec.locale, time_zone })
+}
+
+fn grid(spec: &GridSpec, check: &mut Checker<'_>) -> Option<GridTree> {
+    let errors = match GridTree::new(spec) {
+        Ok(tree) => return Some(tree),
+        Err(errors) => errors,
+    };
+    for GridError { span, kind } in errors {
+        let mut problem = Problem::error(check.place(span), kind.to_string());
+        match &kind {
+            GridErrorKind::UnknownLevel { name } => {
+                problem = problem.help(suggestion(name.as_str(), spec.levels.iter().map(Id::as_str), "levels"));
+            }
+            GridErrorKind::UnknownParent { code } => {
+                let codes = spec.nodes.iter().map(|node| node.code.as_str());
+                problem = problem.help(suggestion(code, codes, "grids"));
+            }
+            GridErrorKind::DuplicateCode { first, .. } => {
+                problem = problem.related(check.place(*first), "first used here");
+            }
+            _ => {}
+        }
+        check.problems.push(problem);
+    }
+    None
+}
+
+fn mqtt(spec: &MqttSpec, gateway: &Located<Id>, check: &mut Checker<'_>) -> Option<MqttConfig> {
+    if spec.host.is_empty() || spec.host.contains(|c: char| c.is_whitespace() || c.is_control() || "/@".contains(c)) {
+        let help = "write the host name or the address alone, such as host = \"broker.example\"".to_owned();
+        check.error(spec.host.span, format!("`{}` is no host name", *spec.host), help);
+    } else if spec.host.rsplit_once(':').is_some_and(|(host, port)| !host.contains(':') && port.parse::<u16>().is_ok())
+    {
+        check.error(spec.host.span, "the port does not belong into the host", "write it as port = …".to_owned());
+    }
+    let port = spec.port.unwrap_or(if spec.tls.is_some() { 8883 } else { 1883 });
+    check.within("/mqtt/port", port, 1..=u16::MAX);
+    check.within("/mqtt/keep_alive", spec.keep_alive, TimeSpan::secs(5)..=TimeSpan::secs(3600));
+    check.within("/mqtt/max_packet", spec.max_packet, ByteSize(16 << 10)..=ByteSize::mib(64));
+    check.within("/mqtt/max_inflight", *spec.max_inflight, 1..=1000);
+    check.within("/mqtt/drain_rate", *spec.drain_rate, 1..=10_000);
+    let client_id = spec.client_id.0.clone().unwrap_or_else(|| format!("snowgate-{}", **gateway));
+    check.within("/mqtt/client_id length", client_id.len(), 1..=256);
+    let password = match &*spec.password_file {
+        None => None,
+        Some(reference) => {
+            if spec.username.is_none() {
+                let help = "MQTT sends a password only together with a username".to_owned();
+                check.error(reference.span, "password_file without username", help);
+            }
+            check.secret(reference).map_err(|message| check.error(reference.span, message, secret_help())).ok()
+        }
+    };
+    let tls = match &*spec.tls {
+        None => None,
+        Some(spec) => Some(tls(spec, check)?),
+    };
+    Some(MqttConfig {
+        host: spec.host.value.clone(),
+        port,
+        tls,
+        username: spec.username.0.clone(),
+        password,
+        client_id,
+        keep_alive: spec.keep_alive,
+        max_packet: spec.max_packet,
+        max_inflight: *spec.max_inflight,
+        drain_rate: *spec.drain_rate,
+    })
+}
+
+/// Reads and parses every certificate and the key, as the connection will.
+fn tls(spec: &TlsSpec, check: &mut Checker<'_>) -> Option<TlsConfig> {
+    let ca = spec.ca_file.as_ref().map(|file| {
+        let path = check.path(file);
+        read_pem(&path)
+            .and_then(|pem| check_certificates(&path, &pem).map(|()| pem))
+            .map_err(|message| check.error(file.span, message, None))
+    });
+    let client = match (&*spec.certificate_file, &*spec.key_file) {
+        (None, None) => None,
+        (Some(only), None) => {
+            check.error(only.span, "certificate_file without key_file", None);
+            return None;
+        }
+        (None, Some(only)) => {
+            check.error(only.span, "key_file without certificate_file", None);
+            return None;
+        }
+        (Some(certificate_file), Some(key_file)) => {
+            let certificate = read_pem(&check.path(certificate_file))
+                .map_err(|message| check.error(certificate_file.span, message, None));
+            let key = check.secret(key_file).map_err(|message| check.error(key_file.span, message, secret_help()));
+            let (Ok(certificate), Ok(key)) = (certificate, key) else { return None };
+            if let Err(error) = native_tls::Identity::from_pkcs8(certificate.as_bytes(), key.expose().as_bytes()) {
+                let message = format!("certificate and key do not go together: {error}");
+                let help = "both are PEM files; the key is PKCS#8 (-----BEGIN PRIVATE KEY-----)".to_owned();
+                check.error(key_file.span, message, help);
+                return None;
+            }
+            Some(ClientCertificate { certificate, key })
+        }
+    };
+    Some(TlsConfig { ca: ca.transpose().ok()?, client })
+}
+
+pub(super) fn secret_help() -> Option<String> {
+    Some(
+        "the service's user must be able to read it, or give it as a systemd credential: \"credential:NAME\""
+            .to_owned(),
+    )
+}
+
+fn storage(spec: &StorageSpec, check: &mut Checker<'_>) -> StorageConfig {
+    let quotas = ByteSize::mib(1)..=ByteSize::mib(16 << 20);
+    check.within("/storage/incident_quota", spec.incident_quota, quotas.clone());
+    check.within("/storage/unsent_evidence_quota", spec.unsent_evidence_quota, quotas.clone());
+    check.within("/storage/evidence_quota", spec.evidence_quota, quotas);
+    if spec.directory.is_empty() {
+        check.error(spec.directory.span, "the storage directory has no name", None);
+    }
+    StorageConfig {
+        directory: check.path(&spec.directory),
+        incident_quota: spec.incident_quota,
+        unsent_evidence_quota: spec.unsent_evidence_quota,
+        evidence_quota: spec.evidence_quota,
+    }
+}
+
+fn models(spec: ModelsSpec, check: &Checker<'_>) -> ModelsConfig {
+    ModelsConfig {
+        directory: check.path(&spec.directory),
+        onnxruntime: check.path(&spec.onnxruntime),
+        object: spec.object.value,
+        face: spec.face.value,
+    }
+}
+
+fn evidence(spec: &EvidenceSpec, check: &mut Checker<'_>) {
+    check.within("/evidence/jpeg_quality", *spec.jpeg_quality, 30..=95);
+    check.within("/evidence/max_width", *spec.max_width, 320..=3840);
+    check.within("/evidence/keep", spec.keep, TimeSpan::secs(60)..=TimeSpan::secs(10 * 366 * 86_400));
+}
+
+fn admin(listen: &Located<String>, check: &mut Checker<'_>) -> Option<SocketAddr> {
+    match listen.parse::<SocketAddr>() {
+        Ok(address) => {
+            if !address.ip().is_loopback() {
+                let message = format!("metrics and health on {address} can be reached from other machines");
+                check.warning(listen.span, message, "they ask for no password; keep them on 127.0.0.1".to_owned());
+            }
+            Some(address)
+        }
+        Err(_) => {
+            let message = format!("`{}` is no address to listen on", **listen);
+            check.error(listen.span, message, "write an address and a port, such as \"127.0.0.1:9464\"".to_owned());
+            None
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The last look before anything starts: a configuration against the models that this machine really has.
+
+use std::{collections::BTreeMap, ffi::OsStr, fs, path::Path};
+
+use snowgate_core::ids::Id;
+
+use super::{
+    CameraConfig, Config, ModelsConfig,
+    files::{GATEWAY, MAX_FILES, read_text},
+    problem::{Place, Problem, Problems},
+    suggest::suggestion,
+    toml_errors::place_of,
+};
+
+/// The label that the face model gives.
+const FACE: &str = "face";
+
+/// What came of loading this machine's models.
+#[derive(Debug, Default)]
+pub struct KnownModels {
+    /// Why no model can be used at all: the library is missing or too old, the folder is unreadable.
+    pub unusable: Option<String>,
+    /// By manifest id: the labels it gives, or why it cannot be used.
+    pub models: BTreeMap<Id, Result<Vec<String>, String>>,
+}
+
+impl KnownModels {
+    /// The models that the manifests of a directory describe, taken at their word: nothing is loaded.
+    pub fn from_directory(spec: &ModelsConfig) -> Self {
+        if let Err(error) = fs::File::open(&spec.onnxruntime) {
+            return Self::unusable(format!("ONNX Runtime {} cannot be read: {error}", spec.onnxruntime.display()));
+        }
+        let entries = match fs::read_dir(&spec.directory) {
+            Ok(entries) => entries,
+            Err(error) => {
+                return Self::unusable(format!(
+                    "the models directory {} cannot be read: {error}",
+                    spec.directory.display()
+                ));
+            }
+        };
+        let manifests = entries.filter_map(Result::ok).map(|entry| entry.path()).take(MAX_FILES);
+        let models =
+            manifests.filter(|path| path.extension() == Some(OsStr::new("toml"))).filter_map(|path| model(&path));
+        Self { unusable: None, models: models.collect() }
+    }
+
+    fn unusable(reason: String) -> Self {
+        Self { unusable: Some(reason), models: BTreeMap::new() }
+    }
+}
+
+/// Id and labels of a manifest; `None` where there is not even an id.
+fn model(path: &Path) -> Option<(Id, Result<Vec<String>, String>)> {
+    let text = read_text(path).ok()?;
+    let root = toml_span::parse(&text).ok()?;
+    let id = root.pointer("/id")?.as_str()?.parse().ok()?;
+    let labels = || {
+        let file = root.pointer("/file").and_then(|file| file.as_str()).ok_or("its manifest names no file")?;
+        let file = path.with_file_name(file);
+        fs::File::open(&file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
+        let labels =
+            root.pointer("/labels").and_then(|labels| labels.as_array()).ok_or("its manifest has no labels")?;
+        Ok(labels.iter().filter_map(|label| label.as_str()).map(str::to_owned).collect())
+    };
+    Some((id, labels()))
+}
+
+/// Holds a configuration against the models. `run` goes on with what it answers, and `check` says "valid" only where
+/// it answers without errors: a missing model refuses the cameras that need it ([`CameraConfig::refused`]), labels that
+/// no model gives and a library that does not load refuse everything.
+///
+/// # Errors
+/// Everything that is wrong, what [`Config::load`] left in [`Config::problems`] included.
+pub fn preflight(mut config: Config, models: &KnownModels) -> Result<Config, Problems> {
+    let mut problems = std::mem::take(&mut config.problems);
+    match &models.unusable {
+        Some(reason) => problems.push(Problem::error(gateway_place(&config, "/models/onnxruntime"), reason)),
+        None => check_models(&mut config, models, &mut problems),
+    }
+    problems.sort();
+    if problems.is_fatal() {
+        return Err(problems);
+    }
+    config.problems = problems;
+    Ok(config)
+}
+
+fn gateway_place(config: &Config, pointer: &str) -> Place {
+    match &config.files.gateway {
+        Some(source) => place_of(source, pointer),
+        None => Place::path(Path::new(GATEWAY)),
+    }
+}
+
+fn check_models(config: &mut Config, models: &KnownModels, problems: &mut Problems) {
+    let object = refuse_without_model(config, models, |camera| &camera.object_model, "object");
+    let face = refuse_without_model(config, models, |camera| &camera.face_model, "face");
+    problems.extend(object.into_iter().chain(face));
+    for camera in config.cameras.iter().filter(|camera| camera.enabled) {
+        check_labels(camera, models, problems);
+    }
+}
+
+/// Refuses every camera whose model cannot be used: one problem for each place where such a model is named.
+fn refuse_without_model(
+    config: &mut Config,
+    models: &KnownModels,
+    model: impl Fn(&CameraConfig) -> &Id,
+    kind: &str,
+) -> Vec<Problem> {
+    let of_gateway = gateway_place(config, &format!("/models/{kind}"));
+    let of_camera = format!("/detect/{kind}_model");
+    let mut problems: Vec<Problem> = Vec::new();
+    for camera in config.cameras.iter_mut().filter(|camera| camera.enabled) {
+        let id = model(camera).clone();
+        let Err(reason) = labels_of(&id, models) else { continue };
+        let message = format!("{kind} model `{id}` {reason}");
+        let own = place_of(&camera.source, &of_camera);
+        let place = if own.line_and_column().is_some() { own } else { of_gateway.clone() };
+        match problems.iter_mut().find(|problem| problem.place == place) {
+            Some(problem) => problem.cameras.push(camera.id.clone()),
+            None => {
+                let known = models.models.keys().map(Id::as_str);
+                let help =
+                    if models.models.contains_key(&id) { None } else { suggestion(id.as_str(), known, "models") };
+                problems.push(Problem::error(place, message.clone()).help(help).refusing([camera.id.clone()]));
+            }
+        }
+        camera.refused.get_or_insert(message);
+    }
+    problems
+}
+
+fn labels_of<'a>(id: &Id, models: &'a KnownModels) -> Result<&'a [String], String> {
+    match models.models.get(id) {
+        Some(Ok(labels)) => Ok(labels),
+        Some(Err(reason)) => Err(format!("cannot be used: {reason}")),
+        None => Err("is not in the models directory".to_owned()),
+    }
+}
+
+/// Every label of every rule must be one that the camera's models give.
+fn check_labels(camera: &CameraConfig, models: &KnownModels, problems: &mut Problems) {
+    // Which labels a missing model would give nobody knows; the camera is refused already.
+    let Ok(labels) = labels_of(&camera.object_model, models) else { return };
+    let offered = || labels.iter().map(String::as_str).chain([FACE]).filter(|label| !label.is_empty());
+    for rule in &camera.rules {
+        for label in rule.spec.labels.iter().filter(|label| !offered().any(|offered| offered == **label)) {
+            let message = format!("rule `{}`: model `{}` knows no `{label}`", *rule.spec.id, camera.object_model);
+            let place = Place::span(&camera.source, rule.spec.labels.span);
+            // "person" may be a default and stand nowhere; then the rule is the place.
+            let place =
+                if place.line_and_column().is_none() { Place::span(&camera.source, rule.spec.id.span) } else { place };
+            let offered: Vec<&str> = offered().collect();
+            problems.push(Problem::error(place, message).help(suggestion(label, offered, "its labels")));
+        }
+    }
+}

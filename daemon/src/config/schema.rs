@@ -1,0 +1,58 @@
+//! JSON Schemas (2020-12) of the configuration files, for editors and for the committed copies in configs/schema.
+
+use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
+use snowgate_core::{choice, incidents::spec::CategoriesSpec};
+
+use super::spec::{CameraFile, GatewayFile};
+
+choice! {
+    /// What a schema is asked for.
+    pub enum Subject {
+        /// The whole directory: one property a file.
+        Config = "config",
+        /// gateway.toml.
+        Gateway = "gateway",
+        /// A file of cameras.d.
+        Camera = "camera",
+        /// categories.toml.
+        Categories = "categories",
+    }
+}
+
+impl Subject {
+    /// Every subject.
+    pub const ALL: [Self; 4] = [Self::Config, Self::Gateway, Self::Camera, Self::Categories];
+
+    /// Its schema.
+    pub fn schema(self) -> Schema {
+        let generator = SchemaSettings::draft2020_12().into_generator();
+        let mut schema = match self {
+            Self::Config => directory(generator),
+            Self::Gateway => generator.into_root_schema_for::<GatewayFile>(),
+            Self::Camera => generator.into_root_schema_for::<CameraFile>(),
+            Self::Categories => generator.into_root_schema_for::<CategoriesSpec>(),
+        };
+        schema.insert("title".to_owned(), format!("Snowgate {self}").into());
+        schema
+    }
+
+    /// The schema as text, as the committed copies hold it.
+    pub fn text(self) -> String {
+        format!("{:#}\n", self.schema().to_value())
+    }
+}
+
+fn directory(mut generator: SchemaGenerator) -> Schema {
+    let gateway = generator.subschema_for::<GatewayFile>();
+    let categories = generator.subschema_for::<CategoriesSpec>();
+    let camera = generator.subschema_for::<CameraFile>();
+    json_schema!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "description": "A configuration directory: a property for each file, named by its path in the directory.",
+        "type": "object",
+        "properties": { "gateway.toml": gateway, "categories.toml": categories },
+        "patternProperties": { r"^cameras\.d/[^/]+\.toml$": camera },
+        "required": ["gateway.toml", "categories.toml"],
+        "$defs": generator.take_definitions(true),
+    })
+}

@@ -1,0 +1,95 @@
+//! Events of incidents on their way into the store.
+
+use std::{fmt, sync::LazyLock};
+
+use prometheus::IntCounterVec;
+use snowgate_core::incidents::event::{EventKind, Revision};
+
+use super::counter;
+
+static REVISIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("snowgate_incidents_total", "Revisions of incidents put on disk.", &["camera", "rule", "event"])
+});
+static FINDINGS: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counter("snowgate_findings_total", "What rules found.", &["camera", "rule", "change"]));
+static NOT_STORED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("snowgate_incidents_not_stored_total", "Attempts to store a revision that failed.", &["reason"])
+});
+
+/// A rule found something.
+pub struct FindingMade<'a> {
+    /// The camera.
+    pub camera: &'a str,
+    /// The rule.
+    pub rule: &'a str,
+    /// `began`, `grew` or `ended`.
+    pub change: &'static str,
+}
+
+impl FindingMade<'_> {
+    /// Counts it.
+    pub fn emit(self) {
+        FINDINGS.with_label_values(&[self.camera, self.rule, self.change]).inc();
+    }
+}
+
+/// A revision is on disk and on its way.
+pub struct Announced<'a> {
+    /// The revision.
+    pub revision: &'a Revision,
+}
+
+impl Announced<'_> {
+    /// Logs and counts it.
+    pub fn emit(self) {
+        let incident = &self.revision.incident;
+        let event = match self.revision.kind {
+            EventKind::Opened => "opened",
+            EventKind::Updated => "updated",
+            EventKind::Ended => "ended",
+        };
+        REVISIONS.with_label_values(&[incident.camera.as_str(), incident.rule.as_str(), event]).inc();
+        tracing::info!(
+            incident = %incident.id,
+            revision = incident.revision,
+            camera = %incident.camera,
+            rule = %incident.rule,
+            title = incident.title,
+            "incident {event}"
+        );
+    }
+}
+
+/// A revision could not be put on disk.
+pub struct NotStored<'a> {
+    /// Which incident.
+    pub incident: &'a str,
+    /// A word for it.
+    pub reason: &'static str,
+    /// Why.
+    pub error: &'a dyn fmt::Display,
+}
+
+impl NotStored<'_> {
+    /// Logs and counts it.
+    pub fn emit(self) {
+        NOT_STORED.with_label_values(&[self.reason]).inc();
+        tracing::error!(incident = self.incident, error = %self.error, "incident not stored");
+    }
+}
+
+/// A stored incident cannot be read.
+pub struct Unreadable<'a> {
+    /// Which incident.
+    pub incident: &'a str,
+    /// Why.
+    pub error: &'a dyn fmt::Display,
+}
+
+impl Unreadable<'_> {
+    /// Logs it, and counts it as one not stored.
+    pub fn emit(self) {
+        NOT_STORED.with_label_values(&["unreadable"]).inc();
+        tracing::error!(incident = self.incident, error = %self.error, "stored incident cannot be read");
+    }
+}

@@ -1,0 +1,217 @@
+//! What is committed: incidents, and the messages that announce them.
+
+use snowgate_core::time::Mono;
+
+/// What a message is about, the most important first: where space or bandwidth is short, the later ones give way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// A report of messages that were lost. Few and small by construction, so it has no quota and is never evicted.
+    Gap = 0,
+    /// A revision of an incident.
+    Incident = 1,
+    /// The answer to a command of the grid system.
+    DispositionAck = 2,
+    /// A still that goes with an incident.
+    Evidence = 3,
+    /// Counts of a day.
+    Summary = 4,
+    /// Sensor readings.
+    Telemetry = 5,
+}
+
+impl Class {
+    /// How many classes there are.
+    pub const COUNT: usize = 6;
+
+    /// Every class, the most important first.
+    pub const ALL: [Self; Self::COUNT] =
+        [Self::Gap, Self::Incident, Self::DispositionAck, Self::Evidence, Self::Summary, Self::Telemetry];
+
+    /// The word that stands for it in metrics and messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Gap => "gap",
+            Self::Incident => "incident",
+            Self::DispositionAck => "disposition_ack",
+            Self::Evidence => "evidence",
+            Self::Summary => "summary",
+            Self::Telemetry => "telemetry",
+        }
+    }
+
+    /// Its place in [`Class::ALL`], and its number in the file.
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
+    pub(super) fn from_number(number: i64) -> Option<Self> {
+        usize::try_from(number).ok().and_then(|index| Self::ALL.get(index)).copied()
+    }
+}
+
+/// Bytes of an MQTT 3.1.1 PUBLISH packet with a packet identifier (§2.2.3 and §3.3 of the standard).
+pub fn publish_packet_bytes(topic: usize, payload: usize) -> u64 {
+    let remaining = 2 + topic as u64 + 2 + payload as u64;
+    let length_bytes = match remaining {
+        0..=127 => 1,
+        128..=16_383 => 2,
+        16_384..=2_097_151 => 3,
+        _ => 4,
+    };
+    1 + length_bytes + remaining
+}
+
+/// A message to be published, at least once, after it is on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Message {
+    /// What it is about.
+    pub class: Class,
+    /// Messages of one class and one lane (an incident id) leave in the order they were committed.
+    pub lane: Option<String>,
+    /// MQTT topic: not empty, without wildcards.
+    pub topic: String,
+    /// MQTT payload.
+    pub payload: Vec<u8>,
+    /// Whether the broker keeps it for later subscribers.
+    pub retain: bool,
+    /// Arrival of the frame that completed the condition, for the frame-to-publish time.
+    pub origin: Option<Mono>,
+}
+
+impl Message {
+    /// Bytes of its packet.
+    pub fn packet_bytes(&self) -> u64 {
+        publish_packet_bytes(self.topic.len(), self.payload.len())
+    }
+
+    /// Bytes it takes in the store: its parts, and its row and index entries.
+    pub(super) fn stored_bytes(&self) -> u64 {
+        const ROW: u64 = 96;
+        ROW + (self.topic.len() + self.payload.len() + self.lane.as_ref().map_or(0, String::len)) as u64
+    }
+
+    /// Whether MQTT allows its topic: 1 to 65,535 bytes, no wildcards, no NUL.
+    pub(super) fn has_valid_topic(&self) -> bool {
+        let length = self.topic.len();
+        (1..=usize::from(u16::MAX)).contains(&length) && !self.topic.contains(['+', '#', '\0'])
+    }
+}
+
+/// The newest revision of one incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IncidentRecord {
+    /// Its ULID.
+    pub id: String,
+    /// Greater than that of every revision committed before.
+    pub revision: u32,
+    /// Whether the scene still shows it.
+    pub scene_active: bool,
+    /// All that is known of it.
+    pub json: Vec<u8>,
+}
+
+/// What changes together: all of it is on disk, or none.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// New incidents and new revisions of known ones.
+    pub incidents: Vec<IncidentRecord>,
+    /// The messages that announce them, in the order they are to leave.
+    pub messages: Vec<Message>,
+}
+
+/// Proof that a [`Commit`] is on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitReceipt {
+    /// The row of its last message; that of the newest message ever if it held none.
+    pub last_row: RowId,
+}
+
+/// A message's place in the outbox: greater than that of every message before it, and never used again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RowId(pub i64);
+
+/// A message as it waits in the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutboxRow {
+    /// Its place.
+    pub row: RowId,
+    /// The message; its `origin` is left out when another boot committed it, whose clock cannot be compared.
+    pub message: Message,
+}
+
+/// Why messages were given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LossReason {
+    /// Their class was over its quota.
+    Quota = 0,
+    /// They were larger than the largest packet the broker takes, which has been lowered since they were committed.
+    Oversize = 1,
+    /// The store was corrupt and has been set aside; how many messages it held is not known.
+    Corrupt = 2,
+}
+
+impl LossReason {
+    /// The word that stands for it in metrics and messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Quota => "quota",
+            Self::Oversize => "oversize",
+            Self::Corrupt => "corrupt_store",
+        }
+    }
+
+    pub(super) fn from_number(number: i64) -> Option<Self> {
+        [Self::Quota, Self::Oversize, Self::Corrupt].into_iter().find(|reason| *reason as i64 == number)
+    }
+}
+
+/// Messages of one class that were given up for one reason and will never leave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gap {
+    /// What they were about.
+    pub class: Class,
+    /// Why they were given up.
+    pub reason: LossReason,
+    /// How many; zero where that is not known.
+    pub messages: u64,
+    /// Their bytes in the store.
+    pub bytes: u64,
+    /// When the first of them was committed.
+    pub first: jiff::Timestamp,
+    /// When the last of them was committed.
+    pub last: jiff::Timestamp,
+}
+
+/// What one class has waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ClassStatus {
+    /// Messages.
+    pub messages: u64,
+    /// Bytes in the store.
+    pub bytes: u64,
+    /// When the oldest was committed.
+    pub oldest: Option<jiff::Timestamp>,
+}
+
+/// What the outbox holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct OutboxStatus {
+    /// By [`Class::index`].
+    pub classes: [ClassStatus; Class::COUNT],
+    /// The newest message ever committed.
+    pub last_row: RowId,
+    /// Losses not yet announced.
+    pub gaps: u64,
+}
+
+impl OutboxStatus {
+    /// What one class has waiting.
+    pub fn of(&self, class: Class) -> ClassStatus {
+        self.classes[class.index()]
+    }
+
+    /// Messages of all classes.
+    pub fn messages(&self) -> u64 {
+        self.classes.iter().map(|class| class.messages).sum()
+    }
+}

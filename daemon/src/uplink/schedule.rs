@@ -1,0 +1,237 @@
+//! Which message goes next. Made anew for every connection, from the store alone: what was not acknowledged on the
+//! last one comes up again by itself, in order.
+//!
+//! Messages younger than [`LIVE`] are *live*, the rest is *backlog*. By class, the most important first: live messages
+//! at once, then backlog, at a limited rate. Within a class both go in the order they were committed; a live message
+//! whose lane (incident) still has backlog takes that along, before itself.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    time::Duration,
+};
+
+use snowgate_core::time::Mono;
+
+use crate::store::{Class, OutboxRow, OutboxStatus, RowId, Selection, Store, StoreError};
+
+/// The age up to which a message is live. Short against any outage worth the name, long against a reconnect.
+const LIVE: Duration = Duration::from_secs(60);
+/// Messages and bytes read ahead of one class.
+const AHEAD_ROWS: usize = 32;
+const AHEAD_BYTES: usize = 512 << 10;
+
+/// Knows which row was the newest [`LIVE`] ago, from samples a second apart.
+#[derive(Debug)]
+pub(super) struct LiveMark {
+    /// All that is not newer than this is backlog.
+    floor: RowId,
+    samples: VecDeque<(Mono, RowId)>,
+}
+
+impl LiveMark {
+    /// All that was there at the start is backlog.
+    pub(super) fn new(last_row: RowId) -> Self {
+        Self { floor: last_row, samples: VecDeque::new() }
+    }
+
+    /// Notes the newest row of a moment.
+    pub(super) fn observe(&mut self, now: Mono, last_row: RowId) {
+        match self.samples.back_mut() {
+            Some((began, row)) if now.since(*began) < Duration::from_secs(1) => *row = last_row,
+            _ => self.samples.push_back((now, last_row)),
+        }
+        while let Some((_, row)) = self.samples.front().copied().filter(|(at, _)| now.since(*at) > LIVE) {
+            self.floor = row;
+            self.samples.pop_front();
+        }
+    }
+
+    /// The newest row of the backlog.
+    pub(super) fn row(&self) -> RowId {
+        self.floor
+    }
+}
+
+/// Lets through so many a second, and a tenth of that at once.
+#[derive(Debug)]
+struct TokenBucket {
+    rate: f64,
+    tokens: f64,
+    filled: Mono,
+}
+
+impl TokenBucket {
+    fn new(rate: u32, now: Mono) -> Self {
+        Self { rate: f64::from(rate), tokens: 1.0, filled: now }
+    }
+
+    fn fill(&mut self, now: Mono) {
+        let room = (self.rate / 10.0).max(1.0);
+        self.tokens = (self.tokens + now.since(self.filled).as_secs_f64() * self.rate).min(room);
+        self.filled = now;
+    }
+
+    fn take(&mut self) {
+        self.tokens -= 1.0;
+    }
+
+    /// Time until there is a token; zero if there is one.
+    fn wait(&self) -> Duration {
+        Duration::from_secs_f64(((1.0 - self.tokens) / self.rate).max(0.0))
+    }
+}
+
+/// A stretch of one class's messages, read in small pieces.
+#[derive(Debug)]
+struct Stretch {
+    class: Class,
+    after: RowId,
+    ahead: VecDeque<OutboxRow>,
+}
+
+impl Stretch {
+    fn new(class: Class, after: RowId) -> Self {
+        Self { class, after, ahead: VecDeque::new() }
+    }
+
+    /// Reads on when nothing is left of what was read. False if there is nothing up to `up_to`.
+    async fn fill(&mut self, store: &Store, up_to: RowId) -> Result<bool, StoreError> {
+        if self.ahead.is_empty() && self.after < up_to {
+            let (class, after) = (self.class, self.after);
+            let selection = Selection { class, lane: None, after, up_to, rows: AHEAD_ROWS, bytes: AHEAD_BYTES };
+            self.ahead = store.pending(selection).await?.into();
+            self.after = self.ahead.back().map_or(up_to, |last| last.row);
+        }
+        Ok(!self.ahead.is_empty())
+    }
+}
+
+/// The order of one connection's messages.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    mark: RowId,
+    live: [Stretch; Class::COUNT],
+    backlog: [Stretch; Class::COUNT],
+    bucket: TokenBucket,
+    /// Handed out, and not known to have left the store.
+    out: HashSet<RowId>,
+    held_back: bool,
+}
+
+impl Schedule {
+    pub(super) fn new(mark: RowId, drain_rate: u32, now: Mono) -> Self {
+        Self {
+            mark,
+            live: Class::ALL.map(|class| Stretch::new(class, mark)),
+            backlog: Class::ALL.map(|class| Stretch::new(class, RowId(0))),
+            bucket: TokenBucket::new(drain_rate, now),
+            out: HashSet::new(),
+            held_back: false,
+        }
+    }
+
+    /// The next message of a class not less important than `least`, if there is one that may go now.
+    pub(super) async fn next(
+        &mut self,
+        store: &Store,
+        status: &OutboxStatus,
+        least: Class,
+        now: Mono,
+    ) -> Result<Option<OutboxRow>, StoreError> {
+        self.bucket.fill(now);
+        self.held_back = false;
+        for class in Class::ALL.into_iter().filter(|class| *class <= least && status.of(*class).messages > 0) {
+            if let Some(row) = self.next_live(store, class, status.last_row).await? {
+                self.out.insert(row.row);
+                return Ok(Some(row));
+            }
+            if let Some(row) = self.next_of_backlog(store, class).await? {
+                self.out.insert(row.row);
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    async fn next_live(
+        &mut self,
+        store: &Store,
+        class: Class,
+        last_row: RowId,
+    ) -> Result<Option<OutboxRow>, StoreError> {
+        let live = &mut self.live[class.index()];
+        loop {
+            if !live.fill(store, last_row).await? {
+                return Ok(None);
+            }
+            if !live.ahead.front().is_some_and(|next| self.out.contains(&next.row)) {
+                break;
+            }
+            live.ahead.pop_front();
+        }
+        if let Some(next) = live.ahead.front().filter(|next| next.row > self.mark)
+            && let Some(lane) = next.message.lane.clone()
+        {
+            let earlier = self.rest_of_lane(store, class, lane).await?;
+            // They go now; the backlog must not bring them again.
+            self.backlog[class.index()].ahead.retain(|row| !earlier.iter().any(|earlier| earlier.row == row.row));
+            let live = &mut self.live[class.index()];
+            earlier.into_iter().rev().for_each(|row| live.ahead.push_front(row));
+        }
+        Ok(self.live[class.index()].ahead.pop_front())
+    }
+
+    /// What a lane still has in the backlog, as far as it has not been handed out.
+    async fn rest_of_lane(&self, store: &Store, class: Class, lane: String) -> Result<Vec<OutboxRow>, StoreError> {
+        let backlog = &self.backlog[class.index()];
+        if backlog.ahead.is_empty() && backlog.after >= self.mark {
+            return Ok(Vec::new());
+        }
+        let mut after = RowId(0);
+        loop {
+            let (lane, up_to) = (Some(lane.clone()), self.mark);
+            let selection = Selection { class, lane, after, up_to, rows: AHEAD_ROWS, bytes: AHEAD_BYTES };
+            let rows = store.pending(selection).await?;
+            let Some(last) = rows.last() else { return Ok(rows) };
+            after = last.row;
+            let waiting: Vec<_> = rows.into_iter().filter(|row| !self.out.contains(&row.row)).collect();
+            if !waiting.is_empty() {
+                return Ok(waiting);
+            }
+        }
+    }
+
+    async fn next_of_backlog(&mut self, store: &Store, class: Class) -> Result<Option<OutboxRow>, StoreError> {
+        let backlog = &mut self.backlog[class.index()];
+        while backlog.fill(store, self.mark).await? {
+            if !self.bucket.wait().is_zero() {
+                self.held_back = true;
+                return Ok(None);
+            }
+            if let Some(row) = backlog.ahead.pop_front()
+                && !self.out.contains(&row.row)
+            {
+                self.bucket.take();
+                return Ok(Some(row));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Passes over messages the store has only to let go of.
+    pub(super) fn hold(&mut self, rows: &[RowId]) {
+        self.out.extend(rows);
+    }
+
+    /// The store has let go of these.
+    pub(super) fn gone(&mut self, rows: &[RowId]) {
+        for row in rows {
+            self.out.remove(row);
+        }
+    }
+
+    /// When backlog that was held back may go on.
+    pub(super) fn held_back(&self) -> Option<Duration> {
+        self.held_back.then(|| self.bucket.wait())
+    }
+}

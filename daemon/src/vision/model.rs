@@ -1,0 +1,510 @@
+//! Models through ONNX Runtime: opened only when their file is the one the manifest pins, asked one region at a time.
+//!
+//! A [`Model`] belongs to one thread, for a session runs one input at a time. Sessions use one thread of their own and
+//! never spin: parallelism comes from several inference threads with their own [`Models`].
+
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read, Seek, SeekFrom},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    time::Instant,
+};
+
+use ort::{
+    environment::Environment,
+    session::{Session, builder::GraphOptimizationLevel},
+    value::{Tensor, TensorElementType, ValueType},
+};
+use sha2::{Digest, Sha256};
+use snowgate_core::{
+    ids::Id,
+    observation::{Detection, Label},
+};
+
+use super::{
+    decoders::{self, Output, ShapeError, Sink},
+    manifest::{DecoderKind, Manifest},
+    masks::Masks,
+    nms::{Candidate, Candidates},
+    preprocess::{Format, Layout, PixelRect, Placement, Preprocessor},
+};
+use crate::{
+    camera::pixels::{Chroma, Pixels, Plane},
+    events::vision::{ModelLoaded, RegionInferred},
+};
+
+/// The most bytes a model file may have.
+const MAX_MODEL_BYTES: u64 = 512 << 20;
+
+/// Why ONNX Runtime is not there.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The library cannot be read.
+    #[error("ONNX Runtime at {}: {source}", path.display())]
+    Unreadable {
+        /// Where it was looked for.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is no shared library, or not all of one.
+    #[error("ONNX Runtime at {} {what}", path.display())]
+    NoLibrary {
+        /// Where.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: &'static str,
+    },
+    /// It is a library, but not one that can be used: another one, another machine's, too old.
+    #[error("ONNX Runtime at {} cannot be used: {message}", path.display())]
+    Unusable {
+        /// Where.
+        path: PathBuf,
+        /// What the loader or the library said.
+        message: String,
+    },
+    /// Another library is already in use; a process can have one only.
+    #[error("ONNX Runtime is already loaded from {}, it cannot be loaded from {} too", loaded.display(), path.display())]
+    AnotherLoaded {
+        /// The one in use.
+        loaded: PathBuf,
+        /// The one asked for.
+        path: PathBuf,
+    },
+}
+
+/// Why a model cannot be used. Every message names the model.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// The file cannot be read.
+    #[error("model {model}: {}: {source}", path.display())]
+    Unreadable {
+        /// The model's id.
+        model: Id,
+        /// Its file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not the one the manifest pins.
+    #[error("model {model}: {} has SHA-256 {found}, the manifest says {expected}", path.display())]
+    WrongDigest {
+        /// The model's id.
+        model: Id,
+        /// Its file.
+        path: PathBuf,
+        /// What the manifest says.
+        expected: String,
+        /// What the file has.
+        found: String,
+    },
+    /// ONNX Runtime cannot open it: truncated, no ONNX at all, or with operators it does not know.
+    #[error("model {model}: {} cannot be opened: {message}", path.display())]
+    Broken {
+        /// The model's id.
+        model: Id,
+        /// Its file.
+        path: PathBuf,
+        /// What ONNX Runtime said.
+        message: String,
+    },
+    /// Its inputs or outputs are not what the manifest says.
+    #[error("model {model}: {message}")]
+    Mismatch {
+        /// The model's id.
+        model: Id,
+        /// What differs.
+        message: String,
+    },
+    /// It failed while running.
+    #[error("model {model}: inference failed: {message}")]
+    Failed {
+        /// The model's id.
+        model: Id,
+        /// What ONNX Runtime said.
+        message: String,
+    },
+    /// It answered in a shape its decoder cannot read.
+    #[error("model {model}: {source}")]
+    Shape {
+        /// The model's id.
+        model: Id,
+        /// Which output, and what shape.
+        source: ShapeError,
+    },
+}
+
+/// ONNX Runtime's shared library, loaded.
+#[derive(Debug, Clone)]
+pub struct Runtime {
+    environment: Environment,
+}
+
+/// The one environment a process may have, and where its library came from.
+static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
+
+impl Runtime {
+    /// Loads the library; loading the same one again gives the same runtime.
+    ///
+    /// # Errors
+    /// When the file is missing, no shared library, not ONNX Runtime, or too old.
+    pub fn load(path: &Path) -> Result<Self, RuntimeError> {
+        let unreadable = |source| RuntimeError::Unreadable { path: path.to_owned(), source };
+        let path = path.canonicalize().map_err(unreadable)?;
+        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((from, environment)) = loaded.as_ref() {
+            return if *from == path {
+                Ok(Self { environment: environment.clone() })
+            } else {
+                Err(RuntimeError::AnotherLoaded { loaded: from.clone(), path })
+            };
+        }
+        check_library(&path)?;
+        let unusable = |message| RuntimeError::Unusable { path: path.clone(), message };
+        let environment = ort::init_from(&path)
+            .map_err(|error| unusable(error.to_string()))?
+            .with_name("snowgate")
+            .with_telemetry(false)
+            .build()
+            .map_err(|error| unusable(error.to_string()))?;
+        // Warnings about graphs (unused initialisers) help nobody here; errors come back as errors.
+        environment.set_log_level(ort::logging::LogLevel::Error);
+        *loaded = Some((path, environment.clone()));
+        Ok(Self { environment })
+    }
+}
+
+/// Refuses what the dynamic loader might crash on: a file that is no ELF, or one that was cut off (the loader maps pages
+/// beyond the end of the file and touching them is a bus error, not an error message).
+fn check_library(path: &Path) -> Result<(), RuntimeError> {
+    let unreadable = |source| RuntimeError::Unreadable { path: path.to_owned(), source };
+    let broken = |what| RuntimeError::NoLibrary { path: path.to_owned(), what };
+    let mut file = File::open(path).map_err(unreadable)?;
+    let metadata = file.metadata().map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(broken("is no file"));
+    }
+    let mut header = [0u8; 64];
+    file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+    if file.read_exact(&mut header).is_err() || !header.starts_with(b"\x7fELF") {
+        return Err(broken("is no shared library"));
+    }
+    // ELF-64, System V ABI: the section headers stand last, at e_shoff, e_shnum of e_shentsize bytes each.
+    let is_64_bit_little_endian = header[4] == 2 && header[5] == 1;
+    let field = |at: usize| u64::from(u16::from_le_bytes([header[at], header[at + 1]]));
+    let mut offset = [0u8; 8];
+    offset.copy_from_slice(&header[40..48]);
+    let end = u64::from_le_bytes(offset).saturating_add(field(58) * field(60));
+    if is_64_bit_little_endian && end > metadata.len() {
+        return Err(broken("is cut off"));
+    }
+    Ok(())
+}
+
+/// An opened model with everything it needs to answer.
+#[derive(Debug)]
+pub struct Model {
+    id: Id,
+    labels: Vec<Label>,
+    format: Format,
+    kind: DecoderKind,
+    outputs: Vec<String>,
+    min_score: f32,
+    nms_iou: f32,
+    session: Session,
+    /// One tensor an input size, smallest first.
+    inputs: Vec<Input>,
+    preprocessor: Preprocessor,
+    candidates: Candidates,
+}
+
+#[derive(Debug)]
+struct Input {
+    size: (u32, u32),
+    tensor: Tensor<f32>,
+}
+
+impl Model {
+    /// Verifies and opens the model of a manifest whose file lies in `folder`, and asks it once.
+    ///
+    /// # Errors
+    /// When the file is not there, not the one that is pinned, cannot be opened, or is not what the manifest says.
+    pub fn load(runtime: &Runtime, manifest: &Manifest, folder: &Path) -> Result<Self, ModelError> {
+        let started = Instant::now();
+        let id = manifest.id.value.clone();
+        let path = folder.join(manifest.file.as_str());
+        let bytes = read_verified(manifest, &path)?;
+        let broken = |error: String| ModelError::Broken { model: id.clone(), path: path.clone(), message: error };
+        let session = open(runtime, &bytes).map_err(broken)?;
+        drop(bytes);
+        verify(manifest, &session)?;
+        let failed = |error: ort::Error| ModelError::Failed { model: id.clone(), message: error.to_string() };
+        let mut inputs = Vec::new();
+        for size in manifest.input_sizes() {
+            let (width, height) = (size.0 as usize, size.1 as usize);
+            let shape = match manifest.input.layout {
+                Layout::Nchw => [1, 3, height, width],
+                Layout::Nhwc => [1, height, width, 3],
+            };
+            let tensor = Tensor::from_array((shape, vec![0f32; 3 * width * height])).map_err(failed)?;
+            inputs.push(Input { size, tensor });
+        }
+        let mut model = Self {
+            labels: manifest.labels.iter().map(|label| Label::from(label.as_str())).collect(),
+            format: manifest.format(),
+            kind: manifest.decoder.kind,
+            outputs: manifest.decoder.outputs.value.clone(),
+            min_score: manifest.decoder.min_score.0,
+            nms_iou: manifest.decoder.nms_iou.0,
+            session,
+            inputs,
+            preprocessor: Preprocessor::default(),
+            candidates: Candidates::default(),
+            id,
+        };
+        model.ask_once()?;
+        ModelLoaded { model: &model.id, sha256: &manifest.sha256, took: started.elapsed() }.emit();
+        Ok(model)
+    }
+
+    /// Shows the model a grey picture in each size: what it answers must have the shapes its decoder reads.
+    fn ask_once(&mut self) -> Result<(), ModelError> {
+        for index in 0..self.inputs.len() {
+            let (width, height) = (self.inputs[index].size.0, self.inputs[index].size.1);
+            let grey = vec![114u8; width as usize * height as usize];
+            let plane =
+                |w: u32, h: u32| Plane { data: &grey, stride: w as usize, width: w as usize, height: h as usize };
+            let half = plane(width.div_ceil(2), height.div_ceil(2));
+            let chroma = Chroma::Planar { u: half, v: half };
+            let pixels = Pixels { luma: plane(width, height), chroma, full_range: true, bt709: true };
+            self.run(&pixels, &Masks::default(), PixelRect::whole(&pixels), index, self.min_score)?;
+        }
+        Ok(())
+    }
+
+    /// Its manifest id.
+    pub fn id(&self) -> &Id {
+        &self.id
+    }
+
+    /// The label of a class; "" is a class nobody is told of.
+    pub fn label(&self, class: u16) -> Option<&Label> {
+        self.labels.get(usize::from(class))
+    }
+
+    /// The labels of its classes, in order.
+    pub fn labels(&self) -> &[Label] {
+        &self.labels
+    }
+
+    /// The sizes regions are shown in, smallest first.
+    pub fn input_sizes(&self) -> impl Iterator<Item = (u32, u32)> {
+        self.inputs.iter().map(|input| input.size)
+    }
+
+    /// The score below which boxes are nothing, by its manifest.
+    pub fn min_score(&self) -> f32 {
+        self.min_score
+    }
+
+    /// Boxes that overlap by more than this are one thing, by its manifest.
+    pub fn nms_iou(&self) -> f32 {
+        self.nms_iou
+    }
+
+    /// Looks at one region of a picture and adds what it finds above `min_score` to `out`.
+    ///
+    /// # Errors
+    /// When inference fails or the answer has another shape than before.
+    pub fn detect(
+        &mut self,
+        pixels: &Pixels<'_>,
+        masks: &Masks,
+        region: PixelRect,
+        min_score: f32,
+        out: &mut Vec<Detection>,
+    ) -> Result<(), ModelError> {
+        self.look(pixels, masks, region, min_score)?;
+        let found = self.candidates.suppress(self.nms_iou);
+        out.extend(found.iter().filter_map(|candidate| {
+            let label = self.labels.get(usize::from(candidate.class)).filter(|label| !label.as_str().is_empty())?;
+            Some(Detection { label: label.clone(), score: candidate.score, rect: candidate.rect })
+        }));
+        Ok(())
+    }
+
+    /// The same, by class; at most [`super::nms::MAX_CANDIDATES`] boxes, best first.
+    ///
+    /// # Errors
+    /// When inference fails or the answer has another shape than before.
+    pub fn candidates(
+        &mut self,
+        pixels: &Pixels<'_>,
+        masks: &Masks,
+        region: PixelRect,
+        min_score: f32,
+    ) -> Result<&[Candidate], ModelError> {
+        self.look(pixels, masks, region, min_score)?;
+        Ok(self.candidates.suppress(self.nms_iou))
+    }
+
+    fn look(
+        &mut self,
+        pixels: &Pixels<'_>,
+        masks: &Masks,
+        region: PixelRect,
+        min_score: f32,
+    ) -> Result<(), ModelError> {
+        let started = Instant::now();
+        // The smallest input that shows the region without reducing it much; the largest for what is larger still.
+        let fits = |size: (u32, u32)| {
+            region.width as f32 <= size.0 as f32 * 1.25 && region.height as f32 <= size.1 as f32 * 1.25
+        };
+        let index = self.inputs.iter().position(|input| fits(input.size)).unwrap_or(self.inputs.len() - 1);
+        self.run(pixels, masks, region, index, min_score)?;
+        RegionInferred { model: &self.id, took: started.elapsed() }.emit();
+        Ok(())
+    }
+
+    fn run(
+        &mut self,
+        pixels: &Pixels<'_>,
+        masks: &Masks,
+        region: PixelRect,
+        index: usize,
+        min_score: f32,
+    ) -> Result<(), ModelError> {
+        let Self { id, session, inputs, preprocessor, candidates, format, kind, outputs, labels, .. } = self;
+        let failed = |error: ort::Error| ModelError::Failed { model: id.clone(), message: error.to_string() };
+        let Input { size, tensor } = &mut inputs[index];
+        let (_, values) = tensor.extract_tensor_mut();
+        let placement: Placement = preprocessor.fill(pixels, masks, region, *size, format, values);
+        let answers = session.run(ort::inputs![&*tensor]).map_err(failed)?;
+        let output = |name: &str| -> Result<Output<'_>, ModelError> {
+            let missing = || ModelError::Mismatch { model: id.clone(), message: format!("no output {name:?}") };
+            let value = answers.get(name).ok_or_else(missing)?;
+            let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
+            Ok(Output { shape, values })
+        };
+        let first = output(&outputs[0])?;
+        candidates.reset(min_score);
+        let mut sink = Sink { placement: &placement, input: *size, classes: labels.len(), candidates };
+        let decoded = match kind {
+            DecoderKind::Centerface => {
+                decoders::centerface::decode(first, output(&outputs[1])?, output(&outputs[2])?, &mut sink)
+            }
+            DecoderKind::Ssd => decoders::ssd::decode(first, output(&outputs[1])?, &mut sink),
+            DecoderKind::Yolov8 => decoders::yolo::decode_v8(first, &mut sink),
+            DecoderKind::Yolox => decoders::yolo::decode_x(first, &mut sink),
+        };
+        decoded.map_err(|source| ModelError::Shape { model: id.clone(), source })
+    }
+}
+
+/// Reads a model file and compares its digest.
+fn read_verified(manifest: &Manifest, path: &Path) -> Result<Vec<u8>, ModelError> {
+    let id = || manifest.id.value.clone();
+    let unreadable = |source| ModelError::Unreadable { model: id(), path: path.to_owned(), source };
+    let size = std::fs::metadata(path).map_err(unreadable)?.len();
+    if size > MAX_MODEL_BYTES {
+        return Err(unreadable(io::Error::other(format!("{size} bytes are too many for a model"))));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    if found.eq_ignore_ascii_case(&manifest.sha256) {
+        Ok(bytes)
+    } else {
+        let expected = manifest.sha256.to_ascii_lowercase();
+        Err(ModelError::WrongDigest { model: id(), path: path.to_owned(), expected, found })
+    }
+}
+
+fn open(runtime: &Runtime, bytes: &[u8]) -> Result<Session, String> {
+    let text = |error: ort::Error| error.to_string();
+    let builder = Session::builder(&runtime.environment).map_err(text)?;
+    let mut builder = builder
+        .with_intra_threads(1)
+        .and_then(|builder| builder.with_inter_threads(1))
+        .and_then(|builder| builder.with_intra_op_spinning(false))
+        .and_then(|builder| builder.with_inter_op_spinning(false))
+        .and_then(|builder| builder.with_optimization_level(GraphOptimizationLevel::All))
+        .map_err(|error| error.to_string())?;
+    builder.commit_from_memory(bytes).map_err(text)
+}
+
+/// Compares what the graph says of itself with what the manifest says of it.
+fn verify(manifest: &Manifest, session: &Session) -> Result<(), ModelError> {
+    let mismatch = |message: String| ModelError::Mismatch { model: manifest.id.value.clone(), message };
+    let [input] = session.inputs() else {
+        return Err(mismatch(format!("it has {} inputs, one is wanted", session.inputs().len())));
+    };
+    let (width, height) = (i64::from(*manifest.input.width), i64::from(*manifest.input.height));
+    let wanted = match manifest.input.layout {
+        Layout::Nchw => [1, 3, height, width],
+        Layout::Nhwc => [1, height, width, 3],
+    };
+    let shape = float_shape(input.dtype()).ok_or_else(|| {
+        mismatch(format!("its input {:?} takes {:?}, 32-bit floats are wanted", input.name(), input.dtype()))
+    })?;
+    let fits = shape.len() == 4 && shape.iter().zip(wanted).all(|(found, wanted)| *found == -1 || *found == wanted);
+    if !fits {
+        let name = input.name();
+        return Err(mismatch(format!("its input {name:?} has shape {shape:?}, the manifest says {wanted:?}")));
+    }
+    for name in manifest.decoder.outputs.iter() {
+        let Some(output) = session.outputs().iter().find(|output| output.name() == name) else {
+            let names: Vec<&str> = session.outputs().iter().map(|output| output.name()).collect();
+            return Err(mismatch(format!("it has no output {name:?}, only {names:?}")));
+        };
+        if float_shape(output.dtype()).is_none() {
+            return Err(mismatch(format!("its output {name:?} gives {:?}, 32-bit floats are wanted", output.dtype())));
+        }
+    }
+    Ok(())
+}
+
+fn float_shape(value: &ValueType) -> Option<&[i64]> {
+    match value {
+        ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => Some(shape),
+        _ => None,
+    }
+}
+
+/// The models of one inference thread, by manifest id.
+#[derive(Debug, Default)]
+pub struct Models {
+    models: BTreeMap<Id, Model>,
+}
+
+impl Models {
+    /// Opens models; one that cannot be opened takes no other down.
+    pub fn load<'a>(
+        runtime: &Runtime,
+        manifests: impl IntoIterator<Item = &'a Manifest>,
+        folder: &Path,
+    ) -> (Self, Vec<ModelError>) {
+        let mut errors = Vec::new();
+        let mut models = BTreeMap::new();
+        for manifest in manifests {
+            match Model::load(runtime, manifest, folder) {
+                Ok(model) => {
+                    models.insert(model.id.clone(), model);
+                }
+                Err(error) => errors.push(error),
+            }
+        }
+        (Self { models }, errors)
+    }
+
+    /// A model, if it could be opened.
+    pub fn get_mut(&mut self, id: &Id) -> Option<&mut Model> {
+        self.models.get_mut(id)
+    }
+
+    /// The ids of what could be opened.
+    pub fn ids(&self) -> impl Iterator<Item = &Id> {
+        self.models.keys()
+    }
+}

@@ -1,0 +1,227 @@
+//! What operators read when a configuration is wrong: a good one, changed in one way a case, and the text of each.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect")]
+
+mod common;
+
+use common::{Directory, known_models};
+use snowgate::config::{Config, Severity, preflight};
+
+/// Changes the good configuration and answers with everything that is then said about it.
+fn problems(case: &str, change: impl FnOnce(&Directory)) -> String {
+    let directory = Directory::good();
+    change(&directory);
+    let checked = Config::load(directory.path()).and_then(|config| preflight(config, &known_models()));
+    let (outcome, problems) = match &checked {
+        Ok(config) if config.cameras.iter().any(|camera| camera.refused.is_some()) => {
+            ("a camera is refused", &config.problems)
+        }
+        Ok(config) => ("everything runs", &config.problems),
+        Err(problems) => ("all is refused", problems),
+    };
+    let text = problems.render(false).replace(&*directory.path().to_string_lossy(), "/etc/snowgate");
+    format!("──── {case}: {outcome}\n{text}")
+}
+
+#[test]
+fn the_good_one_is_good() {
+    let directory = Directory::good();
+    let config = Config::load(directory.path()).and_then(|config| preflight(config, &known_models())).unwrap();
+    assert!(config.problems.is_empty(), "{}", config.problems);
+    assert_eq!(config.cameras.len(), 2);
+    assert_eq!(config.problems.count(Severity::Error), 0);
+}
+
+/// Each case: a name, the file, what stands there and what is written instead.
+const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
+    ("unknown_key", "cameras.d/north.toml", "fps = 5", "fsp = 5"),
+    ("unknown_table", "cameras.d/north.toml", "[[zones]]", "[[zonse]]"),
+    ("far_unknown_key", "gateway.toml", "host = ", "elephant = 1\nhost = "),
+    ("missing_key", "cameras.d/north.toml", "url = \"rtsp://10.0.0.1/north\"", ""),
+    ("missing_table", "gateway.toml", "[mqtt]\nhost = \"broker\"\n", ""),
+    ("missing_kind", "cameras.d/north.toml", "kind = \"intrusion\"", ""),
+    ("wrong_kind", "cameras.d/north.toml", "kind = \"intrusion\"", "kind = \"intrussion\""),
+    ("wrong_word", "gateway.toml", "locale = \"en\"", "locale = \"zh_CN\""),
+    ("number_for_time", "cameras.d/north.toml", "for = \"2s\"", "for = 2"),
+    ("not_a_time", "cameras.d/north.toml", "for = \"2s\"", "for = \"2 seconds\""),
+    ("text_for_number", "cameras.d/north.toml", "fps = 5", "fps = \"5\""),
+    ("number_for_text", "gateway.toml", "host = \"broker\"", "host = 5"),
+    ("negative_number", "cameras.d/north.toml", "fps = 5", "fps = -5"),
+    ("not_an_id", "cameras.d/north.toml", "id = \"north\"", "id = \"North Gate\""),
+    ("key_twice", "cameras.d/north.toml", "fps = 5", "fps = 5\nfps = 6"),
+    ("table_twice", "cameras.d/north.toml", "[detect]", "[stream]\n[detect]"),
+    ("missing_quotes", "gateway.toml", "host = \"broker\"", "host = broker"),
+    ("missing_quote", "gateway.toml", "host = \"broker\"", "host = \"broker"),
+    ("missing_value", "gateway.toml", "host = \"broker\"", "host ="),
+    ("bad_escape", "gateway.toml", "host = \"broker\"", "host = \"\\broker\""),
+    ("unclosed_array", "gateway.toml", "levels = [\"county\", \"village\"]", "levels = [\"county\", \"village\""),
+    ("point_outside", "cameras.d/north.toml", "[0.1, 0.1]", "[1.1, 0.1]"),
+    ("point_of_three", "cameras.d/north.toml", "[0.1, 0.1]", "[0.1, 0.1, 0.1]"),
+    ("self_crossing", "cameras.d/north.toml", "[0.9, 0.1], [0.9, 0.9]", "[0.9, 0.9], [0.9, 0.1]"),
+    ("two_corners", "cameras.d/north.toml", "[0.9, 0.1], [0.9, 0.9], ", ""),
+    ("line_without_length", "cameras.d/north.toml", "end = [0.8, 0.5]", "end = [0.2, 0.5]"),
+    ("missing_zone", "cameras.d/north.toml", "zone = \"yard\"", "zone = \"yrad\""),
+    ("missing_line", "cameras.d/north.toml", "line = \"gate\"", "line = \"elephant\""),
+    ("missing_category", "cameras.d/north.toml", "category = \"crossing\"", "category = \"crosing\""),
+    ("missing_grid", "cameras.d/north.toml", "grid = \"3301\"", "grid = \"3310\""),
+    ("no_grid_at_all", "cameras.d/north.toml", "grid = \"3301\"", ""),
+    ("no_category_at_all", "cameras.d/north.toml", "category = \"crossing\"", ""),
+    (
+        "zone_twice",
+        "cameras.d/north.toml",
+        "[[lines]]",
+        "[[zones]]\nid = \"yard\"\npolygon = [[0,0],[1,0],[1,1]]\n[[lines]]",
+    ),
+    ("rule_twice", "cameras.d/north.toml", "id = \"crossed\"", "id = \"in-yard\""),
+    ("camera_twice", "cameras.d/south.toml", "id = \"south\"", "id = \"north\""),
+    ("empty_labels", "cameras.d/north.toml", "labels = [\"person\", \"face\"]", "labels = []"),
+    ("unknown_label", "cameras.d/north.toml", "labels = [\"person\", \"face\"]", "labels = [\"persn\"]"),
+    ("unknown_model", "cameras.d/north.toml", "fps = 5", "fps = 5\nobject_model = \"ssdlight\""),
+    ("broken_model", "cameras.d/north.toml", "fps = 5", "object_model = \"broken\""),
+    ("fps_too_high", "cameras.d/north.toml", "fps = 5", "fps = 60"),
+    ("latency_too_long", "cameras.d/north.toml", "[detect]", "latency = \"1m\"\n[detect]"),
+    ("stall_too_short", "cameras.d/north.toml", "[detect]", "stall_after = \"100ms\"\n[detect]"),
+    ("ring_too_large", "cameras.d/north.toml", "[detect]", "[ring]\nsize = \"2GiB\"\nduration = \"1h\"\n[detect]"),
+    ("not_rtsp", "cameras.d/north.toml", "rtsp://10.0.0.1/north", "http://10.0.0.1/north"),
+    ("secret_in_url", "cameras.d/north.toml", "rtsp://10.0.0.1", "rtsp://admin:12345@10.0.0.1"),
+    ("secret_in_query", "cameras.d/north.toml", "10.0.0.1/north", "10.0.0.1/user=admin_password=12345"),
+    ("inline_secret", "cameras.d/north.toml", "[detect]", "password = \"12345\"\n[detect]"),
+    ("secret_unreadable", "cameras.d/north.toml", "[detect]", "username = \"a\"\npassword_file = \"secret\"\n[detect]"),
+    ("secret_without_user", "cameras.d/north.toml", "[detect]", "password_file = \"gateway.toml\"\n[detect]"),
+    ("camera_ca_unreadable", "cameras.d/north.toml", "[detect]", "ca_file = \"no-such.pem\"\n[detect]"),
+    ("latitude", "cameras.d/north.toml", "lat = 29", "lat = 129.5"),
+    (
+        "unwatched_zone",
+        "cameras.d/north.toml",
+        "zone = \"yard\"",
+        "zone = \"other\"\n[[zones]]\nid=\"other\"\npolygon = [[0,0],[1,0],[1,1]]",
+    ),
+    (
+        "mqtt_secret_unreadable",
+        "gateway.toml",
+        "host = \"broker\"",
+        "host = \"broker\"\nusername = \"a\"\npassword_file = \"no-such\"",
+    ),
+    (
+        "mqtt_credential",
+        "gateway.toml",
+        "host = \"broker\"",
+        "host = \"broker\"\nusername = \"a\"\npassword_file = \"credential:mqtt\"",
+    ),
+    ("mqtt_host_with_port", "gateway.toml", "\"broker\"", "\"broker:1883\""),
+    ("mqtt_url", "gateway.toml", "\"broker\"", "\"mqtt://broker\""),
+    ("mqtt_port_zero", "gateway.toml", "host = \"broker\"", "host = \"broker\"\nport = 0"),
+    ("mqtt_port_too_large", "gateway.toml", "host = \"broker\"", "host = \"broker\"\nport = 70000"),
+    ("tls_half", "gateway.toml", "host = \"broker\"", "host = \"broker\"\ntls = { key_file = \"key.pem\" }"),
+    (
+        "tls_no_certificate",
+        "gateway.toml",
+        "host = \"broker\"",
+        "host = \"broker\"\ntls = { ca_file = \"categories.toml\" }",
+    ),
+    ("time_zone", "gateway.toml", "locale = \"en\"", "time_zone = \"Asia/Shanghi\""),
+    ("listen", "gateway.toml", "[mqtt]", "[admin]\nlisten = \"localhost\"\n[mqtt]"),
+    ("listen_everywhere", "gateway.toml", "[mqtt]", "[admin]\nlisten = \"0.0.0.0:9464\"\n[mqtt]"),
+    ("evidence_bounds", "gateway.toml", "[mqtt]", "[evidence]\njpeg_quality = 99\nmax_width = 100\n[mqtt]"),
+    ("workers", "gateway.toml", "[mqtt]", "[workers]\ndecode = 65\n[mqtt]"),
+    ("grid_code", "gateway.toml", "code = \"3301\"", "code = \"33/01\""),
+    ("grid_twice", "gateway.toml", "code = \"3301\"", "code = \"33\""),
+    ("grid_parent", "gateway.toml", "parent = \"33\"", "parent = \"34\""),
+    ("grid_cycle", "gateway.toml", "level = \"county\" }", "level = \"county\", parent = \"3301\" }"),
+    ("grid_level", "gateway.toml", "level = \"village\"", "level = \"vilage\""),
+    ("grid_major_level", "gateway.toml", "major_level = \"county\"", "major_level = \"town\""),
+    ("household_camera", "gateway.toml", "village", "household"),
+    ("category_twice", "categories.toml", "id = \"crossing\"", "id = \"intrusion\""),
+    ("default_model_unknown", "gateway.toml", "[mqtt]", "[models]\nface = \"centreface\"\n[mqtt]"),
+];
+
+#[test]
+fn every_mistake_has_its_sentence() {
+    let said = REPLACEMENTS.iter().map(|(case, file, from, to)| problems(case, |all| all.replace(file, from, to)));
+    insta::assert_snapshot!(said.collect::<String>());
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let said = problems("all_at_once", |directory| {
+        directory.replace("gateway.toml", "locale = \"en\"", "locale = \"de\"\ntime_zone = \"Mars\"");
+        directory.replace("gateway.toml", "host = \"broker\"", "hots = \"broker\"");
+        directory.replace("categories.toml", "severity = \"major\"", "severity = \"mayor\"");
+        directory.replace("cameras.d/north.toml", "fps = 5", "fps = 0");
+        directory.replace("cameras.d/north.toml", "zone = \"yard\"", "zone = \"garden\"");
+        directory.write("cameras.d/west.toml", b"id = \"west\n");
+    });
+    insta::assert_snapshot!(said);
+}
+
+#[test]
+fn files_that_cannot_be_read() {
+    let said = [
+        problems("not_utf8", |all| all.write("categories.toml", b"# \xff\xfe")),
+        problems("too_large", |all| all.write("cameras.d/large.toml", &vec![b'#'; (1 << 20) + 1])),
+        problems("no_gateway", |all| all.remove("gateway.toml")),
+        problems("folder_for_file", |all| {
+            all.remove("gateway.toml");
+            std::fs::create_dir(all.path().join("gateway.toml")).unwrap();
+        }),
+        problems("empty_file", |all| all.write("cameras.d/north.toml", b"")),
+        problems("no_cameras", |all| {
+            all.remove("cameras.d/north.toml");
+            all.remove("cameras.d/south.toml");
+        }),
+        problems("not_read", |all| {
+            all.write("gatewy.toml", b"");
+            all.write("rules.d", b"");
+            all.write("cameras.d/east.tml", b"");
+            for backup in ["gateway.toml~", ".gateway.toml.swp", "cameras.d/north.toml.bak", "#x#"] {
+                all.write(backup, b"not TOML at all [[[");
+            }
+        }),
+    ];
+    insta::assert_snapshot!(said.concat());
+}
+
+#[test]
+fn directories_that_hold_no_configuration() {
+    let directory = Directory::good();
+    std::fs::create_dir(directory.path().join("void")).unwrap();
+    let said = ["void", "no-such", "gateway.toml"].map(|name| {
+        let problems = Config::load(&directory.path().join(name)).unwrap_err();
+        problems.render(false).replace(&*directory.path().to_string_lossy(), "/etc")
+    });
+    insta::assert_snapshot!(said.concat());
+}
+
+#[test]
+fn a_pipe_is_refused_without_waiting_for_a_writer() {
+    let directory = Directory::good();
+    let path = directory.path().join("cameras.d/pipe.toml");
+    let status = std::process::Command::new("mkfifo").arg(&path).status().unwrap();
+    assert!(status.success());
+    let problems = Config::load(directory.path()).unwrap_err();
+    assert!(problems.to_string().ends_with("pipe.toml: this is not a regular file"), "{problems}");
+}
+
+#[test]
+fn a_library_that_does_not_load_refuses_everything() {
+    let directory = Directory::good();
+    let config = Config::load(directory.path()).unwrap();
+    let models = snowgate::config::KnownModels { unusable: Some("too old".into()), ..Default::default() };
+    let problems = preflight(config, &models).unwrap_err();
+    assert!(problems.is_fatal() && problems.to_string().contains("too old"));
+}
+
+#[test]
+fn columns_count_characters_and_places_are_exact() {
+    let directory = Directory::good();
+    directory.replace("cameras.d/north.toml", "fps = 5", "fps = 5\nlost_after = \"3s\" # 追踪\n\"门\" = { fps = 1 }");
+    let problems = Config::load(directory.path()).unwrap_err();
+    let report = serde_json::to_value(problems.report()).unwrap();
+    assert_eq!(report[0]["severity"], "error");
+    assert_eq!(report[0]["message"], "unknown key `门` in [detect]");
+    let line = directory.read("cameras.d/north.toml").lines().position(|line| line.starts_with("\"门\"")).unwrap() + 1;
+    assert_eq!(report[0]["line"], line);
+    directory.replace("cameras.d/north.toml", "\"门\" = { fps = 1 }", "gate = [\"门\"]");
+    let problems = Config::load(directory.path()).unwrap_err();
+    assert_eq!(serde_json::to_value(problems.report()).unwrap()[0]["column"], 8);
+}
