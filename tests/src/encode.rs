@@ -11,12 +11,14 @@ use gstreamer::{self as gst, prelude::*};
 /// The description is wrong, or encoding fails or takes longer than two minutes.
 pub fn encode(launch: &str, file: &Path) {
     gst::init().expect("GStreamer starts");
-    let pipeline = gst::parse::launch(&format!("{launch} ! matroskamux ! filesink name=file")).expect("a sound description");
+    let pipeline =
+        gst::parse::launch(&format!("{launch} ! matroskamux ! filesink name=file")).expect("a sound description");
     let pipeline = pipeline.downcast::<gst::Pipeline>().expect("more than one element makes a pipeline");
     pipeline.by_name("file").expect("named above").set_property("location", file);
     pipeline.set_state(gst::State::Playing).expect("the encoder starts");
     let bus = pipeline.bus().expect("a pipeline has a bus");
-    let end = bus.timed_pop_filtered(gst::ClockTime::from_seconds(120), &[gst::MessageType::Eos, gst::MessageType::Error]);
+    let end =
+        bus.timed_pop_filtered(gst::ClockTime::from_seconds(120), &[gst::MessageType::Eos, gst::MessageType::Error]);
     pipeline.set_state(gst::State::Null).expect("the encoder stops");
     let end = end.expect("encoding ends");
     assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");

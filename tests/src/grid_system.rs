@@ -113,6 +113,8 @@ pub struct Received {
     pub stills: Vec<Still>,
     /// What the gateway, its cameras and sensors last said of themselves, by topic below the gateway's.
     pub states: BTreeMap<String, serde_json::Value>,
+    /// What the gateway says it had to give up.
+    pub gaps: Vec<serde_json::Value>,
     /// What could not be understood, and why.
     pub rejected: Vec<String>,
     ids: HashSet<String>,
@@ -282,10 +284,14 @@ impl Inbox {
 
     fn take(&self, publish: &Publish) {
         let parts: Vec<&str> = publish.topic.split('/').collect();
-        match parts.get(3..).unwrap_or_default() {
+        let below = parts.get(3..).unwrap_or_default();
+        match below {
             ["incident", _, _] => self.take_event(publish),
             ["evidence", incident, name] => self.take_still(publish, incident, name),
-            ["status"] | ["camera" | "sensor", _, "state"] => self.take_state(publish, &parts[3..].join("/")),
+            ["status"] | ["camera" | "sensor", _, "state"] => self.take_json(publish, |received, state| {
+                received.states.insert(below.join("/"), state);
+            }),
+            ["gap"] => self.take_json(publish, |received, gap| received.gaps.push(gap)),
             // Telemetry, summaries, commands and their answers.
             _ => {}
         }
@@ -301,9 +307,9 @@ impl Inbox {
         });
     }
 
-    fn take_state(&self, publish: &Publish, topic: &str) {
+    fn take_json(&self, publish: &Publish, take: impl FnOnce(&mut Received, serde_json::Value)) {
         match serde_json::from_slice(&publish.payload) {
-            Ok(state) => self.change(|received| drop(received.states.insert(topic.to_owned(), state))),
+            Ok(json) => self.change(|received| take(received, json)),
             Err(error) => self.change(|received| received.reject(&publish.topic, &error)),
         }
     }

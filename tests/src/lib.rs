@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod daemon;
+pub mod demo;
 pub mod embedded_broker;
 pub mod encode;
 pub mod grid_system;

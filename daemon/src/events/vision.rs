@@ -16,7 +16,7 @@ static INFERENCE: LazyLock<HistogramVec> = LazyLock::new(|| {
 });
 static INFERRED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     super::counter(
-        "snowgate_pictures_inferred_total",
+        "snowgate_frames_inferred_total",
         "Pictures of which at least one region was inferred",
         &["camera"],
     )
