@@ -58,12 +58,13 @@ impl EmbeddedBroker {
         let failed = |reason: String| BrokerError::Start { address, reason };
         let server = thread::Builder::new()
             .name("broker".to_owned())
-            .spawn(move || Broker::new(config(address)).start())
+            .spawn(move || Broker::new(config(address)).start().map_err(|error| error.to_string()))
             .map_err(|error| failed(error.to_string()))?;
         let end = Instant::now() + START_WITHIN;
         while TcpStream::connect_timeout(&address, START_WITHIN).is_err() {
             if server.is_finished() {
-                return Err(failed("it stopped at once".to_owned()));
+                let error = server.join().ok().and_then(Result::err);
+                return Err(failed(error.unwrap_or_else(|| "it stopped at once".to_owned())));
             }
             if Instant::now() > end {
                 return Err(failed(format!("it does not answer within {START_WITHIN:?}")));

@@ -2,7 +2,7 @@
 //! keeps what arrived, and files stills. Survives a broker that goes and comes back: its session is persistent.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -133,6 +133,14 @@ impl Received {
             .map(|(incident, revision)| format!("{incident}.{revision}"))
             .filter(|id| !self.ids.contains(id))
             .collect()
+    }
+
+    /// Sequence numbers that never arrived, between the lowest and the highest that did. While the gateway still sends,
+    /// these may be on their way: live events overtake a backlog.
+    pub fn missing_sequences(&self) -> Vec<u64> {
+        let arrived: BTreeSet<u64> = self.events.iter().map(|event| event.data.sequence).collect();
+        let (Some(first), Some(last)) = (arrived.first(), arrived.last()) else { return Vec::new() };
+        (*first..=*last).filter(|sequence| !arrived.contains(sequence)).collect()
     }
 
     /// Whether an event of this id has arrived.
@@ -366,13 +374,13 @@ mod tests {
         }
     }
 
-    fn event(incident: &str, revision: u32, evidence: &[(&str, &str)]) -> (String, Vec<u8>) {
+    fn event(incident: &str, revision: u32, sequence: u64, evidence: &[(&str, &str)]) -> (String, Vec<u8>) {
         let evidence: Vec<_> =
             evidence.iter().map(|(name, sha256)| serde_json::json!({ "name": name, "sha256": sha256 })).collect();
         let event = serde_json::json!({
             "specversion": "1.0", "id": format!("{incident}.{revision}"), "type": "org.snowgate.incident.updated",
             "data": {
-                "incident": incident, "revision": revision, "sequence": 1, "scene": "active", "severity": "normal",
+                "incident": incident, "revision": revision, "sequence": sequence, "scene": "active", "severity": "normal",
                 "level": "grid", "grid": "1", "camera": "c", "rule": "r", "rule_kind": "intrusion", "title": "t",
                 "evidence": evidence,
             },
@@ -397,10 +405,10 @@ mod tests {
         publish(
             port,
             &[
-                event(A, 1, &[]),
-                event(A, 1, &[]),
-                event(A, 4, &[("still", &digest)]),
-                event(B, 1, &[("still", &digest)]),
+                event(A, 1, 7, &[]),
+                event(A, 1, 7, &[]),
+                event(A, 4, 10, &[("still", &digest)]),
+                event(B, 1, 8, &[("still", &digest)]),
                 still(A, "still", &big),
                 still(B, "still", b"something else"),
                 still(A, "..", b""),
@@ -417,6 +425,7 @@ mod tests {
             assert_eq!(ids, [format!("{A}.1"), format!("{A}.4"), format!("{B}.1")]);
             assert_eq!(received.duplicates, 1);
             assert_eq!(received.holes(), [format!("{A}.2"), format!("{A}.3")]);
+            assert_eq!(received.missing_sequences(), [9]);
             assert_eq!(received.states["camera/c/state"]["state"], "live");
             assert_eq!(received.rejected.len(), 3, "{:?}", received.rejected);
             let forged: Vec<_> = received.forged_stills().iter().map(|still| still.incident.to_string()).collect();

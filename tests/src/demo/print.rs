@@ -39,7 +39,7 @@ impl Ticker {
 
 fn event_line(event: &IncidentEvent) -> String {
     let data = &event.data;
-    let place = format!("{}/{}", data.level, data.grid);
+    let place = event.topic.split_once("/incident/").map_or("", |(_, place)| place);
     let (kind, severity, title) = (event.kind(), &data.severity, &data.title);
     format!("{place:<24}  {kind:<8}{severity:<9}  {title} · {}/{} · {}", data.camera, data.rule, event.id)
 }
