@@ -9,6 +9,8 @@ pub mod encode;
 pub mod grid_system;
 pub mod http;
 pub mod metrics;
+#[cfg(test)]
+mod readme;
 pub mod rtsp;
 pub mod wait;
 
