@@ -1,0 +1,172 @@
+//! The redacted still of an incident: pixels in, a JPEG out, or nothing.
+
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use snowgate_core::{
+    geometry::{Polygon, Rect, Segment},
+    ids::{Id, IncidentId},
+    observation::Label,
+    rules::Subject,
+    time::Moment,
+};
+
+use super::{
+    canvas::{CanvasError, Covered, Rgb, Uncovered},
+    cover::{CoverError, Find, Finder},
+    spec::EvidenceSpec,
+};
+use crate::{camera::pixels::Pixels, shutdown::Shutdown, vision::masks::Masks};
+
+/// The most bytes of a still: what a bad uplink carries in a few seconds.
+pub const MAX_STILL_BYTES: usize = 300 * 1024;
+
+/// Something that holds a decoded picture.
+pub trait HasPixels: Send {
+    /// A view of its planes.
+    fn pixels(&self) -> Pixels<'_>;
+}
+
+/// A still that is wanted.
+#[derive(Debug, Clone)]
+pub struct StillRequest<P> {
+    /// The incident it belongs to.
+    pub incident: IncidentId,
+    /// The camera that took the picture.
+    pub camera: Id,
+    /// The picture.
+    pub picture: P,
+    /// When it was taken.
+    pub taken: Moment,
+    /// What the incident is about: boxes are drawn around them, faces and heads covered.
+    pub subjects: Vec<Subject>,
+    /// Where people are known to be, by fresh or older detections: their heads are covered.
+    pub people: Vec<Rect>,
+    /// The zone or line of the rule.
+    pub outline: Outline,
+    /// What nobody may look at.
+    pub masks: Arc<[Polygon]>,
+}
+
+/// What a rule watches.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Outline {
+    /// A zone.
+    Polygon(Polygon),
+    /// A line.
+    Segment(Segment),
+}
+
+/// A redacted picture.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Still {
+    /// The file, at most [`MAX_STILL_BYTES`] long.
+    pub jpeg: Vec<u8>,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// How many faces were found and covered.
+    pub faces_covered: u32,
+    /// How many people's head regions were covered.
+    pub heads_covered: u32,
+}
+
+/// Why there is no still.
+#[derive(Debug, thiserror::Error)]
+pub enum StillError {
+    /// It is not known what must be covered.
+    #[error(transparent)]
+    Cover(#[from] CoverError),
+    /// The picture could not be converted, scaled or encoded.
+    #[error(transparent)]
+    Canvas(#[from] CanvasError),
+}
+
+impl StillError {
+    /// The reason in a word, for metrics.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::Cover(CoverError::Find { .. }) => "model",
+            Self::Cover(CoverError::Stopping) => "stopping",
+            Self::Canvas(CanvasError::TooLarge { .. }) => "too_large",
+            Self::Canvas(_) => "picture",
+        }
+    }
+}
+
+/// Colour of zones and lines.
+const OUTLINE: Rgb = [255, 176, 0];
+
+/// Colour of the boxes around subjects.
+const SUBJECT: Rgb = [230, 30, 30];
+
+/// Makes stills: owns its models, and lives on one thread.
+pub struct StillMaker {
+    finder: Finder,
+    max_width: u32,
+    quality: u8,
+}
+
+impl StillMaker {
+    /// Makes stills with these models; gives up between two looks when the daemon stops.
+    pub fn new(faces: Box<dyn Find>, people: Box<dyn Find>, spec: &EvidenceSpec, shutdown: Shutdown) -> Self {
+        Self {
+            finder: Finder::new(faces, people, shutdown),
+            max_width: spec.max_width.value,
+            quality: u8::try_from(spec.jpeg_quality.value).unwrap_or(u8::MAX),
+        }
+    }
+
+    /// The still: masks and everything that must be covered are, then it is scaled down, and zone and subjects are drawn.
+    ///
+    /// # Errors
+    /// Any step failed: then there is no picture at all.
+    pub fn make<P: HasPixels>(&mut self, request: &StillRequest<P>) -> Result<Still, StillError> {
+        let pixels = request.picture.pixels();
+        let masks = Masks::rasterise(&request.masks, pixels.luma.width, pixels.luma.height);
+        // First: it tells whether the planes make up a picture that models may look at.
+        let uncovered = Uncovered::new(&pixels, &masks)?;
+        let (faces, people) = known(request);
+        let cover = self.finder.find(&pixels, &masks, faces, people)?;
+        let mut covered = uncovered.cover(&cover)?.fit(self.max_width)?;
+        annotate(&mut covered, request);
+        let (width, height) = covered.size();
+        let jpeg = covered.jpeg(self.quality, MAX_STILL_BYTES)?;
+        let sha256 = Sha256::digest(&jpeg).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Still { jpeg, sha256, width, height, faces_covered: cover.faces(), heads_covered: cover.heads() })
+    }
+}
+
+/// Faces and people that the request knows of. What is neither (a car) has no head.
+fn known<P>(request: &StillRequest<P>) -> (Vec<Rect>, Vec<Rect>) {
+    let mut faces = Vec::new();
+    let mut people = request.people.clone();
+    for subject in &request.subjects {
+        if subject.label.is_face() {
+            faces.push(subject.rect);
+        } else if is_person(&subject.label) {
+            people.push(subject.rect);
+        }
+    }
+    (faces, people)
+}
+
+/// The label of people in COCO and every model trained on it.
+pub(super) const PERSON: &str = "person";
+
+fn is_person(label: &Label) -> bool {
+    label.as_str() == PERSON
+}
+
+fn annotate<P>(covered: &mut Covered, request: &StillRequest<P>) {
+    match &request.outline {
+        Outline::Polygon(polygon) => covered.draw_outline(polygon.corners(), OUTLINE),
+        Outline::Segment(line) => covered.draw_line(line.start, line.end, OUTLINE),
+    }
+    for subject in &request.subjects {
+        covered.draw_rect(&subject.rect, SUBJECT);
+    }
+}

@@ -1,0 +1,230 @@
+//! The thread that makes stills: requests in, redacted stills on disk and handed on.
+//!
+//! The line of requests holds [`QUEUE`]; overflow policy `refuse_newest`: an incident that finds it full goes without
+//! a still, and that is counted. The thread loads the models itself. When that fails it tries again with the next
+//! request; when model code panics, the models are thrown away and loaded anew. In every such case the request is
+//! refused: there is no still rather than a doubtful one.
+
+use std::{
+    fmt::Display,
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    thread::JoinHandle,
+    time::Duration,
+};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
+use snowgate_core::{
+    ids::{Id, IncidentId},
+    incidents::Evidence,
+    time::{Clock, Mono},
+};
+
+use super::{
+    files::{EvidenceFiles, FileName, FilesError},
+    still::{HasPixels, Still, StillError, StillMaker, StillRequest},
+};
+use crate::{
+    events::evidence::{StillMade, StillModelsFailed, StillRefused},
+    shutdown::Shutdown,
+};
+
+/// How many requests wait at the most; each holds a picture, and with it a buffer of its decoder.
+pub const QUEUE: usize = 4;
+
+/// How often the thread looks whether it is time to stop or to sweep.
+const LOOK_UP: Duration = Duration::from_millis(200);
+
+/// How often files are looked through for those that are too old.
+const SWEEP_EVERY: Duration = Duration::from_secs(600);
+
+/// A still is made and lies on disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StillReady {
+    /// The incident it belongs to.
+    pub incident: IncidentId,
+    /// The camera that took the picture.
+    pub camera: Id,
+    /// What the incident's next revision says of it.
+    pub evidence: Evidence,
+    /// The still itself.
+    pub still: Still,
+}
+
+/// Where stills are asked for; clones are the same line.
+#[derive(Debug)]
+pub struct StillQueue<P>(Sender<StillRequest<P>>);
+
+impl<P> Clone for StillQueue<P> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<P> StillQueue<P> {
+    /// Asks for a still, without waiting. When the line is full the request is refused and counted: `false`.
+    pub fn request(&self, request: StillRequest<P>) -> bool {
+        let (request, reason, error) = match self.0.try_send(request) {
+            Ok(()) => return true,
+            Err(TrySendError::Full(request)) => (request, "queue_full", "too many stills are wanted at once"),
+            Err(TrySendError::Disconnected(request)) => (request, "stopping", "the daemon stops"),
+        };
+        StillRefused { incident: request.incident, camera: &request.camera, reason, error: &error }.emit();
+        false
+    }
+}
+
+/// Starts the thread.
+///
+/// `open` loads the models and is called on the thread, first when it starts. `ready` is called on the thread with
+/// each still; while it waits, requests queue.
+///
+/// # Errors
+/// No thread can be had.
+pub fn spawn<P: HasPixels + 'static>(
+    open: impl FnMut() -> Result<StillMaker, OpenError> + Send + 'static,
+    files: EvidenceFiles,
+    clock: Arc<dyn Clock>,
+    shutdown: Shutdown,
+    ready: impl FnMut(StillReady) + Send + 'static,
+) -> io::Result<(JoinHandle<()>, StillQueue<P>)> {
+    let (sender, requests) = crossbeam_channel::bounded(QUEUE);
+    let swept = clock.mono();
+    let worker = Worker { open, maker: None, files, clock, shutdown, ready, swept };
+    let thread = std::thread::Builder::new().name("evidence".to_owned()).spawn(move || worker.run(&requests))?;
+    Ok((thread, StillQueue(sender)))
+}
+
+/// Why models cannot be loaded.
+pub type OpenError = Box<dyn std::error::Error + Send + Sync>;
+
+struct Worker<O, R> {
+    open: O,
+    /// `None` until the models are loaded, and after a panic in them.
+    maker: Option<StillMaker>,
+    files: EvidenceFiles,
+    clock: Arc<dyn Clock>,
+    shutdown: Shutdown,
+    ready: R,
+    swept: Mono,
+}
+
+/// Why a request was refused.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("the models that find what must be covered cannot be loaded: {0}")]
+    Unavailable(OpenError),
+    #[error(transparent)]
+    Still(#[from] StillError),
+    #[error("a model panicked: {0}")]
+    Panic(String),
+    #[error(transparent)]
+    Files(#[from] FilesError),
+}
+
+impl Refusal {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Unavailable(_) => "unavailable",
+            Self::Still(error) => error.reason(),
+            Self::Panic(_) => "panic",
+            Self::Files(FilesError::NoRoom { .. }) => "no_room",
+            Self::Files(FilesError::Io { .. }) => "disk",
+        }
+    }
+}
+
+impl<O, R> Worker<O, R>
+where
+    O: FnMut() -> Result<StillMaker, OpenError>,
+    R: FnMut(StillReady),
+{
+    fn run<P: HasPixels>(mut self, requests: &Receiver<StillRequest<P>>) {
+        self.files.sweep(self.clock.now());
+        // Before the first incident: loading takes long, and a missing model should be known early.
+        let _ = self.maker();
+        while !self.shutdown.is_triggered() {
+            match requests.recv_timeout(LOOK_UP) {
+                Ok(request) => self.serve(&request),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if self.clock.mono().since(self.swept) >= SWEEP_EVERY {
+                self.swept = self.clock.mono();
+                self.files.sweep(self.clock.now());
+            }
+        }
+        for request in requests.try_iter() {
+            refuse(&request, "stopping", &"the daemon stops");
+        }
+    }
+
+    fn serve<P: HasPixels>(&mut self, request: &StillRequest<P>) {
+        let started = self.clock.mono();
+        match self.make(request) {
+            Ok(still) => {
+                StillMade {
+                    incident: request.incident,
+                    camera: &request.camera,
+                    bytes: still.jpeg.len(),
+                    faces: still.faces_covered,
+                    heads: still.heads_covered,
+                    took: self.clock.mono().since(started),
+                }
+                .emit();
+                (self.ready)(announce(request, still));
+            }
+            Err(refusal) => refuse(request, refusal.reason(), &refusal),
+        }
+    }
+
+    fn make<P: HasPixels>(&mut self, request: &StillRequest<P>) -> Result<Still, Refusal> {
+        let maker = self.maker()?;
+        // What a panic leaves of the models is thrown away below.
+        let still = match catch_unwind(AssertUnwindSafe(|| maker.make(request))) {
+            Ok(still) => still?,
+            Err(panic) => {
+                self.maker = None;
+                return Err(Refusal::Panic(message(&*panic)));
+            }
+        };
+        self.files.write(request.incident, FileName::STILL, &still.jpeg, self.clock.now())?;
+        Ok(still)
+    }
+
+    fn maker(&mut self) -> Result<&mut StillMaker, Refusal> {
+        let maker = match self.maker.take() {
+            Some(maker) => maker,
+            None => self.open_models().inspect_err(|error| StillModelsFailed { error }.emit())?,
+        };
+        Ok(self.maker.insert(maker))
+    }
+
+    fn open_models(&mut self) -> Result<StillMaker, Refusal> {
+        match catch_unwind(AssertUnwindSafe(&mut self.open)) {
+            Ok(opened) => opened.map_err(Refusal::Unavailable),
+            Err(panic) => Err(Refusal::Panic(message(&*panic))),
+        }
+    }
+}
+
+fn refuse<P>(request: &StillRequest<P>, reason: &'static str, error: &dyn Display) {
+    StillRefused { incident: request.incident, camera: &request.camera, reason, error }.emit();
+}
+
+fn announce<P>(request: &StillRequest<P>, still: Still) -> StillReady {
+    let evidence = Evidence {
+        name: FileName::STILL.as_str().to_owned(),
+        media_type: "image/jpeg".to_owned(),
+        sha256: still.sha256.clone(),
+        bytes: still.jpeg.len() as u64,
+        taken: request.taken,
+    };
+    StillReady { incident: request.incident, camera: request.camera.clone(), evidence, still }
+}
+
+fn message(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    text.unwrap_or("no message").to_owned()
+}
