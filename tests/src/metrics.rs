@@ -30,7 +30,8 @@ impl Metrics {
 
     /// The sum of all samples of this name that have all these labels; 0 if there is none.
     pub fn total(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        self.matching(name, labels).map(|sample| sample.value).sum()
+        // Not `sum`: that of nothing is -0.
+        self.matching(name, labels).fold(0.0, |total, sample| total + sample.value)
     }
 
     /// Every value that a label takes among the samples of this name.
@@ -151,7 +152,7 @@ delay_seconds_count{camera="a"} 4
         assert_eq!(metrics.total("frames_total", &[]), 7.0);
         assert_eq!(metrics.total("frames_total", &[("camera", "b, \"the\" \\ one")]), 4.0);
         assert_eq!(metrics.total("up", &[]), 1.0);
-        assert_eq!(metrics.total("down", &[]), 0.0);
+        assert_eq!(metrics.total("down", &[]).to_string(), "0");
         assert_eq!(metrics.label_values("frames_total", "gate"), ["open".to_owned()].into());
     }
 

@@ -23,6 +23,8 @@ use crate::{
     rtsp::RtspServer,
 };
 
+/// Where the broker listens; configs/demo says the same.
+const MQTT_PORT: u16 = 18883;
 /// Where the RTSP server listens; configs/demo/cameras.d says the same.
 const RTSP_PORT: u16 = 18554;
 /// What each camera plays.
@@ -91,18 +93,19 @@ pub fn play(options: &Options, interrupted: &AtomicBool) -> Result<(), DemoError
     let config = Config::load(&directory).map_err(DemoError::Config)?;
     let folder = repository().join("target/demo");
     let stills = folder.join("stills");
-    if !options.keep {
-        remove(&config.storage.directory)?;
-        remove(&stills)?;
-        remove(&folder.join("snowgate.log"))?;
-    }
     // The daemon would say so too, but only in its log.
     std::net::TcpListener::bind(config.admin).map_err(|_| DemoError::Admin(config.admin))?;
 
     println!("Snowgate demo");
-    let broker = EmbeddedBroker::start(config.mqtt.port)?;
+    let broker = EmbeddedBroker::start(MQTT_PORT)?;
     println!("  broker   mqtt://{} (in this process)", broker.address());
     let _server = serve_cameras()?;
+    // Every port is ours: nobody else uses these files.
+    if !options.keep {
+        remove(&config.data)?;
+        remove(&stills)?;
+        remove(&folder.join("snowgate.log"))?;
+    }
     let grid = GridSystem::start(broker.address().port(), config.gateway.id.as_str(), &stills)?;
     let subscribed = grid.wait_for(SUBSCRIBE_WITHIN, |received| (received.subscribed > 0).then_some(()));
     subscribed
@@ -263,6 +266,7 @@ mod tests {
         for kind in Wanted::ALL {
             assert!(kind.rules(&config).next().is_some(), "no rule of kind {kind}");
         }
-        assert!(config.storage.directory.ends_with("target/demo/data"), "{}", config.storage.directory.display());
+        assert!(config.data.ends_with("target/demo/data"), "{}", config.data.display());
+        assert!(format!("{:?}", config.broker).contains(&format!("127.0.0.1:{MQTT_PORT}")), "{:?}", config.broker);
     }
 }
