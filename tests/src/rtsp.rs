@@ -75,12 +75,24 @@ impl RtspServer {
 
     /// A server with access control.
     pub fn start_with(access: Access) -> Self {
+        Self::listen(0, access).expect("a free loopback port")
+    }
+
+    /// A server everyone may connect to, on this loopback port.
+    ///
+    /// # Errors
+    /// The port is taken.
+    pub fn start_at(port: u16) -> Result<Self, glib::BoolError> {
+        Self::listen(port, Access::default())
+    }
+
+    fn listen(port: u16, access: Access) -> Result<Self, glib::BoolError> {
         gst::init().expect("GStreamer starts");
         let context = glib::MainContext::new();
         let main_loop = glib::MainLoop::new(Some(&context), false);
         let server = gst_rtsp_server::RTSPServer::new();
         server.set_address("127.0.0.1");
-        server.set_service("0");
+        server.set_service(&port.to_string());
         // Clients run on the server's own thread, so that closing them there is safe.
         server.thread_pool().expect("a server has a thread pool").set_max_threads(0);
         server.set_auth(access.auth().as_ref());
@@ -89,13 +101,13 @@ impl RtspServer {
             let shared = Arc::clone(&shared);
             move |_, client| shared.connected(client)
         });
-        server.attach(Some(&context)).expect("a free loopback port");
+        server.attach(Some(&context))?;
         let thread = thread::Builder::new().name("rtsp-server".into()).spawn({
             let (context, main_loop) = (context.clone(), main_loop.clone());
             move || context.with_thread_default(|| main_loop.run()).expect("the context is this thread's own")
         });
         let thread = Some(thread.expect("a thread"));
-        Self { server, context, main_loop, thread, access, mounts: Mutex::default(), shared }
+        Ok(Self { server, context, main_loop, thread, access, mounts: Mutex::default(), shared })
     }
 
     /// The address of a mount.
@@ -118,7 +130,9 @@ impl RtspServer {
             cut: AtomicBool::new(false),
             gone: AtomicBool::new(false),
         });
-        let launch = format!("( appsrc name=source is-live=true format=time ! {parse} ! {pay} name=pay0 pt=96 )");
+        let launch = format!(
+            "( appsrc name=source is-live=true format=time ! {parse} ! {pay} name=pay0 pt=96 config-interval=-1 )"
+        );
         let factory = self.factory(&launch);
         factory.connect_media_configure({
             let playing = Arc::clone(&playing);

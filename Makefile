@@ -1,0 +1,38 @@
+# Every target sets up what it needs by itself; a second run starts at once. setup/README.md says what is downloaded.
+CARGO ?= cargo
+RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check rust clean
+
+help: ## Say what the targets do
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
+		printf '%-18s %s\n' "$$target" "$$text"; done
+
+demo: rust deps models media ## Show it: two cameras in, incidents at a broker out (FOREVER=1, DEMO_SECONDS=60, KEEP=1)
+	$(CARGO) build --release -p snowgate -p snowgate-tests --bins
+	$(or $(CARGO_TARGET_DIR),target)/release/demo $(if $(FOREVER),--forever) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(if $(KEEP),--keep)
+
+test: rust deps models media ## Everything that must hold: formatting, lints, and all tests, end to end ones too
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) test --workspace
+
+check: rust deps models media ## The quick part of it, for while you work: formatting, lints, unit tests
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) test --workspace --lib
+
+include setup.mk
+
+clean: ## Delete what was built; downloads stay in the cache
+	$(CARGO) clean
+
+# Before anything is downloaded: the one thing that set-up does not install.
+rust:
+	@version=$$(rustc --version 2>/dev/null | cut -d' ' -f2 | cut -d- -f1); \
+	if [ -z "$$version" ] || ! command -v $(CARGO) >/dev/null; then \
+		echo "Snowgate needs Rust $(RUST_NEEDED) or newer, and there is no rustc or cargo here: https://rustup.rs" >&2; exit 1; \
+	elif [ "$$(printf '%s\n' $(RUST_NEEDED) "$$version" | sort -V | head -n1)" != $(RUST_NEEDED) ]; then \
+		echo "Snowgate needs Rust $(RUST_NEEDED) or newer, and this is $$version: rustup update" >&2; exit 1; \
+	fi
