@@ -13,6 +13,8 @@ pub mod config;
 pub mod events;
 pub mod evidence;
 pub mod health;
+pub mod reporting;
+pub mod run;
 pub mod secret;
 pub mod shutdown;
 pub mod store;

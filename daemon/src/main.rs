@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    snowgate::cli::run(std::env::args_os()).into()
+    snowgate::cli::main(std::env::args_os()).into()
 }

@@ -37,4 +37,4 @@ pub const H264: &str = "x264enc tune=zerolatency speed-preset=ultrafast key-int-
 /// H.264 with B-frames.
 pub const H264_B_FRAMES: &str = "x264enc speed-preset=veryfast key-int-max=10 bframes=2 b-adapt=false bitrate=500";
 /// H.265 as its encoder makes it by default, with B-frames and open GOPs.
-pub const H265: &str = "x265enc speed-preset=ultrafast key-int-max=10 bitrate=500";
+pub const H265: &str = "x265enc speed-preset=ultrafast key-int-max=10 bitrate=500 ! h265parse";

@@ -1,7 +1,10 @@
-//! The servers that the end-to-end tests and the demo play against, what tests share, and the demo's own parts.
+//! What the end-to-end tests and the demo play against: cameras, brokers, a subscriber, a bad network, the grid system
+//! and the real daemon; and the demo itself.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
+// Servers for tests may say what they expect.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod broker;
 pub mod daemon;
 pub mod demo;
 pub mod embedded_broker;
@@ -9,9 +12,13 @@ pub mod encode;
 pub mod grid_system;
 pub mod http;
 pub mod metrics;
+pub mod proxy;
 #[cfg(test)]
 mod readme;
+pub mod reporter;
 pub mod rtsp;
+pub mod scripted_broker;
+pub mod subscriber;
 pub mod wait;
 
 use std::path::{Path, PathBuf};

@@ -28,7 +28,7 @@ use snowgate::camera::{
 /// Who may connect, and how.
 #[derive(Debug, Clone, Default)]
 pub struct Access {
-    /// User and password, by basic and digest authentication; everyone may connect without.
+    /// User and password, by digest authentication; everyone may connect without.
     pub login: Option<(String, String)>,
     /// Certificate and key (PEM) for rtsps.
     pub certificate: Option<(String, String)>,
@@ -130,9 +130,7 @@ impl RtspServer {
             cut: AtomicBool::new(false),
             gone: AtomicBool::new(false),
         });
-        let launch = format!(
-            "( appsrc name=source is-live=true format=time ! {parse} ! {pay} name=pay0 pt=96 config-interval=-1 )"
-        );
+        let launch = format!("( appsrc name=source is-live=true format=time ! {parse} ! {pay} name=pay0 pt=96 )");
         let factory = self.factory(&launch);
         factory.connect_media_configure({
             let playing = Arc::clone(&playing);
@@ -200,13 +198,11 @@ impl RtspServer {
         let factory = gst_rtsp_server::RTSPMediaFactory::new();
         factory.set_launch(launch);
         factory.set_protocols(RTSPLowerTrans::TCP | RTSPLowerTrans::UDP);
-        if self.access.login.is_some() {
-            let role = gst::Structure::builder(ROLE)
-                .field("media.factory.access", true)
-                .field("media.factory.construct", true)
-                .build();
-            factory.add_role_from_structure(&role);
-        }
+        let role = gst::Structure::builder(ROLE)
+            .field("media.factory.access", true)
+            .field("media.factory.construct", true)
+            .build();
+        factory.add_role_from_structure(&role);
         factory
     }
 
@@ -244,10 +240,13 @@ impl Access {
 
     fn auth(&self) -> Option<gst_rtsp_server::RTSPAuth> {
         let auth = gst_rtsp_server::RTSPAuth::new();
-        if let Some((user, password)) = &self.login {
-            let token = gst_rtsp_server::RTSPToken::builder().field("media.factory.role", ROLE).build();
-            auth.set_supported_methods(RTSPAuthMethod::Digest);
-            auth.add_digest(user, password, &token);
+        let mut token = gst_rtsp_server::RTSPToken::builder().field("media.factory.role", ROLE).build();
+        match &self.login {
+            Some((user, password)) => {
+                auth.set_supported_methods(RTSPAuthMethod::Digest);
+                auth.add_digest(user, password, &token);
+            }
+            None => auth.set_default_token(Some(&mut token)),
         }
         if let Some((certificate, key)) = &self.certificate {
             let pem = format!("{certificate}\n{key}");

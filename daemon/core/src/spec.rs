@@ -578,9 +578,15 @@ pub fn number_between(value: &mut Value<'_>, min: f64, max: f64) -> Result<f64, 
 }
 
 /// A share between 0 and 1: scores, overlaps, parts of a frame's side.
-#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
-#[serde(transparent)]
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Fraction(pub f32);
+
+impl Serialize for Fraction {
+    /// As it was written: 0.06, not the nearest `f32` with all of its digits.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_f64(self.0.to_string().parse().unwrap_or(f64::from(self.0)))
+    }
+}
 
 impl<'de> Deserialize<'de> for Fraction {
     fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
@@ -675,6 +681,7 @@ mod tests {
         let schema = schemars::schema_for!(Outer);
         let json = serde_json::to_value(&schema).unwrap();
         assert_eq!(json["properties"]["every"]["default"], "2s");
+        assert_eq!(serde_json::to_string(&Fraction(0.06)).unwrap(), "0.06");
         assert_eq!(json["properties"]["name"]["description"], "A name.");
         assert_eq!(json["required"], serde_json::json!(["name"]));
         assert_eq!(json["oneOf"][0]["properties"]["kind"]["const"], "line");

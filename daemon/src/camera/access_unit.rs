@@ -84,7 +84,9 @@ impl StreamFormat {
     /// # Errors
     /// Another coding than H.264 and H.265, more than 8 bits a sample, or other chroma than 4:2:0 (grey is fine).
     pub fn from_caps(camera: Id, caps: gst::Caps) -> Result<Self, UnsupportedFormat> {
-        let Some(structure) = caps.structure(0) else { return Err(UnsupportedFormat("a stream without a format".into())) };
+        let Some(structure) = caps.structure(0) else {
+            return Err(UnsupportedFormat("a stream without a format".into()));
+        };
         let codec = Codec::of_media_type(structure.name())
             .ok_or_else(|| UnsupportedFormat(structure.name().trim_start_matches("video/x-").to_owned()))?;
         let depth = ["bit-depth-luma", "bit-depth-chroma"]
@@ -257,7 +259,8 @@ mod tests {
     fn formats_that_cannot_be_decoded_are_named() {
         gst::init().unwrap();
         let format = |caps: &str| StreamFormat::from_caps("gate".parse().unwrap(), caps.parse().unwrap());
-        let good = format("video/x-h264, width=1920, height=1080, bit-depth-luma=(uint)8, chroma-format=4:2:0").unwrap();
+        let good =
+            format("video/x-h264, width=1920, height=1080, bit-depth-luma=(uint)8, chroma-format=4:2:0").unwrap();
         assert_eq!((good.codec, good.size()), (Codec::H264, Some((1920, 1080))));
         assert_eq!(format("video/x-h265").unwrap().codec, Codec::H265);
         for (caps, named) in [

@@ -18,8 +18,7 @@ pub struct Backoff {
 impl Backoff {
     /// Starts with the shortest wait; `seed` should differ from camera to camera.
     pub fn new(seed: u64) -> Self {
-        // Xorshift stands still at zero.
-        Self { next: FIRST, random: seed | 1 }
+        Self { next: FIRST, random: seed }
     }
 
     /// The next wait: between half of the current step and all of it.
@@ -42,11 +41,13 @@ impl Backoff {
     }
 
     fn jitter(&mut self, step: Duration) -> Duration {
-        // Xorshift64 (Marsaglia 2003): spreading is all that is asked of it.
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        let fraction = (self.random >> 11) as f64 / (1u64 << 53) as f64;
+        // SplitMix64 (Steele, Lea and Flood 2014): spreading is all that is asked of it.
+        self.random = self.random.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut bits = self.random;
+        bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        bits ^= bits >> 31;
+        let fraction = (bits >> 11) as f64 / (1u64 << 53) as f64;
         step.mul_f64(1.0 - fraction / 2.0)
     }
 }
@@ -73,7 +74,7 @@ mod tests {
 
     #[test]
     fn cameras_do_not_knock_together() {
-        let waits: std::collections::BTreeSet<_> = (0..64).map(|seed| Backoff::new(seed * 2).next_wait()).collect();
+        let waits: std::collections::BTreeSet<_> = (0..64).map(|seed| Backoff::new(seed).next_wait()).collect();
         assert!(waits.len() > 32);
     }
 }

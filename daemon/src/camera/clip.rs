@@ -87,7 +87,7 @@ pub struct ClipReader {
     camera: Id,
     pipeline: gst::Pipeline,
     sink: gst_app::AppSink,
-    /// Set once the demuxer has shown every stream it found.
+    /// Set once the demuxer has shown every stream it found, or one of them has ended.
     all_pads: Arc<AtomicBool>,
     linked: Arc<AtomicBool>,
     format: Option<Arc<StreamFormat>>,
@@ -128,13 +128,17 @@ impl ClipReader {
         let (linked, all_pads) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let taken = Mutex::new(false);
         demuxer.connect_pad_added({
-            let (pipeline, sink, linked) = (pipeline.downgrade(), sink.clone(), Arc::clone(&linked));
+            let (pipeline, sink) = (pipeline.downgrade(), sink.clone());
+            let (linked, ended) = (Arc::clone(&linked), Arc::clone(&all_pads));
             move |_, pad| {
                 let Some(pipeline) = pipeline.upgrade() else { return };
                 let mut taken = taken.lock().unwrap_or_else(PoisonError::into_inner);
                 if !*taken && link_video(&pipeline, pad, &sink).unwrap_or(false) {
                     *taken = true;
                     linked.store(true, Ordering::Release);
+                } else {
+                    // A failure shows as the demuxer's own error: its stream leads nowhere.
+                    let _ = discard(&pipeline, pad, &ended);
                 }
             }
         });
@@ -270,4 +274,25 @@ fn link_video(
     let input = parser.static_pad("sink").ok_or("the parser has no sink pad")?;
     pad.link(&input)?;
     Ok(true)
+}
+
+/// Lets a stream that is not wanted run into nothing, so that the demuxer can go on.
+fn discard(
+    pipeline: &gst::Pipeline,
+    pad: &gst::Pad,
+    ended: &Arc<AtomicBool>,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let nothing = gst::ElementFactory::make("fakesink").property("sync", false).property("async", false).build()?;
+    pipeline.add(&nothing)?;
+    nothing.sync_state_with_parent()?;
+    let input = nothing.static_pad("sink").ok_or("fakesink has no sink pad")?;
+    let ended = Arc::clone(ended);
+    input.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, move |_, info| {
+        if info.event().is_some_and(|event| event.type_() == gst::EventType::Eos) {
+            ended.store(true, Ordering::Release);
+        }
+        gst::PadProbeReturn::Ok
+    });
+    pad.link(&input)?;
+    Ok(())
 }

@@ -266,7 +266,10 @@ impl Chain {
             .map_err(|error| unavailable(error.to_string()))?;
 
         let output = Arc::new(Mutex::new(Output::default()));
-        let (source, sink) = (gst::Pad::builder(gst::PadDirection::Src).build(), sink_pad(&output));
+        let source = any_template("source", gst::PadDirection::Src)
+            .map(|template| gst::Pad::builder_from_template(&template).build())
+            .map_err(|error| unavailable(error.to_string()))?;
+        let sink = sink_pad(&output).map_err(|error| unavailable(error.to_string()))?;
         let chain = Self { codec, source, element, sink, output };
         chain.start().map_err(unavailable)?;
         Ok(chain)
@@ -335,9 +338,14 @@ fn lock(output: &Mutex<Output>) -> MutexGuard<'_, Output> {
     output.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn sink_pad(output: &Arc<Mutex<Output>>) -> gst::Pad {
+/// A pad without a template accepts no second format.
+fn any_template(name: &str, direction: gst::PadDirection) -> Result<gst::PadTemplate, gst::glib::BoolError> {
+    gst::PadTemplate::new(name, direction, gst::PadPresence::Always, &gst::Caps::new_any())
+}
+
+fn sink_pad(output: &Arc<Mutex<Output>>) -> Result<gst::Pad, gst::glib::BoolError> {
     let (on_buffer, on_event) = (Arc::clone(output), Arc::clone(output));
-    gst::Pad::builder(gst::PadDirection::Sink)
+    let pad = gst::Pad::builder_from_template(&any_template("sink", gst::PadDirection::Sink)?)
         .chain_function(move |_, _, buffer| {
             let mut output = lock(&on_buffer);
             let info = output.info.clone().ok_or(gst::FlowError::NotNegotiated)?;
@@ -356,6 +364,6 @@ fn sink_pad(output: &Arc<Mutex<Output>>) -> gst::Pad {
             }
             _ => gst::Pad::query_default(pad, parent, query),
         })
-        .build()
+        .build();
+    Ok(pad)
 }
-

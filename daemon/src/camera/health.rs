@@ -85,12 +85,15 @@ pub enum CameraFault {
     /// 401 or 403, and we have no password.
     #[error("the camera asks for a user name and password, and none is configured")]
     PasswordNeeded,
-    /// 404 and its like.
+    /// 404.
     #[error("the camera has no stream at this path")]
     NotFound,
-    /// The camera answered with an error.
-    #[error("the camera could not start the stream")]
-    ServerError,
+    /// The camera answered with another error.
+    #[error("the camera answered with RTSP status {status}")]
+    ServerError {
+        /// The status (RFC 7826, section 17).
+        status: u32,
+    },
     /// Its streams hold no video.
     #[error("the stream has no video")]
     NoVideo,
@@ -121,16 +124,20 @@ impl CameraFault {
     /// The state this fault puts a camera into.
     pub fn state(&self) -> CameraState {
         match self {
-            Self::WrongPassword | Self::PasswordNeeded | Self::NotFound | Self::Certificate { .. } => CameraState::Refused,
-            Self::NoVideo | Self::Unsupported(_) | Self::Address { .. } | Self::CaFile { .. } | Self::Internal { .. } => {
-                CameraState::Unsupported
+            Self::WrongPassword | Self::PasswordNeeded | Self::NotFound | Self::Certificate { .. } => {
+                CameraState::Refused
             }
+            Self::NoVideo
+            | Self::Unsupported(_)
+            | Self::Address { .. }
+            | Self::CaFile { .. }
+            | Self::Internal { .. } => CameraState::Unsupported,
             Self::Silent { .. } => CameraState::Stalled,
             Self::UnknownHost { .. }
             | Self::NoAnswer { .. }
             | Self::Unreachable { .. }
             | Self::NotRtsp { .. }
-            | Self::ServerError
+            | Self::ServerError { .. }
             | Self::Ended
             | Self::Broken => CameraState::Connecting,
         }

@@ -95,7 +95,7 @@ impl Receiver {
             return Ok(());
         }
         let session = Session::open(&endpoint, stream, password.as_ref(), ring, clock)?;
-        let ended = self.watch(&session, &endpoint);
+        let ended = self.watch(&session);
         if session.live_since().is_some_and(|since| self.config.clock.mono().since(since) >= STABLE) {
             self.backoff.reset();
         }
@@ -104,7 +104,7 @@ impl Receiver {
     }
 
     /// Watches a session until it ends, goes silent, or it is time to stop.
-    fn watch(&mut self, session: &Session, endpoint: &Endpoint) -> Result<(), SessionEnd> {
+    fn watch(&mut self, session: &Session) -> Result<(), SessionEnd> {
         let opened = self.config.clock.mono();
         let stall_after = self.config.stream.stall_after.0;
         while !self.config.shutdown.is_triggered() {
@@ -117,10 +117,10 @@ impl Receiver {
             let now = self.config.clock.mono();
             match session.last_unit() {
                 None if !session.described() && now.since(opened) >= DESCRIBE_DEADLINE => {
-                    return Err(CameraFault::NotRtsp { address: endpoint.address() }.into());
+                    return Err(session.no_answer().into());
                 }
                 None if now.since(opened) < DESCRIBE_DEADLINE.max(stall_after) => {}
-                None => return Err(CameraFault::Silent { silent_for: now.since(opened) }.into()),
+                None => return Err(CameraFault::Silent { silent_for: DESCRIBE_DEADLINE.max(stall_after) }.into()),
                 Some(last) if now.since(last) >= stall_after => {
                     return Err(CameraFault::Silent { silent_for: stall_after }.into());
                 }

@@ -86,6 +86,7 @@ pub struct Session {
     bus: gst::Bus,
     endpoint: Endpoint,
     has_password: bool,
+    opened: Mono,
     shared: Arc<Shared>,
 }
 
@@ -118,7 +119,8 @@ impl Session {
         ring.interrupt();
         shared.listen(&source, &pipeline, endpoint);
 
-        let session = Self { pipeline, bus, endpoint: endpoint.clone(), has_password: password.is_some(), shared };
+        let (has_password, opened) = (password.is_some(), clock.mono());
+        let session = Self { pipeline, bus, endpoint: endpoint.clone(), has_password, opened, shared };
         session.pipeline.set_state(gst::State::Playing).map_err(|error| internal(&error))?;
         Ok(session)
     }
@@ -133,7 +135,7 @@ impl Session {
             (Some(fault), Some(gst::MessageView::Error(error))) => Some(SessionEnd { fault, detail: detail(error) }),
             (Some(fault), _) => Some(fault.into()),
             (None, Some(gst::MessageView::Error(error))) => {
-                Some(SessionEnd { fault: self.fault_of(&error.error()), detail: detail(error) })
+                Some(SessionEnd { fault: self.fault_of(error), detail: detail(error) })
             }
             (None, Some(_)) => Some(CameraFault::Ended.into()),
             (None, None) => None,
@@ -168,23 +170,30 @@ impl Session {
         }
     }
 
-    /// What an error means to an operator: GStreamer's error code, and how far the session had come.
-    fn fault_of(&self, error: &gst::glib::Error) -> CameraFault {
-        use gst::{ResourceError as Resource, StreamError as Stream};
+    /// What an error means to an operator: the camera's own answer where it gave one, or how far the session had come.
+    fn fault_of(&self, error: &gst::message::Error) -> CameraFault {
+        let status = error.details().and_then(|details| details.get::<u32>("rtsp-status-code").ok());
         let findings = self.shared.findings();
-        match (error.kind::<Resource>(), error.kind::<Stream>()) {
-            (Some(Resource::NotAuthorized), _) if self.has_password => CameraFault::WrongPassword,
-            (Some(Resource::NotAuthorized), _) => CameraFault::PasswordNeeded,
-            (Some(Resource::NotFound), _) => CameraFault::NotFound,
-            _ if self.live_since().is_some() => CameraFault::Broken,
-            _ if findings.described && findings.chosen.is_none() => findings
+        match status {
+            Some(401 | 403) if self.has_password => CameraFault::WrongPassword,
+            Some(401 | 403) => CameraFault::PasswordNeeded,
+            Some(404) => CameraFault::NotFound,
+            Some(status) => CameraFault::ServerError { status },
+            None if self.live_since().is_some() => CameraFault::Broken,
+            None if findings.described && findings.chosen.is_none() => findings
                 .unusable
                 .clone()
                 .map_or(CameraFault::NoVideo, |coding| CameraFault::Unsupported(UnsupportedFormat(coding))),
-            (_, Some(Stream::CodecNotFound | Stream::WrongType)) if findings.chosen.is_none() => CameraFault::NoVideo,
-            _ if findings.described => CameraFault::ServerError,
-            _ => CameraFault::NotRtsp { address: self.endpoint.address() },
+            None if findings.described => CameraFault::Broken,
+            None if self.shared.clock.mono().since(self.opened) >= REQUEST_TIMEOUT => self.no_answer(),
+            None => CameraFault::NotRtsp { address: self.endpoint.address() },
         }
+    }
+
+    /// The camera took the connection, and has told nothing for too long.
+    pub fn no_answer(&self) -> CameraFault {
+        let within = self.shared.clock.mono().since(self.opened);
+        CameraFault::NoAnswer { address: self.endpoint.address(), within: Duration::from_secs(within.as_secs()) }
     }
 }
 
@@ -205,8 +214,9 @@ fn rtspsrc(endpoint: &Endpoint, spec: &StreamSpec, password: Option<&Secret>) ->
         // Our own watchdog decides when a stream is silent for too long, over UDP as over TCP.
         .property("timeout", 0u64)
         .property("do-retransmission", false)
-        // Timestamps follow our clock, also where a camera says its stream had an end.
-        .property_from_str("buffer-mode", "slave")
+        // The stream's own timestamps, untouched: following arrivals, the jitter buffer would swap pictures of streams with
+        // B-frames. `Timeline` lays them on our axis.
+        .property_from_str("buffer-mode", "none")
         .property("user-agent", concat!("Snowgate/", env!("CARGO_PKG_VERSION")))
         .build()
         .map_err(|error| CameraFault::Internal { what: error.to_string() })?;
@@ -245,7 +255,8 @@ impl Shared {
         });
         let shared = Arc::clone(self);
         source.connect("select-stream", false, move |values| {
-            let wanted = values.get(2).and_then(|caps| caps.get::<gst::Caps>().ok()).is_some_and(|caps| shared.select(&caps));
+            let wanted =
+                values.get(2).and_then(|caps| caps.get::<gst::Caps>().ok()).is_some_and(|caps| shared.select(&caps));
             Some(wanted.to_value())
         });
         let (shared, weak) = (Arc::clone(self), pipeline.downgrade());
@@ -303,7 +314,8 @@ impl Shared {
                 shared.take(&sample)
             })
             .build();
-        let sink = gst_app::AppSink::builder().caps(&codec.caps()).sync(false).max_buffers(4).callbacks(callbacks).build();
+        let sink =
+            gst_app::AppSink::builder().caps(&codec.caps()).sync(false).max_buffers(4).callbacks(callbacks).build();
         sink.set_property("async", false);
         let chain = [&depayloader, &parser, sink.upcast_ref()];
         pipeline.add_many(chain)?;

@@ -9,7 +9,10 @@ use clap::Args;
 use serde::Serialize;
 
 use super::{Format, exit::Exit};
-use crate::config::{self, Config, KnownModels, ProblemReport, Problems, Severity};
+use crate::{
+    config::{self, Config, ProblemReport, Problems, Severity},
+    run::models::LoadedModels,
+};
 
 /// Arguments of `snowgate check`.
 #[derive(Debug, Args)]
@@ -26,8 +29,8 @@ impl Check {
     /// Checks and prints; [`Exit::BadConfig`] where there are errors.
     pub fn run(self) -> Exit {
         let checked = Config::load(&self.config).and_then(|config| {
-            let models = KnownModels::from_directory(&config.models);
-            config::preflight(config, &models)
+            let models = LoadedModels::open(&config);
+            config::preflight(config, models.known())
         });
         let (problems, counted) = match &checked {
             Ok(config) => (&config.problems, Some(Counted::of(config))),

@@ -2,6 +2,11 @@
 
 pub mod check;
 pub mod exit;
+pub mod log;
+pub mod models;
+pub mod outbox;
+pub mod replay;
+pub mod run;
 pub mod schema;
 
 use std::ffi::OsString;
@@ -25,6 +30,14 @@ macro_rules! commands {
 }
 
 commands! {
+    /// Watch the cameras until SIGTERM or SIGINT.
+    run::Run,
+    /// Run a video file through a camera's zones and rules.
+    replay::Replay,
+    /// List the models, or verify that they work.
+    models::Models,
+    /// Say what waits for the broker.
+    outbox::Outbox,
     /// Say whether a configuration is valid, and what is wrong with it.
     check::Check,
     /// Print the JSON Schema of the configuration files.
@@ -49,7 +62,7 @@ pub enum Format {
 }
 
 /// Runs the command that `arguments` (the program's name first) ask for.
-pub fn run(arguments: impl IntoIterator<Item = OsString>) -> Exit {
+pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
     match Arguments::try_parse_from(arguments) {
         Ok(arguments) => arguments.command.run(),
         Err(error) => {

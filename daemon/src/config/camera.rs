@@ -13,7 +13,7 @@ use super::{
     checks::{Checker, References, check_certificates, read_pem},
     gateway::secret_help,
     problem::Problem,
-    resolved::{CameraConfig, ModelsConfig, PlaceConfig, ReportTarget, RuleConfig, StreamConfig},
+    resolved::{CameraConfig, ModelsConfig, PlaceConfig, ReportTarget, RuleConfig},
     spec::{CameraFile, PlaceSpec},
     suggest::suggestion,
 };
@@ -27,13 +27,14 @@ pub(super) fn resolve(
     check: &mut Checker<'_>,
 ) -> Option<CameraConfig> {
     check.within("/detect/fps", *file.detect.fps, 1..=30);
+    check.within("/detect/max_regions", *file.detect.max_regions, 1..=32);
     check.within("/ring/duration", file.ring.duration, TimeSpan::secs(2)..=TimeSpan::secs(300));
     check.within("/ring/size", file.ring.size, ByteSize::mib(1)..=ByteSize::mib(512));
     geometry(&file, references, check);
     let rules = rules(&file, references, check);
     let place = file.place.0.map(|place| self::place(place, check));
     let mut refused = None;
-    let stream = stream(&file.stream, &file.id, file.enabled, &mut refused, check);
+    let (stream, password) = stream(file.stream.clone(), &file.id, file.enabled, &mut refused, check);
     // Without the gateway's models an error stands in gateway.toml, and nothing runs.
     let models = models?;
     Some(CameraConfig {
@@ -42,6 +43,7 @@ pub(super) fn resolve(
         refused,
         place,
         stream,
+        password,
         ring: file.ring,
         object_model: file.detect.object_model.as_ref().map_or(&models.object, |id| &id.value).clone(),
         face_model: file.detect.face_model.as_ref().map_or(&models.face, |id| &id.value).clone(),
@@ -163,12 +165,12 @@ fn report_target(
 }
 
 fn stream(
-    spec: &StreamSpec,
+    mut spec: StreamSpec,
     camera: &Located<Id>,
     enabled: bool,
     refused: &mut Option<String>,
     check: &mut Checker<'_>,
-) -> StreamConfig {
+) -> (StreamSpec, Option<Secret>) {
     if let Err((message, help)) = check_url(&spec.url) {
         check.error(spec.url.span, message, help);
     }
@@ -197,8 +199,7 @@ fn stream(
             }
         }
     }
-    let mut ca_file = None;
-    if let Some(file) = &*spec.ca_file {
+    if let Some(file) = &mut spec.ca_file.0 {
         if !spec.url.starts_with("rtsps:") {
             check.warning(file.span, "ca_file has no effect: the address is not rtsps://", None);
         }
@@ -206,17 +207,9 @@ fn stream(
         if enabled && let Err(message) = read_pem(&path).and_then(|pem| check_certificates(&path, &pem)) {
             refuse(check, file, message, None);
         }
-        ca_file = Some(path);
+        file.value = path.to_string_lossy().into_owned();
     }
-    StreamConfig {
-        url: spec.url.value.clone(),
-        username: spec.username.0.clone(),
-        password,
-        ca_file,
-        transport: spec.transport,
-        latency: spec.latency,
-        stall_after: spec.stall_after,
-    }
+    (spec, password)
 }
 
 /// An address that a stream can be opened at, without user and password in it.

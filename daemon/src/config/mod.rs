@@ -38,10 +38,7 @@ use self::{
 pub use self::{
     preflight::{KnownModels, preflight},
     problem::{Place, Problem, ProblemReport, Problems, Severity, Source},
-    resolved::{
-        CameraConfig, ClientCertificate, Config, Gateway, ModelsConfig, MqttConfig, PlaceConfig, ReportTarget,
-        RuleConfig, StorageConfig, StreamConfig, TlsConfig,
-    },
+    resolved::{CameraConfig, Config, Gateway, ModelsConfig, PlaceConfig, ReportTarget, RuleConfig},
 };
 
 impl Config {
@@ -112,7 +109,9 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
         gateway: gateway.gateway?,
         grid: gateway.grid?,
         categories,
-        mqtt: gateway.mqtt?,
+        broker: gateway.broker?,
+        max_packet: gateway.max_packet,
+        data: gateway.data,
         storage: gateway.storage,
         models: gateway.models,
         workers: gateway.workers,

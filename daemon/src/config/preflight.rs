@@ -1,12 +1,12 @@
 //! The last look before anything starts: a configuration against the models that this machine really has.
 
-use std::{collections::BTreeMap, ffi::OsStr, fs, path::Path};
+use std::{collections::BTreeMap, path::Path};
 
 use snowgate_core::ids::Id;
 
 use super::{
-    CameraConfig, Config, ModelsConfig,
-    files::{GATEWAY, MAX_FILES, read_text},
+    CameraConfig, Config,
+    files::GATEWAY,
     problem::{Place, Problem, Problems},
     suggest::suggestion,
     toml_errors::place_of,
@@ -22,48 +22,6 @@ pub struct KnownModels {
     pub unusable: Option<String>,
     /// By manifest id: the labels it gives, or why it cannot be used.
     pub models: BTreeMap<Id, Result<Vec<String>, String>>,
-}
-
-impl KnownModels {
-    /// The models that the manifests of a directory describe, taken at their word: nothing is loaded.
-    pub fn from_directory(spec: &ModelsConfig) -> Self {
-        if let Err(error) = fs::File::open(&spec.onnxruntime) {
-            return Self::unusable(format!("ONNX Runtime {} cannot be read: {error}", spec.onnxruntime.display()));
-        }
-        let entries = match fs::read_dir(&spec.directory) {
-            Ok(entries) => entries,
-            Err(error) => {
-                return Self::unusable(format!(
-                    "the models directory {} cannot be read: {error}",
-                    spec.directory.display()
-                ));
-            }
-        };
-        let manifests = entries.filter_map(Result::ok).map(|entry| entry.path()).take(MAX_FILES);
-        let models =
-            manifests.filter(|path| path.extension() == Some(OsStr::new("toml"))).filter_map(|path| model(&path));
-        Self { unusable: None, models: models.collect() }
-    }
-
-    fn unusable(reason: String) -> Self {
-        Self { unusable: Some(reason), models: BTreeMap::new() }
-    }
-}
-
-/// Id and labels of a manifest; `None` where there is not even an id.
-fn model(path: &Path) -> Option<(Id, Result<Vec<String>, String>)> {
-    let text = read_text(path).ok()?;
-    let root = toml_span::parse(&text).ok()?;
-    let id = root.pointer("/id")?.as_str()?.parse().ok()?;
-    let labels = || {
-        let file = root.pointer("/file").and_then(|file| file.as_str()).ok_or("its manifest names no file")?;
-        let file = path.with_file_name(file);
-        fs::File::open(&file).map_err(|error| format!("{} cannot be read: {error}", file.display()))?;
-        let labels =
-            root.pointer("/labels").and_then(|labels| labels.as_array()).ok_or("its manifest has no labels")?;
-        Ok(labels.iter().filter_map(|label| label.as_str()).map(str::to_owned).collect())
-    };
-    Some((id, labels()))
 }
 
 /// Holds a configuration against the models. `run` goes on with what it answers, and `check` says "valid" only where

@@ -8,7 +8,7 @@ use snowgate_core::{
     ids::Id,
     incidents::{GridTree, Locale, Severity, spec::CategorySpec},
     rules::spec::{LineSpec, RuleSpec, ZoneSpec},
-    spec::{ByteSize, TimeSpan},
+    spec::ByteSize,
 };
 
 use super::{
@@ -16,9 +16,11 @@ use super::{
     problem::{Problems, Source},
 };
 use crate::{
-    camera::spec::{RingSpec, Transport},
+    camera::spec::{RingSpec, StreamSpec},
     evidence::spec::EvidenceSpec,
     secret::Secret,
+    store::spec::StorageSpec,
+    uplink::Broker,
     vision::spec::{DetectSpec, WorkersSpec},
 };
 
@@ -31,10 +33,14 @@ pub struct Config {
     pub grid: GridTree,
     /// Every kind of incident.
     pub categories: BTreeMap<Id, CategorySpec>,
-    /// The broker.
-    pub mqtt: MqttConfig,
-    /// Where state is kept.
-    pub storage: StorageConfig,
+    /// The broker, with every secret and certificate read.
+    pub broker: Broker,
+    /// The largest packet it takes.
+    pub max_packet: ByteSize,
+    /// Directory of the store and the evidence.
+    pub data: PathBuf,
+    /// How much of the disk they may take.
+    pub storage: StorageSpec,
     /// The box's models.
     pub models: ModelsConfig,
     /// Worker threads.
@@ -73,62 +79,6 @@ pub struct Gateway {
     pub time_zone: TimeZone,
 }
 
-/// The broker and how to reach it.
-#[derive(Debug, Clone)]
-pub struct MqttConfig {
-    /// Host name or address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// Encrypted connection, if wanted.
-    pub tls: Option<TlsConfig>,
-    /// User name.
-    pub username: Option<String>,
-    /// Password.
-    pub password: Option<Secret>,
-    /// Client id.
-    pub client_id: String,
-    /// Keep-alive interval.
-    pub keep_alive: TimeSpan,
-    /// Largest packet sent or taken.
-    pub max_packet: ByteSize,
-    /// Publishes without an acknowledgement at once.
-    pub max_inflight: u16,
-    /// Messages a second with which a backlog drains.
-    pub drain_rate: u32,
-}
-
-/// TLS to the broker; every certificate and key has been read and parsed.
-#[derive(Debug, Clone)]
-pub struct TlsConfig {
-    /// PEM text of the certificate authority; the system's otherwise.
-    pub ca: Option<String>,
-    /// What this gateway shows of itself.
-    pub client: Option<ClientCertificate>,
-}
-
-/// A client certificate and its key.
-#[derive(Debug, Clone)]
-pub struct ClientCertificate {
-    /// PEM text.
-    pub certificate: String,
-    /// PEM text, PKCS#8.
-    pub key: Secret,
-}
-
-/// Where state is kept, and how much of the disk it may take.
-#[derive(Debug, Clone)]
-pub struct StorageConfig {
-    /// Directory of the store and the evidence.
-    pub directory: PathBuf,
-    /// The most bytes of unsent incidents.
-    pub incident_quota: ByteSize,
-    /// The most bytes of unsent evidence.
-    pub unsent_evidence_quota: ByteSize,
-    /// The most bytes of evidence files.
-    pub evidence_quota: ByteSize,
-}
-
 /// The models of the box.
 #[derive(Debug, Clone)]
 pub struct ModelsConfig {
@@ -155,8 +105,10 @@ pub struct CameraConfig {
     pub refused: Option<String>,
     /// Where it stands.
     pub place: Option<PlaceConfig>,
-    /// How it is reached.
-    pub stream: StreamConfig,
+    /// How it is reached; its paths are absolute.
+    pub stream: StreamSpec,
+    /// The camera's password; given only where there is a user name.
+    pub password: Option<Secret>,
     /// What is kept of it in memory.
     pub ring: RingSpec,
     /// How it is looked at.
@@ -202,25 +154,6 @@ pub struct PlaceConfig {
     pub lon: f64,
     /// What people call the place.
     pub name: Option<String>,
-}
-
-/// How a camera is reached.
-#[derive(Debug, Clone)]
-pub struct StreamConfig {
-    /// rtsp:// or rtsps:// address, without user and password.
-    pub url: String,
-    /// User name.
-    pub username: Option<String>,
-    /// Password; given only where there is a user name.
-    pub password: Option<Secret>,
-    /// File with the certificate authority (PEM, read and parsed once to be sure).
-    pub ca_file: Option<PathBuf>,
-    /// How media packets travel.
-    pub transport: Transport,
-    /// Jitter buffer.
-    pub latency: TimeSpan,
-    /// Without a packet for so long the stream counts as stalled.
-    pub stall_after: TimeSpan,
 }
 
 /// One rule and how what it finds is reported.

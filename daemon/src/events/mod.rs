@@ -5,13 +5,15 @@
 //! contract: prefix `snowgate_`, base units.
 
 pub mod camera;
+pub mod config;
 pub mod evidence;
 pub mod incident;
 pub mod store;
 pub mod uplink;
 pub mod vision;
+pub mod watch;
 
-use prometheus::{CounterVec, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
+use prometheus::{GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry};
 use std::sync::LazyLock;
 
 /// Every metric of the process.
@@ -28,11 +30,6 @@ fn register<C: prometheus::core::Collector + Clone + 'static>(metric: prometheus
 /// A counter by labels.
 pub(crate) fn counter(name: &str, help: &str, labels: &[&str]) -> IntCounterVec {
     register(IntCounterVec::new(Opts::new(name, help), labels))
-}
-
-/// A counter of fractions (seconds) by labels.
-pub(crate) fn seconds_counter(name: &str, help: &str, labels: &[&str]) -> CounterVec {
-    register(CounterVec::new(Opts::new(name, help), labels))
 }
 
 /// A whole-number gauge by labels.

@@ -28,6 +28,9 @@ static STATES_TOO_LARGE: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static STORE_FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter("snowgate_mqtt_store_failures_total", "Times the store could not be read or settled.", &[])
 });
+static PUT_OFF: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("snowgate_mqtt_put_off_total", "Messages put off because connections broke over them.", &["class"])
+});
 static FRAME_TO_PUBLISH: LazyLock<HistogramVec> = LazyLock::new(|| {
     let buckets =
         [0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0];
@@ -120,6 +123,20 @@ impl StateTooLarge<'_> {
     pub(crate) fn emit(self) {
         STATES_TOO_LARGE.with_label_values::<&str>(&[]).inc();
         error!(topic = self.topic, bytes = self.bytes, limit = self.limit, "a state is too large to publish");
+    }
+}
+
+/// Connections broke over one message: it waits, with its lane, and the others go on.
+pub(crate) struct PutOff<'a> {
+    pub class: &'static str,
+    pub row: i64,
+    pub lane: Option<&'a str>,
+}
+
+impl PutOff<'_> {
+    pub(crate) fn emit(self) {
+        PUT_OFF.with_label_values(&[self.class]).inc();
+        error!(class = self.class, row = self.row, lane = self.lane, "connections break over a message; it is put off");
     }
 }
 

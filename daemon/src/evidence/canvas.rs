@@ -5,8 +5,11 @@
 //! Only [`Covered`] can be scaled, drawn on or encoded, and only covering makes one. Privacy masks are burnt in before
 //! an [`Uncovered`] exists.
 
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer, images::Image};
-use image::{ExtendedColorType, ImageEncoder, codecs::jpeg::JpegEncoder};
+use image::{
+    ExtendedColorType, ImageEncoder, RgbImage,
+    codecs::jpeg::JpegEncoder,
+    imageops::{self, FilterType},
+};
 use snowgate_core::geometry::{Point, Rect};
 use yuv::{YuvBiPlanarImage, YuvPlanarImage, YuvRange, YuvStandardMatrix};
 
@@ -157,12 +160,10 @@ impl Covered {
         let scaled = u64::from(raster.height) * u64::from(max_width) / u64::from(raster.width);
         let (width, height) = (max_width, u32::try_from(scaled).unwrap_or(u32::MAX).max(1));
         let failed = |reason: String| CanvasError::Scale { width, height, reason };
-        let source = Image::from_vec_u8(raster.width, raster.height, raster.rgb, PixelType::U8x3)
-            .map_err(|error| failed(error.to_string()))?;
-        let mut target = Image::new(width, height, PixelType::U8x3);
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
-        Resizer::new().resize(&source, &mut target, &options).map_err(|error| failed(error.to_string()))?;
-        Ok(Self(Raster { rgb: target.into_vec(), width, height }))
+        let source = RgbImage::from_raw(raster.width, raster.height, raster.rgb)
+            .ok_or_else(|| failed("its samples are not as many as its size says".to_owned()))?;
+        let target = imageops::resize(&source, width, height, FilterType::Triangle);
+        Ok(Self(Raster { rgb: target.into_raw(), width, height }))
     }
 
     /// Draws the outline of a box given in fractions of the frame.

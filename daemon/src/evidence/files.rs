@@ -54,6 +54,11 @@ pub struct Limits {
     pub reserve: u64,
 }
 
+impl Limits {
+    /// A reserve that lets the store write incidents for days after evidence has stopped.
+    pub const RESERVE: u64 = 256 << 20;
+}
+
 /// Why evidence cannot be kept.
 #[derive(Debug, thiserror::Error)]
 pub enum FilesError {

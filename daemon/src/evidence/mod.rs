@@ -16,6 +16,7 @@
 
 mod canvas;
 mod cover;
+pub mod detectors;
 pub mod files;
 mod shelf;
 pub mod spec;

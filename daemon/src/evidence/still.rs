@@ -16,7 +16,11 @@ use super::{
     cover::{CoverError, Find, Finder},
     spec::EvidenceSpec,
 };
-use crate::{camera::pixels::Pixels, shutdown::Shutdown, vision::masks::Masks};
+use crate::{
+    camera::{picture::Picture, pixels::Pixels},
+    shutdown::Shutdown,
+    vision::masks::Masks,
+};
 
 /// The most bytes of a still: what a bad uplink carries in a few seconds.
 pub const MAX_STILL_BYTES: usize = 300 * 1024;
@@ -25,6 +29,12 @@ pub const MAX_STILL_BYTES: usize = 300 * 1024;
 pub trait HasPixels: Send {
     /// A view of its planes.
     fn pixels(&self) -> Pixels<'_>;
+}
+
+impl HasPixels for Arc<Picture> {
+    fn pixels(&self) -> Pixels<'_> {
+        Picture::pixels(self)
+    }
 }
 
 /// A still that is wanted.

@@ -14,7 +14,7 @@ use snowgate_core::{
     geometry::{Polygon, Rect},
     ids::Id,
     incidents::{
-        Book, Evidence, Incident, Locale, Report, Source,
+        Book, Incident, Locale, Report, Source,
         event::{EventKind, Gateway, Revision},
     },
     rules::{Change, Finding},
@@ -25,11 +25,14 @@ use self::ids::RandomIds;
 use crate::{
     camera::picture::Picture,
     events::incident as events,
-    evidence::{Outline, StillReady, StillRequest, StillRequests},
+    evidence::{
+        still::{Outline, StillRequest},
+        worker::{StillQueue, StillReady},
+    },
     health::{Health, Part},
     shutdown::Shutdown,
     store::{Class, Commit, IncidentRecord, Message, Store, StoreError},
-    uplink::topics::Topics,
+    uplink::Topics,
 };
 
 /// Findings on their way; the next one waits when so many do.
@@ -76,6 +79,9 @@ pub enum Item {
     /// A still is ready.
     Still(Box<StillReady>),
 }
+
+/// Where the reporting thread asks for stills.
+pub type StillRequests = StillQueue<Arc<Picture>>;
 
 /// The queue to the reporting thread. Policy `block`: who sends waits.
 pub type Items = Sender<Item>;
@@ -182,22 +188,15 @@ impl Reporter {
         };
         // An incident that has been forgotten for space needs no picture either.
         let Some(incident) = incident else { return };
-        let evidence = Evidence {
-            name: ready.name.clone(),
-            media_type: "image/jpeg".to_owned(),
-            sha256: ready.sha256,
-            bytes: ready.jpeg.len() as u64,
-            taken: ready.taken,
-        };
         let picture = Message {
             class: Class::Evidence,
             lane: Some(id),
-            topic: self.topics.evidence(&ready.incident, &ready.name),
-            payload: ready.jpeg,
+            topic: self.topics.evidence(ready.incident, &ready.evidence.name),
+            payload: ready.still.jpeg,
             retain: false,
             origin: None,
         };
-        let revision = self.book.add_evidence(incident, evidence);
+        let revision = self.book.add_evidence(incident, ready.evidence);
         self.announce(&revision, None, Some(picture));
     }
 

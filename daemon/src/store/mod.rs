@@ -203,7 +203,7 @@ impl Store {
         let commit = build(&mut taken);
         commit.messages.iter().try_for_each(|message| inner.limits.check(message))?;
         let (limits, boot, last, at) = (inner.limits, inner.boot, taken.last, inner.clock.now().wall);
-        let (job, answer) = Call::new(true, move |connection| apply(connection, &commit, &limits, last, at, boot));
+        let (job, answer) = Call::prepare(true, move |connection| apply(connection, &commit, &limits, last, at, boot));
         let queue = inner.queue.as_ref().ok_or(StoreError::Stopped)?;
         queue.blocking_send(job).map_err(|_| StoreError::Stopped)?;
         *sequence = taken;
@@ -313,7 +313,7 @@ impl Store {
         &self,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (job, answer) = Call::new(false, work);
+        let (job, answer) = Call::prepare(false, work);
         let queue = self.inner.queue.as_ref().ok_or(StoreError::Stopped)?;
         queue.blocking_send(job).map_err(|_| StoreError::Stopped)?;
         answer.blocking_recv().unwrap_or(Err(StoreError::Stopped))
@@ -324,7 +324,7 @@ impl Store {
         writes: bool,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (job, answer) = Call::new(writes, work);
+        let (job, answer) = Call::prepare(writes, work);
         let queue = self.inner.queue.as_ref().ok_or(StoreError::Stopped)?;
         queue.send(job).await.map_err(|_| StoreError::Stopped)?;
         answer.await.unwrap_or(Err(StoreError::Stopped))

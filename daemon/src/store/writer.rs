@@ -35,7 +35,7 @@ where
     T: Send + 'static,
     F: FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
 {
-    pub(super) fn new(writes: bool, work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>) {
+    pub(super) fn prepare(writes: bool, work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<T, StoreError>>) {
         let (reply, answer) = oneshot::channel();
         (Box::new(Self { writes, work, done: None, reply }), answer)
     }

@@ -1,6 +1,6 @@
 //! The broker as the settings describe it, checked: everything a connection needs.
 
-use std::{net::Ipv6Addr, time::Duration};
+use std::{fmt, net::Ipv6Addr, time::Duration};
 
 use native_tls::{Certificate, Identity, Protocol, TlsConnector};
 use rumqttc::{LastWill, MqttOptions, NetworkOptions, QoS, TlsConfiguration, Transport};
@@ -66,6 +66,13 @@ pub struct Broker {
     pub(super) address: String,
 }
 
+impl fmt::Debug for Broker {
+    /// The address only: the options hold secrets.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broker").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
 impl Broker {
     /// Puts settings and the contents of the files they name together.
     ///
@@ -118,6 +125,10 @@ impl Broker {
             patience,
             address,
         })
+    }
+
+    pub(super) fn is_encrypted(&self) -> bool {
+        matches!(self.options.transport(), Transport::Tls(_))
     }
 
     /// The options of one connection, with what the broker says should it break.

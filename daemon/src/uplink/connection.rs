@@ -26,10 +26,11 @@ use super::{
     fault::Fault,
     schedule::{LiveMark, Schedule},
     status,
+    suspects::{Suspect, Suspects},
 };
 use crate::{
     events::uplink as events,
-    store::{Class, LossReason, OutboxRow, RowId, StoreError},
+    store::{Class, Gap, LossReason, OutboxRow, RowId, StoreError, publish_packet_bytes},
 };
 
 /// Longest time until the broker has answered CONNECT.
@@ -58,6 +59,8 @@ pub(super) enum Ended {
 pub(super) struct Memory {
     /// What is live.
     pub(super) mark: LiveMark,
+    /// What connections broke over.
+    suspects: Suspects,
     /// Acknowledged, but the store has not let go of them yet.
     settled: Vec<RowId>,
     /// Handed to the newest socket, and not acknowledged: sent again, but not measured again.
@@ -66,7 +69,7 @@ pub(super) struct Memory {
 
 impl Memory {
     pub(super) fn new(mark: LiveMark) -> Self {
-        Self { mark, settled: Vec::new(), handed: HashSet::new() }
+        Self { mark, suspects: Suspects::default(), settled: Vec::new(), handed: HashSet::new() }
     }
 }
 
@@ -89,8 +92,7 @@ enum What {
     /// The status or a retained state: published anew on each connection, so nothing is settled.
     State,
     Message {
-        row: RowId,
-        class: Class,
+        suspect: Suspect,
         origin: Option<Mono>,
     },
 }
@@ -109,7 +111,9 @@ pub(super) async fn run(shared: &Shared, memory: &mut Memory) -> Ended {
     };
     match connected {
         Ok(Ok(_connack)) => {}
-        Ok(Err(error)) => return Ended::Broken { fault: Fault::connecting(error), progress: false },
+        Ok(Err(error)) => {
+            return Ended::Broken { fault: Fault::connecting(error, shared.broker.is_encrypted()), progress: false };
+        }
         Err(_) => {
             let fault = Fault::Unreachable("no answer in time".to_owned());
             return Ended::Broken { fault, progress: false };
@@ -123,6 +127,9 @@ pub(super) async fn run(shared: &Shared, memory: &mut Memory) -> Ended {
     let began = shared.clock.mono();
     let mut session = Session::new(shared, memory, client, from_poller);
     let fault = session.serve().await;
+    if fault.is_some() {
+        session.blame();
+    }
     let progress = session.progress || shared.clock.mono().since(began) > LASTING;
     session.leave(fault.is_none()).await;
     match fault {
@@ -193,6 +200,8 @@ impl<'a> Session<'a> {
         memory.mark.observe(now, shared.store.status().last_row);
         let mut schedule = Schedule::new(memory.mark.row(), shared.broker.drain_rate, now);
         schedule.hold(&memory.settled);
+        memory.suspects.forgive(now);
+        schedule.put_off(memory.suspects.put_off());
         Self {
             schedule,
             states: VecDeque::from([(shared.topics.status(), status::online(shared))]),
@@ -240,6 +249,9 @@ impl<'a> Session<'a> {
                 _ = tick.tick() => {
                     self.store_rests = false;
                     shared.store.observe();
+                    if self.memory.suspects.forgive(shared.clock.mono()) {
+                        self.schedule.begin_again(self.memory.suspects.put_off());
+                    }
                     if let Some(fault) = self.impatient() {
                         return Some(fault);
                     }
@@ -278,13 +290,13 @@ impl<'a> Session<'a> {
     }
 
     fn has_room(&self) -> bool {
-        self.queued.len() + self.in_flight.len() < usize::from(self.shared.broker.max_inflight)
-            && self.memory.settled.len() < UNSETTLED_LIMIT
+        let window = self.memory.suspects.window(usize::from(self.shared.broker.max_inflight));
+        self.queued.len() + self.in_flight.len() < window && self.memory.settled.len() < UNSETTLED_LIMIT
     }
 
     fn publish_state(&mut self, topic: String, payload: Vec<u8>) -> Result<(), Fault> {
         let bytes = payload.len();
-        let packet = crate::store::publish_packet_bytes(topic.len(), bytes);
+        let packet = publish_packet_bytes(topic.len(), bytes);
         if packet > self.shared.broker.max_packet {
             events::StateTooLarge { topic: &topic, bytes: packet, limit: self.shared.broker.max_packet }.emit();
             return Ok(());
@@ -302,7 +314,8 @@ impl<'a> Session<'a> {
             return Ok(());
         }
         let quality = if message.class == Class::Telemetry { QoS::AtMostOnce } else { QoS::AtLeastOnce };
-        let what = What::Message { row, class: message.class, origin: message.origin };
+        let suspect = Suspect { row, class: message.class, lane: message.lane };
+        let what = What::Message { suspect, origin: message.origin };
         let publish = Publish { what, bytes: message.payload.len() };
         self.hand_over(message.topic, quality, message.retain, message.payload, publish)
     }
@@ -344,7 +357,7 @@ impl<'a> Session<'a> {
         }
         let topic = self.shared.topics.gap();
         let gateway = self.shared.gateway.clone();
-        let render = move |gap: &crate::store::Gap| (topic.clone(), status::gap(&gateway, gap));
+        let render = move |gap: &Gap| (topic.clone(), status::gap(&gateway, gap));
         if let Err(error) = self.shared.store.announce_gaps(render).await {
             self.store_failed(&error);
         }
@@ -370,9 +383,9 @@ impl<'a> Session<'a> {
 
     fn sent(&mut self, packet_id: u16) {
         let Some(publish) = self.queued.pop_front() else { return };
-        if let What::Message { row, class, origin } = publish.what {
-            self.memory.handed.insert(row);
-            let first = !self.repeats.remove(&row);
+        if let What::Message { suspect: Suspect { row, class, .. }, origin } = &publish.what {
+            self.memory.handed.insert(*row);
+            let first = !self.repeats.remove(row);
             let frame_to_publish = origin.filter(|_| first).map(|origin| self.shared.clock.mono().since(origin));
             events::Published { class: class.as_str(), again: !first, frame_to_publish }.emit();
         }
@@ -387,8 +400,9 @@ impl<'a> Session<'a> {
     fn acknowledged(&mut self, packet_id: u16) {
         self.heard = self.shared.clock.mono();
         if let Some(publish) = self.in_flight.remove(&packet_id) {
-            if let What::Message { class, .. } = publish.what {
-                events::Acknowledged { class: class.as_str() }.emit();
+            if let What::Message { suspect, .. } = &publish.what {
+                events::Acknowledged { class: suspect.class.as_str() }.emit();
+                self.memory.suspects.fruitful();
                 self.progress = true;
             }
             self.finish(publish);
@@ -397,7 +411,7 @@ impl<'a> Session<'a> {
 
     fn finish(&mut self, publish: Publish) {
         self.bytes_out -= publish.bytes;
-        if let What::Message { row, .. } = publish.what {
+        if let What::Message { suspect: Suspect { row, .. }, .. } = publish.what {
             self.memory.handed.remove(&row);
             self.memory.settled.push(row);
         }
@@ -429,6 +443,23 @@ impl<'a> Session<'a> {
     fn store_failed(&mut self, error: &StoreError) {
         events::StoreFailed { error }.emit();
         self.store_rests = true;
+    }
+
+    /// After a connection broke: was it over a message?
+    fn blame(&mut self) {
+        if self.progress {
+            return;
+        }
+        let on_their_way = self.queued.iter().chain(self.in_flight.values());
+        let suspects: Vec<_> = on_their_way
+            .filter_map(|publish| match &publish.what {
+                What::Message { suspect, .. } => Some(suspect.clone()),
+                What::State => None,
+            })
+            .collect();
+        if let Some(Suspect { row, class, lane }) = self.memory.suspects.broke(&suspects, self.shared.clock.mono()) {
+            events::PutOff { class: class.as_str(), row: row.0, lane: lane.as_deref() }.emit();
+        }
     }
 
     /// A broker that answers pings but acknowledges nothing does not deliver.

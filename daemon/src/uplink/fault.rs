@@ -2,7 +2,7 @@
 
 use std::io;
 
-use rumqttc::{ConnectReturnCode, ConnectionError, StateError};
+use rumqttc::{ConnectReturnCode, ConnectionError, StateError, mqttbytes::Error as Packet};
 
 /// What ended a connection or kept one from being made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -50,22 +50,37 @@ impl Fault {
     }
 
     /// Names an error met while connecting.
-    pub(super) fn connecting(error: ConnectionError) -> Self {
+    pub(super) fn connecting(error: ConnectionError, encrypted: bool) -> Self {
         match error {
-            ConnectionError::ConnectionRefused(code) => Self::refused(code),
             ConnectionError::NotConnAck(packet) => Self::Protocol(format!("it answered CONNECT with {packet:?}")),
-            ConnectionError::Io(error) => Self::unreachable(error),
+            ConnectionError::Io(error) => Self::Unreachable(error.to_string()),
             ConnectionError::NetworkTimeout => Self::Unreachable("no answer in time".to_owned()),
-            ConnectionError::MqttState(StateError::ConnectionAborted) => {
-                Self::Unreachable("it closed the connection before it answered; is this its MQTT port?".to_owned())
+            ConnectionError::MqttState(StateError::ConnectionAborted) => Self::unanswered("end of stream", encrypted),
+            ConnectionError::MqttState(StateError::Io(error) | StateError::Deserialization(Packet::Io(error))) => {
+                match error.kind() {
+                    // What the codec says of half a packet before the end of the stream.
+                    io::ErrorKind::Other if !is_tls(&error) => {
+                        Self::Protocol("it answered CONNECT with something that is not MQTT".to_owned())
+                    }
+                    _ => Self::unanswered(&error.to_string(), encrypted),
+                }
             }
             error => Self::connected(error),
         }
     }
 
+    /// The connection was made, and closed before CONNACK. With TLS 1.3 a server looks at the client's certificate only
+    /// after the handshake has succeeded on this side, and its refusal may be overtaken by the end of the connection.
+    fn unanswered(how: &str, encrypted: bool) -> Self {
+        if encrypted {
+            Self::Tls(format!("closed before the broker answered ({how}); does it want a certificate, or another one?"))
+        } else {
+            Self::Unreachable(format!("closed before the broker answered ({how}); is this its MQTT port?"))
+        }
+    }
+
     /// Names an error met on a connection that had been made.
     pub(super) fn connected(error: ConnectionError) -> Self {
-        use rumqttc::mqttbytes::Error as Packet;
         match error {
             ConnectionError::Tls(error) => Self::Tls(error.to_string()),
             ConnectionError::Io(error)
@@ -96,17 +111,12 @@ impl Fault {
         }
     }
 
-    fn unreachable(error: io::Error) -> Self {
-        if is_tls(&error) { Self::Tls(error.to_string()) } else { Self::Unreachable(error.to_string()) }
-    }
-
     fn lost(error: io::Error) -> Self {
         if is_tls(&error) { Self::Tls(error.to_string()) } else { Self::Lost(error.to_string()) }
     }
 }
 
-/// With TLS 1.3 a server refuses the client's certificate after the handshake, in an alert that arrives as a read
-/// error: one that carries an error of the TLS library, not of the system.
+/// Whether it is an error of the TLS library, not of the system.
 fn is_tls(error: &io::Error) -> bool {
     error.raw_os_error().is_none() && error.get_ref().is_some_and(|inner| inner.to_string().contains("SSL"))
 }

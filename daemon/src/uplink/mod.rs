@@ -16,6 +16,7 @@ mod retained;
 mod schedule;
 pub mod spec;
 mod status;
+mod suspects;
 mod topics;
 
 use std::{sync::Arc, time::Duration};

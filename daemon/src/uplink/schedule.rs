@@ -12,6 +12,7 @@ use std::{
 
 use snowgate_core::time::Mono;
 
+use super::suspects::Suspect;
 use crate::store::{Class, OutboxRow, OutboxStatus, RowId, Selection, Store, StoreError};
 
 /// The age up to which a message is live. Short against any outage worth the name, long against a reconnect.
@@ -116,6 +117,8 @@ pub(super) struct Schedule {
     /// Handed out, and not known to have left the store.
     out: HashSet<RowId>,
     held_back: bool,
+    /// Whose turn has been put off: these, and what comes behind them in their lanes.
+    put_off: Vec<Suspect>,
 }
 
 impl Schedule {
@@ -127,7 +130,29 @@ impl Schedule {
             bucket: TokenBucket::new(drain_rate, now),
             out: HashSet::new(),
             held_back: false,
+            put_off: Vec::new(),
         }
+    }
+
+    /// Passes over these messages and the rest of their lanes.
+    pub(super) fn put_off<'a>(&mut self, suspects: impl Iterator<Item = &'a Suspect>) {
+        self.put_off = suspects.cloned().collect();
+    }
+
+    /// Looks at everything that waits once more: what was put off may go, but for these.
+    pub(super) fn begin_again<'a>(&mut self, suspects: impl Iterator<Item = &'a Suspect>) {
+        self.put_off(suspects);
+        self.live = Class::ALL.map(|class| Stretch::new(class, self.mark));
+        self.backlog = Class::ALL.map(|class| Stretch::new(class, RowId(0)));
+    }
+
+    /// Whether it must not go now: it is out already, or put off.
+    fn must_wait(&self, row: &OutboxRow) -> bool {
+        self.out.contains(&row.row)
+            || self.put_off.iter().any(|suspect| {
+                let same_lane = suspect.lane.is_some() && suspect.lane == row.message.lane;
+                suspect.row == row.row || (same_lane && suspect.class == row.message.class)
+            })
     }
 
     /// The next message of a class not less important than `least`, if there is one that may go now.
@@ -159,16 +184,17 @@ impl Schedule {
         class: Class,
         last_row: RowId,
     ) -> Result<Option<OutboxRow>, StoreError> {
-        let live = &mut self.live[class.index()];
         loop {
+            let live = &mut self.live[class.index()];
             if !live.fill(store, last_row).await? {
                 return Ok(None);
             }
-            if !live.ahead.front().is_some_and(|next| self.out.contains(&next.row)) {
+            if !self.live[class.index()].ahead.front().is_some_and(|next| self.must_wait(next)) {
                 break;
             }
-            live.ahead.pop_front();
+            self.live[class.index()].ahead.pop_front();
         }
+        let live = &self.live[class.index()];
         if let Some(next) = live.ahead.front().filter(|next| next.row > self.mark)
             && let Some(lane) = next.message.lane.clone()
         {
@@ -194,7 +220,7 @@ impl Schedule {
             let rows = store.pending(selection).await?;
             let Some(last) = rows.last() else { return Ok(rows) };
             after = last.row;
-            let waiting: Vec<_> = rows.into_iter().filter(|row| !self.out.contains(&row.row)).collect();
+            let waiting: Vec<_> = rows.into_iter().filter(|row| !self.must_wait(row)).collect();
             if !waiting.is_empty() {
                 return Ok(waiting);
             }
@@ -202,14 +228,13 @@ impl Schedule {
     }
 
     async fn next_of_backlog(&mut self, store: &Store, class: Class) -> Result<Option<OutboxRow>, StoreError> {
-        let backlog = &mut self.backlog[class.index()];
-        while backlog.fill(store, self.mark).await? {
+        while self.backlog[class.index()].fill(store, self.mark).await? {
             if !self.bucket.wait().is_zero() {
                 self.held_back = true;
                 return Ok(None);
             }
-            if let Some(row) = backlog.ahead.pop_front()
-                && !self.out.contains(&row.row)
+            if let Some(row) = self.backlog[class.index()].ahead.pop_front()
+                && !self.must_wait(&row)
             {
                 self.bucket.take();
                 return Ok(Some(row));
@@ -233,5 +258,52 @@ impl Schedule {
     /// When backlog that was held back may go on.
     pub(super) fn held_back(&self) -> Option<Duration> {
         self.held_back.then(|| self.bucket.wait())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn live_is_what_is_younger_than_a_minute() {
+        let at = |seconds: f64| Mono((seconds * 1e9) as u64);
+        let mut mark = LiveMark::new(RowId(5));
+        assert_eq!(mark.row(), RowId(5), "all that was there at the start is backlog");
+        mark.observe(at(0.0), RowId(7));
+        mark.observe(at(0.5), RowId(9));
+        mark.observe(at(30.0), RowId(20));
+        assert_eq!(mark.row(), RowId(5));
+        mark.observe(at(61.0), RowId(20));
+        assert_eq!(mark.row(), RowId(9));
+        mark.observe(at(3600.0), RowId(30));
+        assert_eq!(mark.row(), RowId(20), "what came with the newest sample may have come just now");
+    }
+
+    #[test]
+    fn samples_stay_few_under_a_flood() {
+        let mut mark = LiveMark::new(RowId(0));
+        for row in 0..1_000_000_u32 {
+            mark.observe(Mono(u64::from(row) * 1_000_000), RowId(i64::from(row)));
+        }
+        assert!(mark.samples.len() <= 62, "{}", mark.samples.len());
+        let age = 999_999 - mark.row().0;
+        assert!((59_000..=62_000).contains(&age), "the mark is {age} ms old");
+    }
+
+    #[test]
+    fn tokens_come_at_their_rate_and_do_not_pile_up() {
+        let mut bucket = TokenBucket::new(50, Mono(0));
+        let mut passed = 0;
+        for millis in 0..10_000_u64 {
+            bucket.fill(Mono(millis * 1_000_000));
+            while bucket.wait().is_zero() {
+                bucket.take();
+                passed += 1;
+            }
+        }
+        assert!((498..=502).contains(&passed), "{passed} in ten seconds");
+        bucket.fill(Mono(u64::MAX));
+        assert!(bucket.tokens <= 5.0);
     }
 }

@@ -18,7 +18,7 @@ use super::{
     nms::{Candidate, merge_regions},
     preprocess::PixelRect,
     regions::Planner,
-    spec::{DetectSpec, Gate, MaskSpec},
+    spec::{DetectSpec, Gate},
     tracker::Tracker,
 };
 use crate::{
@@ -135,9 +135,8 @@ struct Sight {
 }
 
 impl Analyser {
-    /// Vision of a camera with these settings that needs these models.
-    pub fn new(camera: Id, spec: &DetectSpec, masks: &[MaskSpec], needs: Vec<Need>) -> Self {
-        let polygons: Vec<Polygon> = masks.iter().map(|mask| mask.polygon.clone()).collect();
+    /// Vision of a camera with these settings and privacy masks that needs these models.
+    pub fn new(camera: Id, spec: &DetectSpec, polygons: Vec<Polygon>, needs: Vec<Need>) -> Self {
         let step = needs.len() as u64;
         let eyes = needs.into_iter().zip(1..).map(|(need, first)| Eye {
             need,

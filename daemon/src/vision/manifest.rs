@@ -313,6 +313,15 @@ pub enum ManifestError {
     },
 }
 
+impl ManifestError {
+    /// The file or folder that is wrong.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Unreadable { path, .. } | Self::Invalid { path, .. } | Self::Duplicate { second: path, .. } => path,
+        }
+    }
+}
+
 /// One mistake in a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {

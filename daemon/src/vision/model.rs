@@ -14,7 +14,10 @@ use std::{
 
 use ort::{
     environment::Environment,
-    session::{Session, builder::GraphOptimizationLevel},
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
     value::{Tensor, TensorElementType, ValueType},
 };
 use sha2::{Digest, Sha256};
@@ -314,6 +317,11 @@ impl Model {
         self.nms_iou
     }
 
+    /// Whether the last answer held more boxes than are kept, so that some may be missing.
+    pub fn overflowed(&self) -> bool {
+        self.candidates.overflowed()
+    }
+
     /// Looks at one region of a picture and adds what it finds above `min_score` to `out`.
     ///
     /// # Errors
@@ -423,14 +431,13 @@ fn read_verified(manifest: &Manifest, path: &Path) -> Result<Vec<u8>, ModelError
 
 fn open(runtime: &Runtime, bytes: &[u8]) -> Result<Session, String> {
     let text = |error: ort::Error| error.to_string();
+    let refused = |error: ort::Error<SessionBuilder>| error.to_string();
     let builder = Session::builder(&runtime.environment).map_err(text)?;
-    let mut builder = builder
-        .with_intra_threads(1)
-        .and_then(|builder| builder.with_inter_threads(1))
-        .and_then(|builder| builder.with_intra_op_spinning(false))
-        .and_then(|builder| builder.with_inter_op_spinning(false))
-        .and_then(|builder| builder.with_optimization_level(GraphOptimizationLevel::All))
-        .map_err(|error| error.to_string())?;
+    let builder = builder.with_intra_threads(1).map_err(refused)?;
+    let builder = builder.with_inter_threads(1).map_err(refused)?;
+    let builder = builder.with_intra_op_spinning(false).map_err(refused)?;
+    let builder = builder.with_inter_op_spinning(false).map_err(refused)?;
+    let mut builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(refused)?;
     builder.commit_from_memory(bytes).map_err(text)
 }
 

@@ -26,6 +26,8 @@ pub struct Candidates {
     list: Vec<Candidate>,
     /// Scores at or below this are not worth keeping any more.
     floor: f32,
+    /// Whether candidates had to be dropped because there were too many.
+    overflowed: bool,
 }
 
 impl Candidates {
@@ -34,6 +36,12 @@ impl Candidates {
         self.list.clear();
         self.list.reserve(2 * MAX_CANDIDATES);
         self.floor = floor;
+        self.overflowed = false;
+    }
+
+    /// Whether there were more candidates since the last reset than are kept: what is left is not all there was.
+    pub fn overflowed(&self) -> bool {
+        self.overflowed
     }
 
     /// Whether a score is worth decoding its box for.
@@ -52,6 +60,7 @@ impl Candidates {
         if self.list.len() >= 2 * MAX_CANDIDATES {
             self.list.sort_unstable_by(order);
             self.list.truncate(MAX_CANDIDATES);
+            self.overflowed = true;
             self.floor = self.list.last().map_or(self.floor, |worst| worst.score);
         }
     }
@@ -60,6 +69,7 @@ impl Candidates {
     /// Returns what is left, best first.
     pub fn suppress(&mut self, iou: f32) -> &[Candidate] {
         self.list.sort_unstable_by(order);
+        self.overflowed |= self.list.len() > MAX_CANDIDATES;
         self.list.truncate(MAX_CANDIDATES);
         keep_best(&mut self.list, |kept, other| kept.class == other.class && kept.rect.iou(&other.rect) > iou);
         &self.list
@@ -189,6 +199,7 @@ mod tests {
             sorted.sort_by(|a, b| b.total_cmp(a));
             let kept: Vec<f32> = list.suppress(0.5).iter().map(|candidate| candidate.score).collect();
             prop_assert_eq!(&kept[..], &sorted[..MAX_CANDIDATES]);
+            prop_assert!(list.overflowed());
         }
     }
 }

@@ -80,8 +80,8 @@ impl Planner {
                 self.add(region);
             }
             if !fits(&content, comfortable) {
-                let mut tiles = Tiles::new((content[2] - content[0], content[3] - content[1]), comfortable);
-                while let Some([left, top, right, bottom]) = tiles.next() {
+                let tiles = Tiles::new((content[2] - content[0], content[3] - content[1]), comfortable);
+                for [left, top, right, bottom] in tiles {
                     let tile = [left + content[0], top + content[1], right + content[0], bottom + content[1]];
                     if !self.is_covered(&tile) {
                         let region = self.around(&tile, size);

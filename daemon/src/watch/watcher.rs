@@ -8,7 +8,10 @@ use snowgate_core::{
 
 use crate::{
     camera::picture::Picture,
-    vision::{Analyser, Models, VisionError},
+    vision::{
+        analyser::{Analyser, VisionError},
+        model::Models,
+    },
 };
 
 /// Looks at the pictures of one camera, in order, and holds its rules against what they show. The same pictures
@@ -42,6 +45,11 @@ impl Watcher {
         let observation = Observation { picture: picture.number(), at: picture.at(), tracks: analysis.tracks };
         self.rules.observe(&observation, &mut self.findings);
         Ok(Seen { findings: &mut self.findings, tracks: analysis.tracks })
+    }
+
+    /// Whether anything is under way that has yet to end.
+    pub fn is_active(&self) -> bool {
+        self.rules.is_active()
     }
 
     /// No picture has come for a while: what nobody can see comes to its end.

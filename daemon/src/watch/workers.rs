@@ -26,7 +26,7 @@ use crate::{
     events::{incident::FindingMade, watch as events},
     reporting::{Found, Item, Items, Sight, WatchedRule, people},
     shutdown::Shutdown,
-    vision::Models,
+    vision::model::Models,
 };
 
 /// Without a picture for so long nothing can be said to hold any more.

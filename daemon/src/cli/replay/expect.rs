@@ -4,7 +4,7 @@
 //! A found incident matches an expected one when rule, camera, area, grid and counts are the same and every time is
 //! within 0.2 s.
 
-use std::fmt::Write;
+use std::fmt::{self, Write as _};
 
 use serde::{Deserialize, Serialize};
 use snowgate_core::{
@@ -82,14 +82,18 @@ impl ReplayedIncident {
             && near(self.opened, found.opened)
             && near(self.last_seen, found.last_seen)
     }
+}
 
-    fn summary(&self) -> String {
+impl fmt::Display for ReplayedIncident {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { rule, area, counts, began, opened, last_seen, .. } = self;
         let Counts { things, peak, left_to_right, right_to_left } = counts;
-        format!(
-            "{rule} at {area}: began {began:.1} s, opened {opened:.1} s, last seen {last_seen:.1} s, {things} thing(s), \
-             {peak} at once, {left_to_right} left to right, {right_to_left} right to left"
-        )
+        write!(f, "{rule} at {area}: began {began:.1} s, opened {opened:.1} s, last seen {last_seen:.1} s, ")?;
+        write!(f, "{things} thing(s), {peak} at once")?;
+        if left_to_right + right_to_left > 0 {
+            write!(f, ", {left_to_right} left to right, {right_to_left} right to left")?;
+        }
+        Ok(())
     }
 }
 
@@ -133,7 +137,7 @@ pub fn diff(expected: &[ReplayedIncident], found: &[ReplayedIncident]) -> Option
     let signed = missing.iter().map(|line| ('-', line)).chain(unexpected.iter().map(|line| ('+', line)));
     Some(signed.fold(String::new(), |mut text, (sign, line)| {
         // Writing to a string cannot fail.
-        let _ = writeln!(text, "{sign} {}", line.summary());
+        let _ = writeln!(text, "{sign} {line}");
         text
     }))
 }
@@ -169,7 +173,8 @@ mod tests {
 
     #[test]
     fn what_is_missing_and_what_is_new_are_named() {
-        let text = diff(&[incident("a", 10.0, 1), incident("b", 20.0, 1)], &[incident("a", 10.3, 1), incident("b", 20.0, 1)]);
+        let text =
+            diff(&[incident("a", 10.0, 1), incident("b", 20.0, 1)], &[incident("a", 10.3, 1), incident("b", 20.0, 1)]);
         let text = text.unwrap();
         assert!(text.starts_with("- a at yard") && text.contains("\n+ a at yard"), "{text}");
         assert!(diff(&[], &[incident("a", 1.0, 1)]).is_some() && diff(&[incident("a", 1.0, 1)], &[]).is_some());

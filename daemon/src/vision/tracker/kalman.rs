@@ -120,21 +120,18 @@ impl BoxFilter {
 
     /// Moves on by `dt` seconds at rest: it stays where it is, a little less certain.
     pub fn rest(&mut self, dt: f32) {
-        for axis in 0..2 {
-            let side = self.size[axis].value;
-            let moving = &mut self.foot[axis];
-            (moving.velocity, moving.covariance) = (0.0, 0.0);
-            moving.velocity_variance = (FIRST_SPEED[axis] * side).powi(2);
-            let most = (POSITION_NOISE * 2.0 * side).powi(2);
-            moving.position_variance = (moving.position_variance + (REST_DRIFT * side).powi(2) * dt).min(most);
+        for ((foot, size), first_speed) in self.foot.iter_mut().zip(&self.size).zip(FIRST_SPEED) {
+            (foot.velocity, foot.covariance) = (0.0, 0.0);
+            foot.velocity_variance = (first_speed * size.value).powi(2);
+            let most = (POSITION_NOISE * 2.0 * size.value).powi(2);
+            foot.position_variance = (foot.position_variance + (REST_DRIFT * size.value).powi(2) * dt).min(most);
         }
     }
 
     /// It may have set off: its position is uncertain by a third of its size, its velocity unknown.
     pub fn wake(&mut self) {
-        for axis in 0..2 {
-            let side = self.size[axis].value;
-            self.foot[axis] = Moving::new(self.foot[axis].position, side / 3.0, FIRST_SPEED[axis] * side);
+        for ((foot, size), first_speed) in self.foot.iter_mut().zip(&self.size).zip(FIRST_SPEED) {
+            *foot = Moving::new(foot.position, size.value / 3.0, first_speed * size.value);
         }
     }
 

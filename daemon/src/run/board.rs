@@ -1,0 +1,93 @@
+//! How every camera is, for whoever asks: the retained MQTT states and the readiness of the box.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use serde::Serialize;
+use snowgate_core::{ids::Id, time::Clock};
+
+use crate::{
+    camera::health::{CameraHealth, CameraState, HealthSink},
+    health::{Health, Part},
+    uplink::{RetainedStates, Topics},
+};
+
+/// The last word of every camera.
+pub struct Board {
+    topics: Topics,
+    retained: RetainedStates,
+    health: Arc<Health>,
+    clock: Arc<dyn Clock>,
+    cameras: Mutex<BTreeMap<Id, (CameraState, Option<String>)>>,
+}
+
+/// Payload of a camera's state topic.
+#[derive(Serialize)]
+struct StateMessage<'a> {
+    camera: &'a Id,
+    state: CameraState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
+    since: String,
+}
+
+impl Board {
+    /// A board for these cameras, none of which has said anything.
+    pub fn new(topics: Topics, retained: RetainedStates, health: Arc<Health>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { topics, retained, health, clock, cameras: Mutex::default() })
+    }
+
+    /// Where a camera's receiver reports to.
+    pub fn sink(self: &Arc<Self>) -> HealthSink {
+        let board = Arc::clone(self);
+        HealthSink::new(move |health: CameraHealth| board.heard(&health))
+    }
+
+    /// A camera that is not even tried, and why.
+    pub fn refused(&self, camera: &Id, reason: &str) {
+        self.set(camera, CameraState::Refused, Some(reason.to_owned()), self.clock.now().wall);
+    }
+
+    fn heard(&self, health: &CameraHealth) {
+        let reason = health.fault.as_ref().map(ToString::to_string);
+        self.set(&health.camera, health.state, reason, self.clock.moment_at(health.since).wall);
+    }
+
+    fn set(&self, camera: &Id, state: CameraState, reason: Option<String>, since: jiff::Timestamp) {
+        let message = StateMessage { camera, state, reason: reason.as_deref(), since: since.to_string() };
+        // A struct of strings always serialises.
+        self.retained.set(self.topics.camera_state(camera), serde_json::to_vec(&message).unwrap_or_default());
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        cameras.insert(camera.clone(), (state, reason));
+        self.health.set(Part::Cameras, readiness(&cameras));
+    }
+}
+
+/// Ready when at least one camera is live, or it is known of every one why it is not.
+fn readiness(cameras: &BTreeMap<Id, (CameraState, Option<String>)>) -> Result<(), String> {
+    let live = cameras.values().any(|(state, _)| *state == CameraState::Live);
+    let unknown = || cameras.iter().find(|(_, (_, reason))| reason.is_none());
+    match unknown() {
+        Some((camera, (state, _))) if !live => Err(format!("camera {camera} is {state}")),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_when_one_is_live_or_all_are_known_to_be_down() {
+        let camera =
+            |name: &str, state, reason: Option<&str>| (name.parse::<Id>().unwrap(), (state, reason.map(str::to_owned)));
+        let connecting = camera("a", CameraState::Connecting, None);
+        let dead = camera("b", CameraState::Connecting, Some("no answer"));
+        let live = camera("c", CameraState::Live, None);
+        assert!(readiness(&[connecting.clone(), dead.clone()].into()).is_err());
+        assert!(readiness(&[dead].into()).is_ok());
+        assert!(readiness(&[connecting, live].into()).is_ok());
+    }
+}

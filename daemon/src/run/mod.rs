@@ -1,0 +1,349 @@
+//! Starts, wires, joins and stops everything. The order of starting is the order in which data arrives, backwards: what
+//! takes data stands before what gives it; stopping goes the other way, so that what is on its way gets home.
+
+mod board;
+pub mod cameras;
+pub mod models;
+mod stop;
+
+use std::{
+    collections::BTreeMap,
+    num::NonZero,
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use sd_notify::NotifyState;
+use snowgate_core::{incidents::event::Gateway, time::Clock};
+
+use self::{board::Board, models::LoadedModels, stop::Stopping};
+use crate::{
+    admin,
+    camera::{
+        gop_ring::GopRing,
+        receive::{Receiver, ReceiverConfig},
+    },
+    clock::SystemClock,
+    config::{self, CameraConfig, Config, Problems, last_good},
+    evidence::{
+        detectors::StillModels,
+        files::{EvidenceFiles, FilesError, Limits},
+        worker,
+    },
+    health::{Health, Part},
+    reporting::{self, Item, Reporting, StillRequests},
+    shutdown::Shutdown,
+    store::{Store, StoreError},
+    uplink::{RetainedStates, Topics, Uplink, UplinkConfig},
+    watch::{Decoding, Watched, Workers},
+};
+
+/// Stopping may take so long; systemd's own limit is longer.
+const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// How often the main thread looks after the others, tells the watchdog and refreshes slow gauges.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
+
+/// Free space that evidence leaves to incidents.
+const EVIDENCE_LEAVES_FREE: u64 = 64 << 20;
+
+/// What `snowgate run` was told on the command line.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The configuration directory.
+    pub config: PathBuf,
+    /// Where state is kept, instead of what the configuration says.
+    pub data: Option<PathBuf>,
+}
+
+/// Why the daemon could not start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// Neither the configuration nor the last good one can be used.
+    #[error("no usable configuration")]
+    Config(Problems),
+    /// The store cannot be opened.
+    #[error("store: {0}")]
+    Store(#[from] StoreError),
+    /// A rule names what is not there; a checked configuration has no such rule.
+    #[error(transparent)]
+    Rule(#[from] snowgate_core::rules::MissingReference),
+    /// The admin interface cannot be offered.
+    #[error(transparent)]
+    Admin(#[from] admin::AdminError),
+    /// The evidence directory cannot be used.
+    #[error("evidence: {0}")]
+    Evidence(#[from] FilesError),
+    /// The system gave no thread, runtime or signal.
+    #[error("cannot start a thread: {0}")]
+    System(#[from] std::io::Error),
+    /// GStreamer cannot be used.
+    #[error("GStreamer cannot be used: {0}")]
+    GStreamer(#[from] gstreamer::glib::Error),
+    /// A thread ended that should not have.
+    #[error("thread {0} ended by itself; the log says why")]
+    ThreadLost(String),
+}
+
+/// Runs the daemon until it is told to stop.
+///
+/// # Errors
+/// It could not start, or a part of it ended by itself.
+pub fn run(options: &Options) -> Result<(), RunError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let shutdown = Shutdown::new();
+    stop::on_signals(shutdown.clone())?;
+    gstreamer::init()?;
+
+    let (config, models, origin) = load(options)?;
+    let data = options.data.clone().unwrap_or_else(|| config.data.clone());
+    log_problems(&config.problems);
+    let health = Arc::new(Health::default());
+    health.set(Part::Models, Ok(()));
+
+    let (store, opened) = Store::open(&data, &config.storage, config.max_packet, Arc::clone(&clock))?;
+    if let Some(set_aside) = &opened.set_aside {
+        tracing::error!(path = %set_aside.path.display(), reason = set_aside.reason, "damaged store set aside");
+    }
+    health.set(Part::Outbox, Ok(()));
+
+    let (admin_thread, admin_address) = admin::spawn(config.admin, Arc::clone(&health), shutdown.clone())?;
+    tracing::info!(address = %admin_address, "admin interface");
+
+    let topics = Topics::new(&config.gateway.id);
+    let retained = RetainedStates::new();
+    let board = Board::new(topics, retained.clone(), Arc::clone(&health), Arc::clone(&clock));
+    let network =
+        tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("network").enable_all().build()?;
+    let uplink = Uplink::spawn(
+        UplinkConfig {
+            gateway: config.gateway.id.clone(),
+            broker: config.broker.clone(),
+            store: store.clone(),
+            retained,
+            clock: Arc::clone(&clock),
+            shutdown: shutdown.clone(),
+        },
+        network.handle(),
+    );
+
+    let (items, queued) = reporting::queue();
+    let evidence = start_evidence(&config, &models, items.clone(), &clock, &shutdown, &data)?;
+    let (evidence_thread, stills) = evidence.unzip();
+    let reporting_thread = Reporting {
+        locale: config.gateway.locale,
+        gateway: Gateway { id: config.gateway.id.clone(), time_zone: config.gateway.time_zone.clone() },
+        config_digest: config.digest(),
+        store: store.clone(),
+        stills,
+        health: Arc::clone(&health),
+        clock: Arc::clone(&clock),
+        shutdown: shutdown.clone(),
+    }
+    .spawn(queued)?;
+
+    let mut threads: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
+    let watched = config.cameras.iter().filter(|camera| camera.is_watched());
+    let watched: Vec<_> =
+        watched.map(|camera| (camera, Arc::new(GopRing::new(camera.id.clone(), &camera.ring)))).collect();
+    let workers = start_workers(&config, &models, &watched, items, &clock, &shutdown, &mut threads)?;
+    for (index, (camera, ring)) in watched.iter().enumerate() {
+        ring.on_push(Box::new(workers.waker(index)));
+        let receiver = ReceiverConfig {
+            camera: camera.id.clone(),
+            stream: camera.stream.clone(),
+            password: camera.password.clone(),
+            ring: Arc::clone(ring),
+            clock: Arc::clone(&clock),
+            shutdown: shutdown.clone(),
+            health: board.sink(),
+        };
+        threads.insert(format!("camera-{}", camera.id), Receiver::spawn(receiver)?);
+    }
+    for camera in config.cameras.iter().filter(|camera| camera.enabled) {
+        if let Some(reason) = &camera.refused {
+            board.refused(&camera.id, reason);
+        }
+    }
+    if watched.is_empty() {
+        health.set(Part::Cameras, Ok(()));
+    }
+
+    if origin == Origin::Given
+        && let Err(error) = last_good::save(&config, &data)
+    {
+        tracing::error!(%error, "this start's configuration is not kept for a bad one's sake");
+    }
+    tracing::info!(
+        gateway = %config.gateway.id,
+        cameras = watched.len(),
+        config = config.digest(),
+        version = env!("CARGO_PKG_VERSION"),
+        "snowgate is running"
+    );
+    notify(&[NotifyState::Ready]);
+
+    let lost = look_after(&threads, &store, &shutdown);
+    shutdown.trigger();
+    notify(&[NotifyState::Stopping]);
+
+    let mut stopping = Stopping::within(STOP_WITHIN);
+    for (name, thread) in threads {
+        stopping.join(&name, thread);
+    }
+    // With the workers goes the last sender of findings but the evidence thread's.
+    drop(workers);
+    if let Some(thread) = evidence_thread {
+        stopping.join("evidence", thread);
+    }
+    stopping.join("reporting", reporting_thread);
+    let stopped = network.block_on(async { tokio::time::timeout(stopping.left(), uplink.stopped()).await });
+    if stopped.is_err() {
+        stopping.missed("uplink");
+    }
+    network.shutdown_timeout(stopping.left());
+    stopping.join("admin", admin_thread);
+    drop(store);
+    let in_time = stopping.finish();
+    tracing::info!(in_time, "stopped");
+    lost.map_or(Ok(()), |thread| Err(RunError::ThreadLost(thread)))
+}
+
+/// Where the configuration in force comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Origin {
+    /// The directory that was given.
+    Given,
+    /// The copy of the last good one.
+    LastGood,
+}
+
+/// The configuration that was given, or else the last good one, loudly (I4).
+fn load(options: &Options) -> Result<(Config, LoadedModels, Origin), RunError> {
+    let check = |config: Config| {
+        let models = LoadedModels::open(&config);
+        config::preflight(config, models.known()).map(|config| (config, models))
+    };
+    let problems = match Config::load(&options.config).and_then(check) {
+        Ok((config, models)) => return Ok((config, models, Origin::Given)),
+        Err(problems) => problems,
+    };
+    log_problems(&problems);
+    let data = options.data.clone().unwrap_or_else(|| last_good::data_directory(&options.config));
+    match last_good::load(&data, &options.config).and_then(check) {
+        Ok((config, models)) => {
+            crate::events::config::LastGoodUsed {
+                directory: &options.config,
+                errors: problems.count(config::Severity::Error),
+            }
+            .emit();
+            Ok((config, models, Origin::LastGood))
+        }
+        Err(_) => Err(RunError::Config(problems)),
+    }
+}
+
+fn log_problems(problems: &Problems) {
+    for problem in problems.iter() {
+        match problem.severity {
+            config::Severity::Error => tracing::error!("{problem}"),
+            config::Severity::Warning => tracing::warn!("{problem}"),
+        }
+    }
+}
+
+type Evidence = (JoinHandle<()>, StillRequests);
+
+fn start_evidence(
+    config: &Config,
+    models: &LoadedModels,
+    items: reporting::Items,
+    clock: &Arc<dyn Clock>,
+    shutdown: &Shutdown,
+    data: &Path,
+) -> Result<Option<Evidence>, RunError> {
+    if !config.evidence.stills {
+        return Ok(None);
+    }
+    let limits =
+        Limits { quota: config.storage.evidence_quota.0, keep: config.evidence.keep.0, reserve: EVIDENCE_LEAVES_FREE };
+    let files = EvidenceFiles::open(&data.join("evidence"), limits)?;
+    let spec = config.evidence.clone();
+    let (stopping, runtime) = (shutdown.clone(), models.runtime().cloned());
+    let (face, object) =
+        (models.manifest(&config.models.face).cloned(), models.manifest(&config.models.object).cloned());
+    let folder = config.models.directory.clone();
+    let open = move || match (&runtime, &face, &object) {
+        (Some(runtime), Some(face), Some(object)) => {
+            StillModels { runtime, face, object, folder: &folder }.open(&spec, stopping.clone())
+        }
+        _ => Err("the gateway's face or object model is not usable".into()),
+    };
+    let ready = move |still| {
+        // The reporting thread outlives this one; it takes every still that is made.
+        let _ = items.send(Item::Still(Box::new(still)));
+    };
+    Ok(Some(worker::spawn(open, files, Arc::clone(clock), shutdown.clone(), ready)?))
+}
+
+/// Decoding and inference threads for the cameras that are watched.
+fn start_workers(
+    config: &Config,
+    models: &LoadedModels,
+    watched: &[(&CameraConfig, Arc<GopRing>)],
+    items: reporting::Items,
+    clock: &Arc<dyn Clock>,
+    shutdown: &Shutdown,
+    threads: &mut BTreeMap<String, JoinHandle<()>>,
+) -> Result<Workers, RunError> {
+    let mut cameras = Vec::with_capacity(watched.len());
+    for (camera, ring) in watched {
+        let decoding = Decoding::new(camera.id.clone(), ring.reader(), camera.detect.fps.value);
+        let rules = cameras::watched_rules(config, camera, models);
+        cameras.push(Watched::new(camera.id.clone(), decoding, cameras::watcher(camera)?, rules));
+    }
+    let workers = Workers::new(cameras, items, Arc::clone(clock), shutdown.clone());
+    for number in 0..pool_size(config.workers.decode.value) {
+        threads.insert(format!("decode-{number}"), workers.spawn_decode(number)?);
+    }
+    for number in 0..pool_size(config.workers.infer.value) {
+        threads.insert(format!("infer-{number}"), workers.spawn_infer(number, models.for_thread())?);
+    }
+    threads.insert("lapse".to_owned(), workers.spawn_lapse()?);
+    Ok(workers)
+}
+
+/// As many threads as configured, or one a core.
+fn pool_size(configured: u32) -> usize {
+    match usize::try_from(configured) {
+        Ok(0) | Err(_) => thread::available_parallelism().map_or(1, NonZero::get),
+        Ok(configured) => configured,
+    }
+}
+
+/// Tells the watchdog and refreshes slow gauges until it is time to stop. Answers the thread that has ended by itself,
+/// if one has: a daemon that has lost a part of itself stops, and systemd starts it anew.
+fn look_after(threads: &BTreeMap<String, JoinHandle<()>>, store: &Store, shutdown: &Shutdown) -> Option<String> {
+    while !shutdown.wait_for(LOOK_AFTER) {
+        if let Some((name, _)) = threads.iter().find(|(_, thread)| thread.is_finished()) {
+            // It may have ended because all of them have just been told to.
+            if shutdown.is_triggered() {
+                break;
+            }
+            tracing::error!(thread = name, "a thread ended by itself: stopping");
+            return Some(name.clone());
+        }
+        store.observe();
+        notify(&[NotifyState::Watchdog]);
+    }
+    None
+}
+
+/// Tells systemd, where there is one.
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd cannot be told");
+    }
+}

@@ -1,0 +1,99 @@
+//! The models of this machine, as `run`, `replay` and `check` all load them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use snowgate_core::{ids::Id, incidents::ModelDigest};
+
+use crate::{
+    config::{Config, KnownModels, ModelsConfig},
+    vision::{
+        manifest::{self, Manifest},
+        model::{Model, Models, Runtime},
+    },
+};
+
+/// Manifests that were found, the models of them that work, and the library that runs them.
+pub struct LoadedModels {
+    config: ModelsConfig,
+    runtime: Option<Runtime>,
+    manifests: BTreeMap<Id, Manifest>,
+    usable: BTreeSet<Id>,
+    known: KnownModels,
+}
+
+impl LoadedModels {
+    /// Loads the library and opens every model that a camera names once, to see that it works.
+    pub fn open(config: &Config) -> Self {
+        let spec = config.models.clone();
+        let enabled = config.cameras.iter().filter(|camera| camera.enabled);
+        let wanted: BTreeSet<Id> =
+            enabled.flat_map(|camera| [camera.object_model.clone(), camera.face_model.clone()]).collect();
+        let (manifests, errors) = manifest::read_folder(&spec.directory);
+        let mut known = KnownModels::default();
+        for error in errors {
+            // A manifest that cannot be read does not tell its id; its file is named after it.
+            if let Some(id) = error.path().file_stem().and_then(|stem| stem.to_str()?.parse().ok()) {
+                known.models.insert(id, Err(error.to_string()));
+            } else {
+                known.unusable.get_or_insert(error.to_string());
+            }
+        }
+        let runtime = match Runtime::load(&spec.onnxruntime) {
+            Ok(runtime) => Some(runtime),
+            Err(error) => {
+                known.unusable = Some(error.to_string());
+                None
+            }
+        };
+        let mut usable = BTreeSet::new();
+        for (id, manifest) in &manifests {
+            let opened = match &runtime {
+                Some(runtime) if wanted.contains(id) => Model::load(runtime, manifest, &spec.directory).map(drop),
+                _ => Ok(()),
+            };
+            let state = match opened {
+                Ok(()) => {
+                    usable.insert(id.clone());
+                    Ok(manifest.labels.value.clone())
+                }
+                Err(error) => Err(error.to_string()),
+            };
+            known.models.insert(id.clone(), state);
+        }
+        usable.retain(|id| wanted.contains(id));
+        Self { config: spec, runtime, manifests, usable, known }
+    }
+
+    /// What works and what does not, for [`crate::config::preflight()`].
+    pub fn known(&self) -> &KnownModels {
+        &self.known
+    }
+
+    /// Sessions for one inference thread: every usable model that a camera names.
+    pub fn for_thread(&self) -> Models {
+        let Some(runtime) = &self.runtime else { return Models::default() };
+        let usable = self.usable.iter().filter_map(|id| self.manifests.get(id));
+        let (models, errors) = Models::load(runtime, usable, &self.config.directory);
+        for error in errors {
+            // It worked a moment ago; cameras that need it will say so with every picture.
+            tracing::error!(%error, "model cannot be opened again");
+        }
+        models
+    }
+
+    /// The library, if it works.
+    pub fn runtime(&self) -> Option<&Runtime> {
+        self.runtime.as_ref()
+    }
+
+    /// The manifest of a model.
+    pub fn manifest(&self, id: &Id) -> Option<&Manifest> {
+        self.manifests.get(id)
+    }
+
+    /// What incidents say of a model.
+    pub fn digest(&self, id: &Id) -> Option<ModelDigest> {
+        let manifest = self.manifests.get(id)?;
+        Some(ModelDigest { id: id.clone(), sha256: manifest.sha256.to_string() })
+    }
+}

@@ -1,0 +1,82 @@
+//! Stopping: signals, and joining everything under one deadline that names who missed it.
+
+use std::{
+    io,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    iterator::Signals,
+};
+
+use crate::shutdown::Shutdown;
+
+/// How often a thread that has not ended yet is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(10);
+
+/// Starts the thread that hears SIGTERM and SIGINT: the first one stops the daemon in order, the second one at once.
+///
+/// # Errors
+/// Signals cannot be heard, or no thread could be had.
+pub fn on_signals(shutdown: Shutdown) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+    let hear = move || {
+        for signal in signals.forever() {
+            if shutdown.is_triggered() {
+                tracing::warn!(signal, "second signal: exiting at once");
+                // As shells report a process that a signal ended.
+                std::process::exit(128 + signal);
+            }
+            tracing::info!(signal, "stopping");
+            shutdown.trigger();
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(hear).map(drop)
+}
+
+/// Joins threads until a deadline.
+pub struct Stopping {
+    deadline: Instant,
+    missed: Vec<String>,
+}
+
+impl Stopping {
+    /// Everything must have ended so long from now.
+    pub fn within(limit: Duration) -> Self {
+        Self { deadline: Instant::now() + limit, missed: Vec::new() }
+    }
+
+    /// Waits for a thread until the deadline.
+    pub fn join(&mut self, name: &str, thread: JoinHandle<()>) {
+        while !thread.is_finished() {
+            if Instant::now() >= self.deadline {
+                self.missed.push(name.to_owned());
+                return;
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        if thread.join().is_err() {
+            tracing::error!(thread = name, "thread ended by a panic");
+        }
+    }
+
+    /// Time that is left.
+    pub fn left(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Somebody else did not end in time.
+    pub fn missed(&mut self, name: &str) {
+        self.missed.push(name.to_owned());
+    }
+
+    /// Logs who missed the deadline; answers whether nobody did.
+    pub fn finish(self) -> bool {
+        if !self.missed.is_empty() {
+            tracing::error!(threads = self.missed.join(", "), "did not stop in time");
+        }
+        self.missed.is_empty()
+    }
+}

@@ -1,0 +1,103 @@
+//! `snowgate check` and `snowgate schema` from the outside: what they print, and how they exit.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests say what they expect")]
+
+mod common;
+
+use std::{
+    fs,
+    process::{Command, Output},
+};
+
+use common::Directory;
+use serde_json::Value as Json;
+
+fn snowgate(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_snowgate")).args(arguments).env_remove("CREDENTIALS_DIRECTORY").output().unwrap()
+}
+
+fn check(directory: &Directory, more: &[&str]) -> (Option<i32>, String) {
+    let directory = directory.path().to_str().unwrap();
+    let output = snowgate(&[&["check", "--config", directory], more].concat());
+    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    (output.status.code(), String::from_utf8(output.stdout).unwrap())
+}
+
+/// The good configuration without its models: what this machine has decides what `check` says of those.
+fn without_models() -> Directory {
+    let directory = Directory::good();
+    directory.replace("gateway.toml", "[mqtt]", "[models]\nonnxruntime = \"no-such-library.so\"\n[mqtt]");
+    directory
+}
+
+#[test]
+fn a_missing_library_is_not_valid() {
+    let (code, printed) = check(&without_models(), &[]);
+    assert_eq!(code, Some(78), "{printed}");
+    assert!(printed.contains("no-such-library.so"), "{printed}");
+    assert!(printed.contains("gateway.toml:14:16"), "{printed}");
+    assert!(printed.ends_with(": not valid; 1 error, 0 warnings\n"), "{printed}");
+    assert!(!printed.contains('\u{1b}'), "colours are for terminals");
+}
+
+#[test]
+fn errors_are_78_and_machines_can_read_them() {
+    let directory = Directory::good();
+    directory.replace("cameras.d/north.toml", "zone = \"yard\"", "zone = \"yrad\"");
+    let (code, printed) = check(&directory, &["--format", "json"]);
+    assert_eq!(code, Some(78));
+    let report: Json = serde_json::from_str(&printed).unwrap();
+    assert_eq!((&report["valid"], &report["errors"]), (&Json::from(false), &Json::from(1)));
+    let problem = report["problems"].as_array().unwrap().iter().find(|problem| problem["severity"] == "error").unwrap();
+    assert_eq!(problem["line"], 26);
+    assert_eq!(problem["column"], 9);
+    assert_eq!(problem["help"], "did you mean `yard`?");
+    assert!(problem["file"].as_str().unwrap().ends_with("cameras.d/north.toml"));
+}
+
+#[test]
+fn a_directory_that_is_not_there_is_78_and_a_wrong_command_line_64() {
+    assert_eq!(snowgate(&["check", "--config", "/no/such/directory"]).status.code(), Some(78));
+    assert_eq!(snowgate(&["check", "--formta", "json"]).status.code(), Some(64));
+    assert_eq!(snowgate(&["chekc"]).status.code(), Some(64));
+    assert_eq!(snowgate(&[]).status.code(), Some(64));
+    assert_eq!(snowgate(&["--help"]).status.code(), Some(0));
+    assert_eq!(snowgate(&["--version"]).status.code(), Some(0));
+}
+
+#[test]
+fn schemas_are_printed() {
+    let output = snowgate(&["schema", "camera"]);
+    assert_eq!(output.status.code(), Some(0));
+    let schema: Json = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert!(schema["properties"]["rules"].is_object());
+    assert_eq!(snowgate(&["schema", "elephant"]).status.code(), Some(64));
+}
+
+/// The inline secret is not in what `check` prints, in either format.
+#[test]
+fn check_prints_no_secret() {
+    let directory = Directory::good();
+    directory.replace("cameras.d/north.toml", "rtsp://10.0.0.1", "rtsp://admin:hunter2@10.0.0.1");
+    directory.replace("cameras.d/north.toml", "[detect]", "password = \"hunter2\"\n[detect]");
+    for format in ["human", "json"] {
+        let (code, printed) = check(&directory, &["--format", format]);
+        assert_eq!(code, Some(78));
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+}
+
+#[test]
+fn an_unreadable_secret_refuses_one_camera_and_is_an_error() {
+    let directory = without_models();
+    let models = directory.path().join("models");
+    fs::create_dir(&models).unwrap();
+    directory.replace("cameras.d/north.toml", "[detect]", "username = \"a\"\npassword_file = \"gone\"\n[detect]");
+    let (code, printed) = check(&directory, &["--format", "json"]);
+    assert_eq!(code, Some(78));
+    let report: Json = serde_json::from_str(&printed).unwrap();
+    let of_secret =
+        report["problems"].as_array().unwrap().iter().find(|problem| problem["cameras"] == Json::from(vec!["north"]));
+    assert!(of_secret.is_some_and(|problem| problem["message"].as_str().unwrap().contains("gone")), "{printed}");
+}

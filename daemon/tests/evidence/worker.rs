@@ -1,0 +1,181 @@
+//! The thread that makes stills: real models end to end, and what happens when they fail.
+
+use std::{
+    fs,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+        mpsc,
+    },
+    time::Duration,
+};
+
+use sha2::{Digest, Sha256};
+use snowgate::{
+    camera::pixels::Pixels,
+    events::REGISTRY,
+    evidence::{
+        Find, FindError,
+        files::{EvidenceFiles, FileName, Limits},
+        still::StillMaker,
+        worker::{self, QUEUE, StillReady},
+    },
+    shutdown::Shutdown,
+    vision::{masks::Masks, preprocess::PixelRect},
+};
+use snowgate_core::{geometry::Rect, time::ManualClock};
+
+use crate::support::{I420, defaults, now, open_models, request};
+
+/// Longer than anything here takes; a test that waits so long has failed.
+const LONG: Duration = Duration::from_secs(60);
+
+fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new("boot", now().wall))
+}
+
+fn files(home: &tempfile::TempDir) -> EvidenceFiles {
+    let limits = Limits { quota: 10 << 20, keep: Duration::from_secs(86_400), reserve: 0 };
+    EvidenceFiles::open(home.path(), limits).unwrap()
+}
+
+fn refused(reason: &str) -> u64 {
+    let families = REGISTRY.gather();
+    let family = families.iter().find(|family| family.name() == "snowgate_stills_refused_total");
+    let metrics = family.map(|family| family.get_metric()).unwrap_or_default();
+    let metric = metrics.iter().find(|metric| metric.get_label().iter().any(|label| label.value() == reason));
+    metric.map_or(0, |metric| metric.get_counter().get_value() as u64)
+}
+
+/// A detector whose answer is whatever the test says.
+struct Scripted<F>(F);
+
+impl<F: FnMut() -> Result<(), FindError> + Send> Find for Scripted<F> {
+    fn find(&mut self, _: &Pixels<'_>, _: &Masks, _: PixelRect, _: &mut Vec<Rect>) -> Result<(), FindError> {
+        self.0()
+    }
+    fn native_size(&self) -> (u32, u32) {
+        (640, 640)
+    }
+}
+
+fn scripted(faces: impl FnMut() -> Result<(), FindError> + Send + 'static, shutdown: &Shutdown) -> StillMaker {
+    StillMaker::new(Box::new(Scripted(faces)), Box::new(Scripted(|| Ok(()))), &defaults(), shutdown.clone())
+}
+
+#[test]
+fn a_request_becomes_a_file_and_a_message() {
+    let (home, shutdown) = (tempfile::tempdir().unwrap(), Shutdown::new());
+    let (ready, stills) = mpsc::channel::<StillReady>();
+    let open = {
+        let shutdown = shutdown.clone();
+        move || open_models(shutdown.clone())
+    };
+    let (thread, queue) =
+        worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
+    let request = request(I420::sample("faces1.jpg"));
+    let incident = request.incident;
+    assert!(queue.request(request));
+    let made = stills.recv_timeout(LONG).unwrap();
+    assert_eq!((made.incident, made.camera.as_str(), made.evidence.taken), (incident, "gate", now()));
+    let file = fs::read(home.path().join(incident.to_string()).join(FileName::STILL.as_str())).unwrap();
+    let digest: String = Sha256::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!((&file, &digest, file.len() as u64), (&made.still.jpeg, &made.evidence.sha256, made.evidence.bytes));
+    assert_eq!((made.evidence.name.as_str(), made.evidence.media_type.as_str()), ("still.jpg", "image/jpeg"));
+    assert!(made.still.faces_covered >= 3);
+    shutdown.trigger();
+    thread.join().unwrap();
+}
+
+#[test]
+fn whatever_fails_there_is_no_still_and_the_next_one_is_made() {
+    let (home, shutdown) = (tempfile::tempdir().unwrap(), Shutdown::new());
+    let (ready, stills) = mpsc::channel::<StillReady>();
+    // Models: cannot be loaded when the thread starts; panic; cannot be loaded; fail once, and then are well.
+    let opened = Arc::new(AtomicU32::new(0));
+    let open = {
+        let (opened, shutdown) = (opened.clone(), shutdown.clone());
+        move || match opened.fetch_add(1, Ordering::SeqCst) {
+            0 | 2 => Err("no such model".into()),
+            1 => Ok(scripted(|| panic!("out of bounds"), &shutdown)),
+            _ => {
+                let mut looks = 0;
+                let faces = move || {
+                    looks += 1;
+                    if looks == 1 { Err("inference failed".into()) } else { Ok(()) }
+                };
+                Ok(scripted(faces, &shutdown))
+            }
+        }
+    };
+    let (thread, queue) =
+        worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
+    let before = ["panic", "unavailable", "model"].map(refused);
+    for _ in 0..4 {
+        assert!(queue.request(request(I420::grey(64, 64))));
+    }
+    stills.recv_timeout(LONG).unwrap();
+    assert_eq!(opened.load(Ordering::SeqCst), 4, "after an error models are kept, after a panic they are not");
+    let after = ["panic", "unavailable", "model"].map(refused);
+    assert_eq!(after, before.map(|count| count + 1));
+    shutdown.trigger();
+    thread.join().unwrap();
+    assert!(stills.recv().is_err(), "one still in all");
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_full_queue_refuses_the_newest_and_stopping_refuses_the_rest() {
+    let (home, shutdown) = (tempfile::tempdir().unwrap(), Shutdown::new());
+    let (started, looks) = mpsc::channel::<()>();
+    let (go, may_go) = mpsc::channel::<()>();
+    let mut gate = Some((started, may_go));
+    let open = {
+        let shutdown = shutdown.clone();
+        move || {
+            let (started, may_go) = gate.take().unwrap();
+            let faces = move || {
+                started.send(()).unwrap();
+                may_go.recv().map_err(Into::into)
+            };
+            Ok(scripted(faces, &shutdown))
+        }
+    };
+    let (thread, queue) = worker::spawn(open, files(&home), clock(), shutdown.clone(), |_| ()).unwrap();
+    let before = ["queue_full", "stopping"].map(refused);
+    assert!(queue.request(request(I420::grey(64, 64))));
+    looks.recv_timeout(LONG).unwrap();
+    for _ in 0..QUEUE {
+        assert!(queue.request(request(I420::grey(64, 64))));
+    }
+    assert!(!queue.request(request(I420::grey(64, 64))));
+    assert_eq!(refused("queue_full"), before[0] + 1);
+    shutdown.trigger();
+    go.send(()).unwrap();
+    thread.join().unwrap();
+    // The one that was being made, and those that waited.
+    assert_eq!(refused("stopping"), before[1] + 1 + QUEUE as u64);
+    assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    assert!(!queue.request(request(I420::grey(64, 64))), "nobody is there any more");
+}
+
+#[test]
+fn a_still_that_cannot_be_kept_is_not_sent() {
+    let (home, shutdown) = (tempfile::tempdir().unwrap(), Shutdown::new());
+    let limits = Limits { quota: 100, keep: LONG, reserve: 0 };
+    let files = EvidenceFiles::open(home.path(), limits).unwrap();
+    let (ready, stills) = mpsc::channel::<StillReady>();
+    let open = {
+        let shutdown = shutdown.clone();
+        move || Ok(scripted(|| Ok(()), &shutdown))
+    };
+    let (thread, queue) =
+        worker::spawn(open, files, clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
+    let before = refused("no_room");
+    assert!(queue.request(request(I420::grey(320, 240))));
+    // The line is empty and its sender gone: the thread ends after the last request.
+    drop(queue);
+    thread.join().unwrap();
+    assert_eq!(refused("no_room"), before + 1);
+    assert!(stills.recv().is_err());
+}
