@@ -15,11 +15,7 @@ static INFERENCE: LazyLock<HistogramVec> = LazyLock::new(|| {
     )
 });
 static INFERRED: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    super::counter(
-        "snowgate_frames_inferred_total",
-        "Pictures of which at least one region was inferred",
-        &["camera"],
-    )
+    super::counter("snowgate_frames_inferred_total", "Pictures of which at least one region was inferred", &["camera"])
 });
 static REGIONS: LazyLock<IntCounterVec> =
     LazyLock::new(|| super::counter("snowgate_regions_total", "Regions inferred", &["camera", "model"]));
