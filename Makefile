@@ -3,7 +3,7 @@ CARGO ?= cargo
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check rust clean
+.PHONY: help demo test check bench rust clean
 
 help: ## Say what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
@@ -22,6 +22,9 @@ check: rust deps models media ## The quick part of it, for while you work: forma
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test --workspace --lib
+
+bench: rust deps models media ## Micro-benchmarks of the hot path
+	$(CARGO) bench -p snowgate-benches
 
 include setup.mk
 
