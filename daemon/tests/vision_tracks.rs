@@ -21,12 +21,7 @@ use snowgate::{
         spec::DetectSpec,
     },
 };
-use snowgate_core::{
-    ids::Id,
-    observation::Track,
-    spec::read_table,
-    time::Mono,
-};
+use snowgate_core::{ids::Id, observation::Track, spec::read_table, time::Mono};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

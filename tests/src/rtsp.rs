@@ -130,9 +130,7 @@ impl RtspServer {
             cut: AtomicBool::new(false),
             gone: AtomicBool::new(false),
         });
-        let launch = format!(
-            "( appsrc name=source is-live=true format=time ! {parse} ! {pay} name=pay0 pt=96 config-interval=-1 )"
-        );
+        let launch = format!("( appsrc name=source is-live=true format=time ! {parse} ! {pay} name=pay0 pt=96 )");
         let factory = self.factory(&launch);
         factory.connect_media_configure({
             let playing = Arc::clone(&playing);
