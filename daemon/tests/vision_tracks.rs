@@ -15,13 +15,18 @@ use gstreamer_video::{self as gst_video, VideoFrameExt};
 use snowgate::{
     camera::pixels::{Chroma, Pixels, Plane},
     vision::{
-        analyser::{Analyser, FACE, Need},
+        analyser::{Analyser, Need},
         manifest,
         model::{Models, Runtime},
         spec::DetectSpec,
     },
 };
-use snowgate_core::{ids::Id, observation::Track, spec::read_table, time::Mono};
+use snowgate_core::{
+    ids::Id,
+    observation::{Label, Track},
+    spec::read_table,
+    time::Mono,
+};
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -90,13 +95,13 @@ fn a_face_is_one_track_and_people_are_counted_beside_it() {
     let mut faces = BTreeSet::new();
     let mut people = BTreeSet::new();
     let (mut pictures, mut with_face) = (0, 0);
-    analyse("face.mp4", 5, Duration::from_secs(10), &[FACE, "person"], |_, tracks| {
+    analyse("face.mp4", 5, Duration::from_secs(10), &[Label::FACE, "person"], |_, tracks| {
         pictures += 1;
         let ids = |label: &str| -> Vec<u64> {
             tracks.iter().filter(|track| track.label.as_str() == label).map(|track| track.id.0).collect()
         };
-        with_face += usize::from(!ids(FACE).is_empty());
-        faces.extend(ids(FACE));
+        with_face += usize::from(!ids(Label::FACE).is_empty());
+        faces.extend(ids(Label::FACE));
         people.extend(ids("person"));
     });
     assert!(faces.is_disjoint(&people), "no two tracks of a camera have one number: {faces:?} {people:?}");
@@ -106,7 +111,7 @@ fn a_face_is_one_track_and_people_are_counted_beside_it() {
 
 #[test]
 fn where_nobody_shows_a_face_none_is_followed() {
-    analyse("no_face.mp4", 5, Duration::from_secs(6), &[FACE], |at, tracks| {
+    analyse("no_face.mp4", 5, Duration::from_secs(6), &[Label::FACE], |at, tracks| {
         assert!(tracks.is_empty(), "{at:?}: {tracks:?}")
     });
 }

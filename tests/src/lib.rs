@@ -18,6 +18,7 @@ mod readme;
 pub mod reporter;
 pub mod rtsp;
 pub mod scripted_broker;
+pub mod site;
 pub mod subscriber;
 pub mod wait;
 

@@ -35,6 +35,16 @@ pub fn read_table<T: Section>(value: &mut Value<'_>) -> Result<T, DeserError> {
     section.ok_or_else(|| custom("incomplete table", value.span))
 }
 
+/// A section that was left out: every key at its default.
+///
+/// # Panics
+/// If a key of the section has no default, which any use of it shows at once.
+#[allow(clippy::expect_used, reason = "a table whose every key has a default cannot fail to be read from nothing")]
+pub fn all_defaults<T: for<'de> Deserialize<'de>>() -> T {
+    let section: Result<T, DeserError> = T::deserialize(&mut Value::new(ValueInner::Table(Default::default())));
+    section.expect("every key of an optional section has a default")
+}
+
 /// The TOML key of a Rust field: `r#for` is written `for`.
 pub const fn key_name(field: &'static str) -> &'static str {
     match field.as_bytes() {

@@ -12,7 +12,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Config, Problems, all_defaults, files};
+use snowgate_core::spec::all_defaults;
+
+use super::{Config, Problems, files};
 use crate::store::spec::StorageSpec;
 
 const LINK: &str = "last-good";

@@ -25,10 +25,7 @@ mod toml_errors;
 
 use std::{path::Path, sync::Arc};
 
-use snowgate_core::{
-    incidents::spec::CategoriesSpec,
-    spec::{DeserError, Deserialize, Value, ValueInner},
-};
+use snowgate_core::incidents::spec::CategoriesSpec;
 
 use self::{
     checks::{Checker, References},
@@ -139,14 +136,3 @@ fn unique_cameras(ids: &[(&Arc<Source>, Located)], problems: &mut Problems) {
 }
 
 type Located = snowgate_core::spec::Located<snowgate_core::ids::Id>;
-
-/// A section that was left out: every key at its default.
-///
-/// # Panics
-/// If a key of the section has no default, which the reading test of every section would show.
-#[allow(clippy::expect_used, reason = "a table whose every key has a default cannot fail to be read from nothing")]
-pub(crate) fn all_defaults<T: for<'de> Deserialize<'de>>() -> T {
-    let mut nothing = Value::new(ValueInner::Table(Default::default()));
-    let section: Result<T, DeserError> = T::deserialize(&mut nothing);
-    section.expect("every key of an optional section has a default")
-}

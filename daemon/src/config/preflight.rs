@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use snowgate_core::ids::Id;
+use snowgate_core::{ids::Id, observation::Label};
 
 use super::{
     CameraConfig, Config,
@@ -11,9 +11,6 @@ use super::{
     suggest::suggestion,
     toml_errors::place_of,
 };
-
-/// The label that the face model gives.
-const FACE: &str = "face";
 
 /// What came of loading this machine's models.
 #[derive(Debug, Default)]
@@ -102,7 +99,7 @@ fn labels_of<'a>(id: &Id, models: &'a KnownModels) -> Result<&'a [String], Strin
 fn check_labels(camera: &CameraConfig, models: &KnownModels, problems: &mut Problems) {
     // Which labels a missing model would give nobody knows; the camera is refused already.
     let Ok(labels) = labels_of(&camera.object_model, models) else { return };
-    let offered = || labels.iter().map(String::as_str).chain([FACE]).filter(|label| !label.is_empty());
+    let offered = || labels.iter().map(String::as_str).chain([Label::FACE]).filter(|label| !label.is_empty());
     for rule in &camera.rules {
         for label in rule.spec.labels.iter().filter(|label| !offered().any(|offered| offered == **label)) {
             let message = format!("rule `{}`: model `{}` knows no `{label}`", *rule.spec.id, camera.object_model);

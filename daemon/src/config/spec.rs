@@ -9,7 +9,7 @@ use snowgate_core::{
     incidents::spec::{GridSpec, Locale},
     rules::spec::{LineSpec, ReportSpec, RuleSpec, ZoneSpec},
     spec,
-    spec::{DeserError, Deserialize, Located, Maybe, Value, number_between},
+    spec::{DeserError, Deserialize, Located, Maybe, Value, all_defaults, number_between},
 };
 
 use crate::{
@@ -31,15 +31,15 @@ spec! {
         /// The broker.
         mqtt: MqttSpec,
         /// Where state is kept.
-        storage: StorageSpec = crate::config::all_defaults(),
+        storage: StorageSpec = all_defaults(),
         /// Models.
-        models: ModelsSpec = crate::config::all_defaults(),
+        models: ModelsSpec = all_defaults(),
         /// Worker threads.
-        workers: WorkersSpec = crate::config::all_defaults(),
+        workers: WorkersSpec = all_defaults(),
         /// Stills.
-        evidence: EvidenceSpec = crate::config::all_defaults(),
+        evidence: EvidenceSpec = all_defaults(),
         /// Metrics and health.
-        admin: AdminSpec = crate::config::all_defaults(),
+        admin: AdminSpec = all_defaults(),
     }
 }
 
@@ -71,9 +71,9 @@ spec! {
         /// How it is reached.
         stream: StreamSpec,
         /// What is kept of it in memory.
-        ring: RingSpec = crate::config::all_defaults(),
+        ring: RingSpec = all_defaults(),
         /// How it is looked at.
-        detect: DetectSpec = crate::config::all_defaults(),
+        detect: DetectSpec = all_defaults(),
         /// Parts of the frame that nobody may look at.
         masks: Vec<MaskSpec> = Vec::new(),
         /// Areas on the ground.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use snowgate_core::{
     geometry::{Polygon, Rect},
     ids::Id,
-    observation::{Detection, Observation, Track},
+    observation::{Detection, Label, Observation, Track},
     time::Mono,
 };
 
@@ -25,9 +25,6 @@ use crate::{
     camera::pixels::Pixels,
     events::vision::{PictureAnalysed, RegionsLookedAt},
 };
-
-/// The label of what a face model finds.
-pub const FACE: &str = "face";
 
 /// A thing at rest that nothing moves at is looked at so seldom.
 const REST_LOOK: Duration = Duration::from_secs(10);
@@ -51,7 +48,7 @@ impl Need {
         let mut objects = Self { model: object_model.clone(), labels: Vec::new() };
         let mut faces = Self { model: face_model.clone(), labels: Vec::new() };
         for label in labels {
-            let need = if label == FACE { &mut faces } else { &mut objects };
+            let need = if label == Label::FACE { &mut faces } else { &mut objects };
             if !need.labels.iter().any(|known| known == label) {
                 need.labels.push(label.to_owned());
             }

@@ -129,6 +129,14 @@ pub enum ModelError {
         /// What ONNX Runtime said.
         message: String,
     },
+    /// It answered with values that are no numbers.
+    #[error("model {model}: output {output:?} holds values that are no numbers")]
+    NotANumber {
+        /// The model's id.
+        model: Id,
+        /// Which output.
+        output: String,
+    },
     /// It answered in a shape its decoder cannot read.
     #[error("model {model}: {source}")]
     Shape {
@@ -394,6 +402,10 @@ impl Model {
             let missing = || ModelError::Mismatch { model: id.clone(), message: format!("no output {name:?}") };
             let value = answers.get(name).ok_or_else(missing)?;
             let (shape, values) = value.try_extract_tensor::<f32>().map_err(failed)?;
+            // A score that is no number would read as "nothing there", and a face would leave uncovered.
+            if !values.iter().all(|value| value.is_finite()) {
+                return Err(ModelError::NotANumber { model: id.clone(), output: name.to_owned() });
+            }
             Ok(Output { shape, values })
         };
         let first = output(&outputs[0])?;

@@ -370,7 +370,7 @@ mod tests {
     use snowgate_core::geometry::Point;
 
     use super::*;
-    use crate::config::all_defaults;
+    use snowgate_core::spec::all_defaults;
 
     struct Scene {
         width: usize,

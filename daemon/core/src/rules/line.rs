@@ -26,6 +26,8 @@ pub(super) struct LineRule {
 struct Walker {
     track: TrackId,
     last: Point,
+    /// Whether the model has ever been sure enough of it. The moment it crosses may be one when it is half hidden.
+    sure: bool,
     /// The side on which it was last clear of the line.
     side: Option<Side>,
     /// Whether the last change of sides went through the segment rather than around its ends.
@@ -58,14 +60,15 @@ impl LineRule {
                 Some(walker) => walker,
                 None => {
                     let last = track.anchor();
-                    self.walkers.push(Walker { track: track.id, last, side: None, through: false });
+                    self.walkers.push(Walker { track: track.id, last, sure: false, side: None, through: false });
                     let index = self.walkers.len() - 1;
                     &mut self.walkers[index]
                 }
             };
+            walker.sure |= filter.admits(track);
             let crossing = walker.step(&self.line, track.anchor(), margin);
             if let Some(crossing) = crossing.filter(|crossing| self.direction.includes(*crossing))
-                && filter.admits(track)
+                && walker.sure
             {
                 let alarm = Alarm {
                     since: at,

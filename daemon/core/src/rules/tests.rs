@@ -152,6 +152,20 @@ fn crossing_is_counted_by_direction() {
 }
 
 #[test]
+fn who_is_half_hidden_while_crossing_still_crosses() {
+    let mut scene = Scene::new(CROSSING);
+    scene.picture(200, &[person(1, 0.4, 0.5)]);
+    let hidden = |x| Track { score: 0.2, ..person(1, x, 0.5) };
+    scene.picture(200, &[hidden(0.48)]).picture(200, &[hidden(0.6)]);
+    assert_eq!(scene.changes(), [Change::Began]);
+    let mut scene = Scene::new(CROSSING);
+    for x in [0.4, 0.6] {
+        scene.picture(200, &[hidden(x)]);
+    }
+    assert_eq!(scene.changes(), [], "nobody was ever sure of it");
+}
+
+#[test]
 fn jitter_on_the_line_and_walking_around_its_end_are_no_crossings() {
     let mut scene = Scene::new(CROSSING);
     scene.picture(200, &[person(1, 0.4, 0.5)]);

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use snowgate_core::spec::{Located, TimeSpan};
 
 use super::*;
-use crate::config::all_defaults;
+use snowgate_core::spec::all_defaults;
 
 const STEP: u64 = 200_000_000;
 

@@ -1,0 +1,97 @@
+//! Golden replays: `snowgate replay` on real clips.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::Value;
+use snowgate_tests::{daemon::program, repository};
+
+fn replay(camera: &str, clip: &Path, more: &[&str]) -> Output {
+    Command::new(program().unwrap())
+        .args(["replay", "--format", "json", "--camera", camera, "--config"])
+        .arg(repository().join("configs/demo"))
+        .arg(clip)
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+fn media(name: &str) -> std::path::PathBuf {
+    repository().join("assets/media").join(name)
+}
+
+/// Counted by hand on the clip, looking at every picture near the line, twice: eight people walk over the line to the
+/// left of the screen and six to the right, several of them while they meet and hide one another.
+const CROSSINGS_BY_HAND: (u64, u64) = (8, 6);
+
+/// Stays on the left road by hand, from the feet's entering to their leaving, in seconds.
+const STAYS_BY_HAND: [(f64, f64); 7] =
+    [(19.2, 20.4), (21.4, 22.8), (27.0, 28.6), (54.8, 56.4), (61.6, 64.7), (61.8, 63.1), (72.0, 73.1)];
+
+#[test]
+fn the_square_gives_the_same_incidents_every_time_and_those_that_were_counted_by_hand() {
+    let clip = media("vtest.mp4");
+    let first = replay("walkers", &clip, &[]);
+    assert!(first.status.success(), "{}", String::from_utf8_lossy(&first.stderr));
+    let second = replay("walkers", &clip, &[]);
+    assert!(first.stdout == second.stdout, "two replays of one clip differ");
+
+    let text = String::from_utf8(first.stdout).unwrap();
+    let incidents: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let of_rule = |rule: &str| incidents.iter().filter(|i| i["rule"] == rule).cloned().collect::<Vec<_>>();
+
+    let crossings = of_rule("passage-crossed");
+    let count = |key: &str| crossings.iter().map(|incident| incident["counts"][key].as_u64().unwrap()).sum::<u64>();
+    // Seen by somebody who looks down the screen, the left of the screen is on the right-hand side.
+    let (leftwards, rightwards) = (count("left_to_right"), count("right_to_left"));
+    let (by_hand_left, by_hand_right) = CROSSINGS_BY_HAND;
+    assert!((leftwards + rightwards).abs_diff(by_hand_left + by_hand_right) <= 1, "{leftwards} + {rightwards}\n{text}");
+    assert!(leftwards.abs_diff(by_hand_left) <= 1 && rightwards.abs_diff(by_hand_right) <= 1, "{text}");
+
+    let stays = of_rule("on-left-road");
+    assert!(stays.len().abs_diff(STAYS_BY_HAND.len()) <= 1, "{stays:?}");
+    for stay in &stays {
+        let (began, last_seen) = (stay["began"].as_f64().unwrap(), stay["last_seen"].as_f64().unwrap());
+        let known = STAYS_BY_HAND.iter().any(|(from, to)| (began - from).abs() < 1.0 && (last_seen - to).abs() < 1.0);
+        assert!(known, "nobody was on the road then: {stay}");
+    }
+}
+
+#[test]
+fn golden_files_hold_and_differences_are_named() {
+    let golden = repository().join("tests/golden/entrance.jsonl");
+    let clip = media("face-long.mp4");
+    let same = replay("entrance", &clip, &["--expect", golden.to_str().unwrap()]);
+    assert_eq!(same.status.code(), Some(0), "{}", String::from_utf8_lossy(&same.stderr));
+
+    let folder = tempfile::tempdir().unwrap();
+    let changed = folder.path().join("changed.jsonl");
+    let line = fs::read_to_string(&golden).unwrap();
+    fs::write(&changed, line.replace("\"rule\":\"face-at-entrance\"", "\"rule\":\"somebody-else\"")).unwrap();
+    let differs = replay("entrance", &clip, &["--expect", changed.to_str().unwrap()]);
+    assert_eq!(differs.status.code(), Some(65));
+    let said = String::from_utf8_lossy(&differs.stderr);
+    assert!(said.contains("- somebody-else") && said.contains("+ face-at-entrance"), "{said}");
+}
+
+#[test]
+fn what_is_no_clip_is_refused_with_its_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("notes.mp4");
+    fs::write(&text, "this is no video").unwrap();
+    for (clip, camera, code, part) in [
+        (text.clone(), "walkers", 65, "notes.mp4"),
+        (folder.path().join("missing.mp4"), "walkers", 65, "missing.mp4"),
+        (text, "nobody", 78, "nobody"),
+    ] {
+        let output = replay(camera, &clip, &[]);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(part), "{said}");
+    }
+}
