@@ -27,6 +27,7 @@ use crate::{
     },
     clock::SystemClock,
     config::{self, CameraConfig, Config, Problems, last_good},
+    events::config::{LastGoodUsed, Loaded},
     evidence::{
         detectors::StillModels,
         files::{EvidenceFiles, FilesError, Limits},
@@ -227,18 +228,18 @@ fn load(options: &Options) -> Result<(Config, LoadedModels, Origin), RunError> {
         config::preflight(config, models.known()).map(|config| (config, models))
     };
     let problems = match Config::load(&options.config).and_then(check) {
-        Ok((config, models)) => return Ok((config, models, Origin::Given)),
+        Ok((config, models)) => {
+            Loaded { directory: &options.config, digest: &config.digest() }.emit();
+            return Ok((config, models, Origin::Given));
+        }
         Err(problems) => problems,
     };
     log_problems(&problems);
     let data = options.data.clone().unwrap_or_else(|| last_good::data_directory(&options.config));
     match last_good::load(&data, &options.config).and_then(check) {
         Ok((config, models)) => {
-            crate::events::config::LastGoodUsed {
-                directory: &options.config,
-                errors: problems.count(config::Severity::Error),
-            }
-            .emit();
+            let errors = problems.count(config::Severity::Error);
+            LastGoodUsed { directory: &options.config, errors }.emit();
             Ok((config, models, Origin::LastGood))
         }
         Err(_) => Err(RunError::Config(problems)),
