@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod admin;
+pub mod backoff;
 pub mod camera;
 pub mod cli;
 pub mod clock;

@@ -5,7 +5,6 @@
 //! of its own. [`clip`] gives the same access units from a file. [`health`] says how the camera is, and why.
 
 pub mod access_unit;
-pub mod backoff;
 pub mod clip;
 pub mod decode;
 pub mod gop_ring;

@@ -2,18 +2,11 @@
 //!
 //! Each camera has one thread that does nothing but this, and sleeps nearly always. It never decodes.
 
-use std::{
-    hash::{BuildHasher, RandomState},
-    io,
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use std::{io, sync::Arc, thread, time::Duration};
 
 use snowgate_core::{ids::Id, time::Clock};
 
 use super::{
-    backoff::Backoff,
     gop_ring::GopRing,
     health::{CameraFault, HealthSink, HealthTracker},
     reach::Endpoint,
@@ -21,6 +14,7 @@ use super::{
     stream::{Session, SessionEnd},
 };
 use crate::{
+    backoff::Backoff,
     events::camera::{Connecting, StreamEnded},
     secret::Secret,
     shutdown::Shutdown,
@@ -30,6 +24,8 @@ use crate::{
 const STABLE: Duration = Duration::from_secs(60);
 /// How long a camera may take from the first request to telling what its streams are.
 const DESCRIBE_DEADLINE: Duration = Duration::from_secs(15);
+/// The first and the longest pause between attempts.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// How often the watchdog looks, and a shutdown is noticed at the latest.
 const WATCH: Duration = Duration::from_millis(500);
 
@@ -66,7 +62,7 @@ impl Receiver {
     pub fn spawn(config: ReceiverConfig) -> io::Result<thread::JoinHandle<()>> {
         let name = format!("camera-{}", config.camera);
         let health = HealthTracker::new(config.camera.clone(), config.health.clone());
-        let backoff = Backoff::new(RandomState::new().hash_one(&config.camera));
+        let backoff = Backoff::new(PAUSES.0, PAUSES.1);
         thread::Builder::new().name(name).spawn(move || Self { config, health, backoff }.run())
     }
 
@@ -77,7 +73,7 @@ impl Receiver {
             let camera = self.config.camera.clone();
             Connecting { camera: camera.as_str() }.emit();
             let Err(SessionEnd { fault, detail }) = self.receive() else { return };
-            let wait = if fault.needs_an_operator() { self.backoff.long_wait() } else { self.backoff.next_wait() };
+            let wait = if fault.needs_an_operator() { self.backoff.longest_pause() } else { self.backoff.next_pause() };
             self.health.fault(fault, self.config.clock.mono());
             StreamEnded { camera: camera.as_str(), detail: &detail, wait }.emit();
             if self.config.shutdown.wait_for(wait) {

@@ -22,6 +22,8 @@ use self::{board::Board, models::LoadedModels, stop::Stopping};
 use crate::{
     admin,
     camera::{
+        access_unit::Codec,
+        decode::{DecodeError, Decoder},
         gop_ring::GopRing,
         receive::{Receiver, ReceiverConfig},
     },
@@ -46,9 +48,6 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 
 /// How often the main thread looks after the others, tells the watchdog and refreshes slow gauges.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
-
-/// Free space that evidence leaves to incidents.
-const EVIDENCE_LEAVES_FREE: u64 = 64 << 20;
 
 /// What `snowgate run` was told on the command line.
 #[derive(Debug, Clone)]
@@ -83,6 +82,9 @@ pub enum RunError {
     /// GStreamer cannot be used.
     #[error("GStreamer cannot be used: {0}")]
     GStreamer(#[from] gstreamer::glib::Error),
+    /// A decoder is missing: every camera would be blind.
+    #[error(transparent)]
+    Decoder(#[from] DecodeError),
     /// A thread ended that should not have.
     #[error("thread {0} ended by itself; the log says why")]
     ThreadLost(String),
@@ -97,6 +99,9 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let shutdown = Shutdown::new();
     stop::on_signals(shutdown.clone())?;
     gstreamer::init()?;
+    for codec in [Codec::H264, Codec::H265] {
+        Decoder::new(codec)?;
+    }
 
     let (config, models, origin) = load(options)?;
     let data = options.data.clone().unwrap_or_else(|| config.data.clone());
@@ -269,7 +274,7 @@ fn start_evidence(
         return Ok(None);
     }
     let limits =
-        Limits { quota: config.storage.evidence_quota.0, keep: config.evidence.keep.0, reserve: EVIDENCE_LEAVES_FREE };
+        Limits { quota: config.storage.evidence_quota.0, keep: config.evidence.keep.0, reserve: Limits::RESERVE };
     let files = EvidenceFiles::open(&data.join("evidence"), limits)?;
     let spec = config.evidence.clone();
     let (stopping, runtime) = (shutdown.clone(), models.runtime().cloned());

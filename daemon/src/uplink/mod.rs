@@ -8,7 +8,6 @@
 //! A connection that fails, for whatever reason, is followed by a new one after a pause that grows from half a second
 //! to a minute; [`Uplink::state`] says what is wrong meanwhile.
 
-mod backoff;
 mod broker;
 mod connection;
 mod fault;
@@ -24,18 +23,17 @@ use std::{sync::Arc, time::Duration};
 use snowgate_core::{ids::Id, time::Clock};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
-use self::{
-    backoff::Backoff,
-    connection::{Ended, Memory},
-    schedule::LiveMark,
-};
 pub use self::{
     broker::{Broker, BrokerError, MqttSecrets},
     fault::Fault,
     retained::RetainedStates,
     topics::Topics,
 };
-use crate::{events::uplink as events, shutdown::Shutdown, store::Store};
+use self::{
+    connection::{Ended, Memory},
+    schedule::LiveMark,
+};
+use crate::{backoff::Backoff, events::uplink as events, shutdown::Shutdown, store::Store};
 
 /// The first and the longest pause between connections.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
@@ -130,7 +128,7 @@ async fn run(shared: Shared) {
                 if progress {
                     backoff.reset();
                 }
-                let pause = backoff.next();
+                let pause = backoff.next_pause();
                 events::Disconnected { broker: &shared.broker.address, kind: fault.kind(), fault: &fault, pause }
                     .emit();
                 shared.state.send_replace(LinkState::Waiting { fault, pause });

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Filter, Finding, Subject,
+    Condition, Filter, Finding, Subject,
     episode::{Alarm, Episodes},
 };
 use crate::{geometry::Polygon, observation::Observation, time::Mono};
@@ -31,8 +31,10 @@ impl CountRule {
     pub(super) fn new(zone: Polygon, limit: u32, hold: Duration, linger: Duration) -> Self {
         Self { zone, limit, hold, linger, crowd: None }
     }
+}
 
-    pub(super) fn observe(
+impl Condition for CountRule {
+    fn observe(
         &mut self,
         observation: &Observation<'_>,
         filter: &Filter,

@@ -1,7 +1,7 @@
 //! Line crossing: a thing goes from one side of a line to the other.
 
 use super::{
-    Filter, Finding, Subject,
+    Condition, Filter, Finding, Subject,
     episode::{Alarm, Episodes},
     spec::Direction,
 };
@@ -44,8 +44,10 @@ impl LineRule {
     pub(super) fn new(line: Segment, direction: Direction) -> Self {
         Self { line, direction, walkers: Vec::new() }
     }
+}
 
-    pub(super) fn observe(
+impl Condition for LineRule {
+    fn observe(
         &mut self,
         observation: &Observation<'_>,
         filter: &Filter,

@@ -14,6 +14,8 @@ mod line;
 pub mod spec;
 mod stay;
 
+use std::fmt;
+
 use self::{
     count::CountRule,
     episode::Episodes,
@@ -139,15 +141,20 @@ impl CameraRules {
 #[derive(Debug)]
 struct Rule {
     filter: Filter,
-    condition: Condition,
+    condition: Box<dyn Condition>,
     episodes: Episodes,
 }
 
-#[derive(Debug)]
-enum Condition {
-    Stay(StayRule),
-    Line(LineRule),
-    Count(CountRule),
+/// What one kind of rule watches for.
+trait Condition: fmt::Debug + Send {
+    /// Takes in one picture: raises alarms with `episodes` and releases them.
+    fn observe(
+        &mut self,
+        observation: &Observation<'_>,
+        filter: &Filter,
+        episodes: &mut Episodes,
+        findings: &mut Vec<Finding>,
+    );
 }
 
 impl Rule {
@@ -158,15 +165,15 @@ impl Rule {
             zone.map(|zone| zone.polygon.clone()).ok_or_else(|| missing("zone", id))
         };
         let (hold, linger) = (spec.hold().0, spec.linger.0);
-        let condition = match &spec.kind {
+        let condition: Box<dyn Condition> = match &spec.kind {
             RuleKind::Intrusion(keys) | RuleKind::Loitering(keys) => {
-                Condition::Stay(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger))
+                Box::new(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger))
             }
-            RuleKind::Count(keys) => Condition::Count(CountRule::new(zone(&keys.zone)?, keys.limit, hold, linger)),
+            RuleKind::Count(keys) => Box::new(CountRule::new(zone(&keys.zone)?, keys.limit, hold, linger)),
             RuleKind::LineCrossing(keys) => {
                 let line = lines.iter().find(|line| line.id.value == keys.line.value);
                 let line = line.ok_or_else(|| missing("line", &keys.line))?;
-                Condition::Line(LineRule::new(Segment { start: line.start, end: line.end.value }, keys.direction))
+                Box::new(LineRule::new(Segment { start: line.start, end: line.end.value }, keys.direction))
             }
         };
         Ok(Self {
@@ -177,13 +184,8 @@ impl Rule {
     }
 
     fn observe(&mut self, observation: &Observation<'_>, findings: &mut Vec<Finding>) {
-        let Self { filter, condition, episodes } = self;
-        match condition {
-            Condition::Stay(rule) => rule.observe(observation, filter, episodes, findings),
-            Condition::Line(rule) => rule.observe(observation, filter, episodes, findings),
-            Condition::Count(rule) => rule.observe(observation, filter, episodes, findings),
-        }
-        episodes.settle(observation.at, findings);
+        self.condition.observe(observation, &self.filter, &mut self.episodes, findings);
+        self.episodes.settle(observation.at, findings);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Filter, Finding, Subject,
+    Condition, Filter, Finding, Subject,
     episode::{Alarm, Episodes},
 };
 use crate::{
@@ -46,8 +46,10 @@ impl StayRule {
     pub(super) fn new(zone: Polygon, include_parked: bool, hold: Duration, linger: Duration) -> Self {
         Self { zone, include_parked, hold, linger, stays: Vec::new() }
     }
+}
 
-    pub(super) fn observe(
+impl Condition for StayRule {
+    fn observe(
         &mut self,
         observation: &Observation<'_>,
         filter: &Filter,
@@ -94,7 +96,9 @@ impl StayRule {
             !over
         });
     }
+}
 
+impl StayRule {
     fn is_inside(&self, track: &Track, at: Mono, known: Option<usize>) -> bool {
         if !self.include_parked && !track.has_moved && track.stationary_since.is_some() {
             return false;
