@@ -3,7 +3,7 @@ CARGO ?= cargo
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check bench rust clean
+.PHONY: help demo test test-faults check bench rust clean
 
 help: ## Say what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
@@ -17,6 +17,12 @@ test: rust deps models media ## Everything that must hold: formatting, lints, an
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test --workspace
+	systemd/check.sh
+
+test-faults: rust deps models media ## Faults only, and many more of them: stores, brokers and cameras that break, at random
+	PROPTEST_CASES=5000 $(CARGO) test -p snowgate --lib -- store:: config:: camera::gop_ring
+	PROPTEST_CASES=5000 $(CARGO) test -p snowgate --test config_loading
+	$(CARGO) test -p snowgate-tests --test camera_faults --test uplink_faults --test uplink_delivery --test whole_daemon
 
 check: rust deps models media ## The quick part of it, for while you work: formatting, lints, unit tests
 	$(CARGO) fmt --all --check
