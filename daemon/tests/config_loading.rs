@@ -9,7 +9,7 @@ use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 use common::{CATEGORIES, Directory, GATEWAY, NORTH};
 use proptest::prelude::*;
 use snowgate::config::{Config, last_good, preflight};
-use snowgate_core::incidents::Severity;
+use snowgate_core::severity::Severity;
 
 #[test]
 fn a_rule_reports_by_its_own_word_then_its_zones_then_its_cameras() {

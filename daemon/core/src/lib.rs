@@ -9,5 +9,6 @@ pub mod ids;
 pub mod incidents;
 pub mod observation;
 pub mod rules;
+pub mod severity;
 pub mod spec;
 pub mod time;

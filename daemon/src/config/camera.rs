@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use snowgate_core::{
     ids::Id,
-    incidents::Severity,
     rules::spec::{ReportSpec, RuleKind, RuleSpec},
+    severity::Severity,
     spec::{ByteSize, Located, TimeSpan},
 };
 

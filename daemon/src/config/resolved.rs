@@ -6,8 +6,9 @@ use jiff::tz::TimeZone;
 use snowgate_core::{
     geometry::Polygon,
     ids::Id,
-    incidents::{GridTree, Locale, Severity, spec::CategorySpec},
+    incidents::{GridTree, Locale, spec::CategorySpec},
     rules::spec::{LineSpec, RuleSpec, ZoneSpec},
+    severity::Severity,
     spec::ByteSize,
 };
 

@@ -157,7 +157,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{ids::CountedIds, incidents::Severity, rules::Tally, time::ManualClock, time::Mono};
+    use crate::{ids::CountedIds, rules::Tally, severity::Severity, time::ManualClock, time::Mono};
 
     fn source() -> Source {
         Source {

@@ -6,9 +6,10 @@
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Counts, EndReason, Handling, Incident, ModelDigest, Place, Scene, Severity};
+use super::{Counts, EndReason, Handling, Incident, ModelDigest, Place, Scene};
 use crate::{
     ids::{Id, IncidentId},
+    severity::Severity,
     time::Moment,
 };
 

@@ -7,10 +7,8 @@ use std::{
 
 use crate::{
     ids::Id,
-    incidents::{
-        Severity,
-        spec::{GridNodeSpec, GridSpec},
-    },
+    incidents::spec::{GridNodeSpec, GridSpec},
+    severity::Severity,
     spec::{Located, Span},
 };
 

@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 
 pub use book::{Book, Report, Source};
 pub use grid::GridTree;
-pub use spec::{Locale, Severity};
+pub use spec::Locale;
 
 use crate::{
     ids::{Id, IncidentId},
     rules::Tally,
+    severity::Severity,
     spec::TimeSpan,
     time::{BootId, Moment},
 };

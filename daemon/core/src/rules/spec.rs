@@ -4,7 +4,7 @@ use crate::{
     choice,
     geometry::{Point, Polygon},
     ids::Id,
-    incidents::Severity,
+    severity::Severity,
     spec,
     spec::{Fraction, Located, Maybe, TimeSpan},
     tagged,

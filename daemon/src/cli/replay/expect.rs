@@ -9,7 +9,8 @@ use std::fmt::{self, Write as _};
 use serde::{Deserialize, Serialize};
 use snowgate_core::{
     ids::Id,
-    incidents::{Counts, Incident, Severity},
+    incidents::{Counts, Incident},
+    severity::Severity,
     time::{Moment, Mono},
 };
 
