@@ -66,6 +66,9 @@ const HEAD_SHARE: f32 = 0.35;
 /// The less upright a person's box, the more of it may be head: half of a portrait's, either end of a lying body's.
 const HEAD_TO_WIDTH: f32 = 0.6;
 
+/// A face that is at least so wide, in shares of a person's box, is that person's own and not that of somebody behind.
+const OWN_FACE_TO_WIDTH: f32 = 0.25;
+
 /// A head region reaches this share of the box's width beyond it on both sides.
 const HEAD_MARGIN_X: f32 = 0.15;
 
@@ -114,7 +117,7 @@ impl Cover {
 
     fn new(frame: (u32, u32), faces: &[Rect], people: &[Rect]) -> Self {
         let areas = faces.iter().map(|face| face_area(face, frame));
-        let areas = areas.chain(people.iter().map(|person| head_area(person, frame)));
+        let areas = areas.chain(people.iter().map(|person| head_area(person, has_own_face(person, faces), frame)));
         let areas = areas.filter(|area| area.width > 0 && area.height > 0).collect();
         Self { areas, frame, faces: distinct(faces), heads: distinct(people) }
     }
@@ -210,10 +213,19 @@ fn face_area(face: &Rect, frame: (u32, u32)) -> PixelRect {
         .pixels(frame)
 }
 
-/// The area that covers a person's head, wherever in the box it may be.
-fn head_area(person: &Rect, frame: (u32, u32)) -> PixelRect {
+/// Whether one of the faces, which are covered whole, is this person's own: inside the box, and as large as the face of
+/// somebody of this width is.
+fn has_own_face(person: &Rect, faces: &[Rect]) -> bool {
+    let own = |face: &&Rect| person.contains(face.centre()) && face.width >= OWN_FACE_TO_WIDTH * person.width;
+    faces.iter().any(|face| own(&face))
+}
+
+/// The area that covers a person's head, wherever in the box it may be. Where the person's own face is known, and covered,
+/// the upper part of the box is enough.
+fn head_area(person: &Rect, face_is_known: bool, frame: (u32, u32)) -> PixelRect {
     let person = Edges::new(person, frame);
-    let share = (person.height() * HEAD_SHARE).max(person.width() * HEAD_TO_WIDTH);
+    let upright = person.height() * HEAD_SHARE;
+    let share = if face_is_known { upright } else { upright.max(person.width() * HEAD_TO_WIDTH) };
     // Written so that a size that is no number gives a head of unknown size, never a small one.
     let head = if share < person.height() && !person.width().is_nan() { share } else { person.height() };
     let across = person.width() * HEAD_MARGIN_X;
@@ -322,7 +334,7 @@ pub(super) mod tests {
             };
             prop_assert!(holds(face_area(&rect, frame), rect));
             let head = Rect { height: rect.height / 3.0, ..rect };
-            prop_assert!(holds(head_area(&rect, frame), head));
+            prop_assert!(holds(head_area(&rect, false, frame), head) && holds(head_area(&rect, true, frame), head));
         }
     }
 
@@ -334,8 +346,17 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn a_close_up_whose_face_is_known_is_not_covered_whole() {
+        let (body, face) = (Rect::new(0.0, 0.0, 1.0, 1.0), Rect::new(0.4, 0.3, 0.3, 0.5));
+        assert!(has_own_face(&body, &[face]) && !has_own_face(&body, &[Rect { width: 0.1, ..face }]));
+        assert_eq!(head_area(&body, true, (1000, 1000)).height, 350);
+        assert_eq!(head_area(&body, false, (1000, 1000)).height, 600);
+    }
+
+    #[test]
     fn a_portrait_and_a_lying_body_have_more_head_than_somebody_who_stands() {
-        let head = |width, height| head_area(&Rect::new(0.1, 0.2, width, height), (1000, 1000)).height as f32 / 1000.0;
+        let head =
+            |width, height| head_area(&Rect::new(0.1, 0.2, width, height), false, (1000, 1000)).height as f32 / 1000.0;
         assert!((head(0.1, 0.4) - 0.35 * 0.4 * 1.25).abs() < 0.005);
         assert!(head(0.4, 0.4) > 0.6 * 0.4);
         assert!(head(0.6, 0.2) >= 0.2, "all of a lying body");
@@ -345,7 +366,7 @@ pub(super) mod tests {
     fn what_was_known_before_is_covered_beside_what_is_found_now() {
         let [a, b, c] = [0.1, 0.4, 0.7].map(|x| Rect::new(x, 0.2, 0.1, 0.3));
         let cover = finder(vec![a], vec![b]).find(&sized(200, 200), &Masks::default(), vec![], vec![c]).unwrap();
-        for area in [face_area(&a, (200, 200)), head_area(&b, (200, 200)), head_area(&c, (200, 200))] {
+        for area in [face_area(&a, (200, 200)), head_area(&b, false, (200, 200)), head_area(&c, false, (200, 200))] {
             assert!(cover.areas().contains(&area));
         }
         assert_eq!((cover.faces(), cover.heads()), (1, 2));

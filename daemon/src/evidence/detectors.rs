@@ -24,6 +24,13 @@ use crate::{
 /// Score from which somebody counts as a person here. Reporting asks for more; for covering, one too many hurts nobody.
 pub const PERSON_SCORE: f32 = 0.2;
 
+/// What fills this much of the frame is seen well: a model that is as unsure of it as [`PERSON_SCORE`] allows takes a
+/// building or a lawn for a person, and covering that would leave nothing of the picture.
+const LARGE: f32 = 0.2;
+
+/// Score from which something large counts as a person.
+const LARGE_PERSON_SCORE: f32 = 0.4;
+
 /// A region that holds more things than a model can tell of is looked at again in quarters, and those in quarters;
 /// a crowd beyond that is not covered for certain.
 const MAX_SPLITS: u32 = 2;
@@ -108,7 +115,11 @@ impl Find for Detector {
         self.found.clear();
         self.look(pixels, masks, region, MAX_SPLITS)?;
         let label = &self.label;
-        found.extend(self.found.iter().filter(|thing| thing.label == *label).map(|thing| thing.rect));
+        let counts = |thing: &&Detection| {
+            let doubtful = !label.is_face() && thing.rect.area() >= LARGE && thing.score < LARGE_PERSON_SCORE;
+            thing.label == *label && !doubtful
+        };
+        found.extend(self.found.iter().filter(counts).map(|thing| thing.rect));
         Ok(())
     }
 
