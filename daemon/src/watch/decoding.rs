@@ -36,12 +36,20 @@ impl Decoding {
         for _ in 0..UNITS_A_TURN {
             match self.reader.next() {
                 Next::Unit(unit) => self.decode(&unit, slot, &due),
-                // The pictures in between are missing: what the decoder holds fits nothing that comes.
-                Next::Lost { .. } => self.decoder = None,
+                Next::Lost { .. } => self.start_over(),
                 Next::Nothing => return false,
             }
         }
         true
+    }
+
+    /// Pictures are missing: what the decoder holds fits nothing that comes.
+    fn start_over(&mut self) {
+        if let Some((_, decoder)) = &mut self.decoder
+            && let Err(error) = decoder.drain(&mut drop)
+        {
+            events::CannotDecode { camera: self.camera.as_str(), error: &error }.emit();
+        }
     }
 
     fn decode(&mut self, unit: &AccessUnit, slot: &Slot<Picture>, due: &impl Fn()) {

@@ -222,7 +222,7 @@ mod tests {
         let began = finding(Change::Began, 0, 1);
         let opened = book.apply(Report { source: &source, finding: &began }, &clock).unwrap();
         let still = Evidence {
-            name: "still-1.jpg".into(),
+            name: "still.jpg".into(),
             media_type: "image/jpeg".into(),
             sha256: "00".into(),
             bytes: 1,
