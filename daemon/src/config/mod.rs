@@ -13,6 +13,7 @@ mod checks;
 mod files;
 mod gateway;
 pub mod last_good;
+mod mend;
 pub mod preflight;
 mod problem;
 mod redact;
@@ -87,12 +88,15 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
     let mut ids = Vec::new();
     let mut cameras = Vec::new();
     for source in &files.cameras {
+        let errors = problems.count(Severity::Error);
         let Some(file) = toml_errors::read::<CameraFile>(source, problems) else { continue };
+        // Of a file that was read only in part, it is not known what it leaves out.
+        let whole = problems.count(Severity::Error) == errors;
         ids.push((source, file.id.clone()));
         let mut check = Checker::new(source, base);
         let models = gateway.as_ref().map(|gateway| &gateway.models);
         cameras.extend(camera::resolve(file, models, references, &mut check));
-        problems.extend(check.problems);
+        problems.extend(check.problems.into_iter().filter(|problem| whole || problem.severity == Severity::Error));
     }
     unique_cameras(&ids, problems);
     if let Some(source) = &files.gateway

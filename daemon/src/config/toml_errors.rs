@@ -5,15 +5,22 @@ use std::sync::Arc;
 use snowgate_core::spec::{DeserError, Deserialize, Error, ErrorKind, Span, Value};
 
 use super::{
+    mend,
     problem::{Place, Problem, Problems, Source},
     suggest::suggestion,
 };
 
-/// Reads a whole file as a `T`; every mistake goes to `problems`.
+/// Reads a whole file as a `T`; every mistake goes to `problems`. Where the mistakes can be taken out, what is left is
+/// answered all the same, so that it can be held against the other files.
 pub(super) fn read<T: for<'de> Deserialize<'de>>(source: &Arc<Source>, problems: &mut Problems) -> Option<T> {
     let read =
         toml_span::parse(&source.text).map_err(DeserError::from).and_then(|mut value| T::deserialize(&mut value));
-    read.map_err(|error| problems.extend(error.errors.iter().flat_map(|error| translate(error, source)))).ok()
+    read.or_else(|error| {
+        problems.extend(error.errors.iter().flat_map(|error| translate(error, source)));
+        let mut rest = mend::without(&source.text, &error.errors).ok_or(error)?;
+        T::deserialize(&mut rest)
+    })
+    .ok()
 }
 
 /// The place of the value that a JSON pointer (`/stream/latency`) leads to; the whole file where it is a default.
