@@ -22,6 +22,8 @@ const MARGIN: f32 = 0.15;
 const MARGIN_PIXELS: f32 = 12.0;
 /// What lies in a region by this share of its area is covered.
 const COVERED: f32 = 0.97;
+/// All of it, but for rounding.
+const ALL: f32 = 0.9999;
 
 /// Plans the regions of one model.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub struct Planner {
     /// The largest comfortable region.
     comfortable: (f32, f32),
     /// What regions grow from: pixel boxes (left, top, right, bottom).
-    contents: Vec<[f32; 4]>,
+    contents: Vec<Content>,
     regions: Vec<PixelRect>,
     limit: usize,
     cut: usize,
@@ -64,26 +66,31 @@ impl Planner {
             if content[2] - content[0] < 1.0 || content[3] - content[1] < 1.0 {
                 continue;
             }
-            let neighbour = self.contents.iter().position(|other| fits(&union(other, &content), comfortable));
-            match neighbour {
-                Some(i) => self.contents[i] = union(&self.contents[i], &content),
-                None if self.contents.len() < MAX_REGIONS => self.contents.push(content),
+            let joins = |other: &Content| fits(&union(&other.edges, &content), comfortable);
+            match self.contents.iter().position(joins) {
+                Some(i) => {
+                    let edges = union(&self.contents[i].edges, &content);
+                    self.contents[i] = Content { edges, must_be_covered: ALL };
+                }
+                None if self.contents.len() < MAX_REGIONS => {
+                    self.contents.push(Content { edges: content, must_be_covered: COVERED });
+                }
                 None => self.cut += 1,
             }
         }
         // Small contents first: their regions may already cover what is large.
-        self.contents.sort_by_key(|content| !fits(content, comfortable));
+        self.contents.sort_by_key(|content| !fits(&content.edges, comfortable));
         for i in 0..self.contents.len() {
-            let content = self.contents[i];
+            let Content { edges: content, must_be_covered } = self.contents[i];
             let region = self.around(&content, size);
-            if !self.is_covered(&content) {
+            if !self.is_covered(&content, must_be_covered) {
                 self.add(region);
             }
             if !fits(&content, comfortable) {
                 let tiles = Tiles::new((content[2] - content[0], content[3] - content[1]), comfortable);
                 for [left, top, right, bottom] in tiles {
                     let tile = [left + content[0], top + content[1], right + content[0], bottom + content[1]];
-                    if !self.is_covered(&tile) {
+                    if !self.is_covered(&tile, COVERED) {
                         let region = self.around(&tile, size);
                         self.add(region);
                     }
@@ -92,7 +99,7 @@ impl Planner {
         }
         for region in fixed {
             let [x, y] = [region.x as f32, region.y as f32];
-            if !self.is_covered(&[x, y, x + region.width as f32, y + region.height as f32]) {
+            if !self.is_covered(&[x, y, x + region.width as f32, y + region.height as f32], COVERED) {
                 self.add(*region);
             }
         }
@@ -130,14 +137,14 @@ impl Planner {
         }
     }
 
-    fn is_covered(&self, [left, top, right, bottom]: &[f32; 4]) -> bool {
+    fn is_covered(&self, [left, top, right, bottom]: &[f32; 4], share: f32) -> bool {
         let area = (right - left) * (bottom - top);
         self.regions.iter().any(|region| {
             let width = right.min(region.right() as f32) - left.max(region.x as f32);
             let height = bottom.min(region.bottom() as f32) - top.max(region.y as f32);
             // A region that shows it much smaller does not replace a closer look.
             let scale = region.width as f32 / self.comfortable.0;
-            width > 0.0 && height > 0.0 && width * height >= COVERED * area && scale <= 1.01
+            width > 0.0 && height > 0.0 && width * height >= share * area && scale <= 1.01
         })
     }
 
@@ -154,6 +161,15 @@ impl Planner {
         let (top, bottom) = place(*top, *bottom, self.smallest.1 * scale, frame.1);
         whole_pixels([left, top, right, bottom])
     }
+}
+
+/// What a region is to show.
+#[derive(Debug, Clone, Copy)]
+struct Content {
+    edges: [f32; 4],
+    /// The share of it that another region must show to do for it: all of it where several things were joined, because one
+    /// of them may be the part that is left out.
+    must_be_covered: f32,
 }
 
 fn with_margin(rect: &Rect, frame: (f32, f32)) -> [f32; 4] {

@@ -330,9 +330,14 @@ impl Rest {
     }
 }
 
+/// How far from the frame, in frames, a box may reach: a thing seen in part is boxed beyond the edge, none so far.
+const MAX_REACH: f32 = 4.0;
+
+/// Whether a detection is a box that can be. Squares of what cannot be would leave the numbers.
 fn is_sane(detection: &Detection) -> bool {
     let Rect { x, y, width, height } = detection.rect;
-    [x, y, width, height, detection.score].into_iter().all(f32::is_finite) && width > 0.0 && height > 0.0
+    let near = |edge: f32| edge.abs() <= MAX_REACH;
+    [x, y, width, height].into_iter().all(near) && width > 0.0 && height > 0.0 && detection.score.is_finite()
 }
 
 #[cfg(test)]
