@@ -25,6 +25,14 @@ impl Label {
     /// The label of every face model.
     pub const FACE: &'static str = "face";
 
+    /// The label of people in COCO and every model trained on it.
+    pub const PERSON: &'static str = "person";
+
+    /// Whether this is a person.
+    pub fn is_person(&self) -> bool {
+        &*self.0 == Self::PERSON
+    }
+
     /// Whether this is a face.
     pub fn is_face(&self) -> bool {
         &*self.0 == Self::FACE

@@ -8,10 +8,10 @@ use std::{
 use clap::Args;
 use serde::Serialize;
 
-use super::{Format, exit::Exit};
+use super::{Format, exit::Exit, print_json};
 use crate::{
-    config::{self, Config, ProblemReport, Problems, Severity},
-    run::models::LoadedModels,
+    config::{Config, ProblemReport, Problems, Severity},
+    run::models::preflight,
 };
 
 /// Arguments of `snowgate check`.
@@ -28,12 +28,9 @@ pub struct Check {
 impl Check {
     /// Checks and prints; [`Exit::BadConfig`] where there are errors.
     pub fn run(self) -> Exit {
-        let checked = Config::load(&self.config).and_then(|config| {
-            let models = LoadedModels::open(&config);
-            config::preflight(config, models.known())
-        });
+        let checked = Config::load(&self.config).and_then(preflight);
         let (problems, counted) = match &checked {
-            Ok(config) => (&config.problems, Some(Counted::of(config))),
+            Ok((config, _)) => (&config.problems, Some(Counted::of(config))),
             Err(problems) => (problems, None),
         };
         // Errors that refuse one camera only are errors here too: the operator wants that camera.
@@ -84,9 +81,7 @@ fn print_for_machines(valid: bool, problems: &Problems, counted: Option<Counted>
         counted,
         problems: problems.report(),
     };
-    let mut out = io::stdout().lock();
-    serde_json::to_writer_pretty(&mut out, &report)?;
-    writeln!(out)
+    print_json(&report)
 }
 
 /// What a configuration that can be loaded amounts to.

@@ -9,9 +9,13 @@ pub mod replay;
 pub mod run;
 pub mod schema;
 
-use std::ffi::OsString;
+use std::{
+    ffi::OsString,
+    io::{self, Write as _},
+};
 
 use clap::{Parser, Subcommand, ValueEnum};
+use serde::Serialize;
 
 use self::exit::Exit;
 
@@ -59,6 +63,13 @@ pub enum Format {
     Human,
     /// For machines.
     Json,
+}
+
+/// Prints what a machine may read: one indented JSON value.
+fn print_json(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    serde_json::to_writer_pretty(&mut out, value)?;
+    writeln!(out)
 }
 
 /// Runs the command that `arguments` (the program's name first) ask for.

@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Format, exit::Exit};
+use super::{Format, exit::Exit, print_json};
 use crate::vision::{
     manifest::{self, Manifest},
     model::{Model, Runtime},
@@ -103,13 +103,10 @@ fn line(manifest: &Manifest, place: &Where, runtime: Option<&Runtime>) -> Line {
 }
 
 fn print(lines: &[Line], format: Format) -> io::Result<()> {
-    let mut out = io::stdout().lock();
     match format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut out, lines)?;
-            writeln!(out)?;
-        }
+        Format::Json => print_json(lines),
         Format::Human => {
+            let mut out = io::stdout().lock();
             for Line { id, task, licence, sha256, works, error } in lines {
                 let state = match (works, error) {
                     (_, Some(error)) => format!("does not work: {error}"),
@@ -118,7 +115,7 @@ fn print(lines: &[Line], format: Format) -> io::Result<()> {
                 };
                 writeln!(out, "{id:24} {task:8} {licence:12} {:.12} {state}", sha256)?;
             }
+            out.flush()
         }
     }
-    out.flush()
 }

@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
-use super::{Format, exit::Exit};
+use super::{Format, exit::Exit, print_json};
 use crate::store::{self, Class, Inspection};
 
 /// Arguments of `snowgate outbox`.
@@ -78,19 +78,16 @@ fn lines(inspection: &Inspection) -> Vec<Line> {
 }
 
 fn print(lines: &[Line], format: Format) -> io::Result<()> {
-    let mut out = io::stdout().lock();
     match format {
-        Format::Json => {
-            serde_json::to_writer_pretty(&mut out, lines)?;
-            writeln!(out)?;
-        }
+        Format::Json => print_json(lines),
         Format::Human => {
+            let mut out = io::stdout().lock();
             writeln!(out, "{:16} {:>9} {:>12} {:>9}  oldest", "class", "messages", "bytes", "lost")?;
             for Line { class, messages, bytes, oldest, lost } in lines {
                 let oldest = oldest.as_deref().unwrap_or("-");
                 writeln!(out, "{class:16} {messages:>9} {bytes:>12} {lost:>9}  {oldest}")?;
             }
+            out.flush()
         }
     }
-    out.flush()
 }

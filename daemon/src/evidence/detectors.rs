@@ -7,7 +7,7 @@ use snowgate_core::{geometry::Rect, ids::Id, observation::Detection, observation
 use super::{
     cover::{Find, FindError},
     spec::EvidenceSpec,
-    still::{PERSON, StillMaker},
+    still::StillMaker,
     worker::OpenError,
 };
 use crate::{
@@ -77,7 +77,7 @@ impl Detector {
     /// # Errors
     /// The model finds no people.
     pub fn people(model: Model) -> Result<Self, UnfitModel> {
-        Self::new(model, PERSON, PERSON_SCORE)
+        Self::new(model, Label::PERSON, PERSON_SCORE)
     }
 
     fn new(model: Model, label: &'static str, min_score: f32) -> Result<Self, UnfitModel> {

@@ -6,7 +6,6 @@ use sha2::{Digest, Sha256};
 use snowgate_core::{
     geometry::{Polygon, Rect, Segment},
     ids::{Id, IncidentId},
-    observation::Label,
     rules::Subject,
     time::Moment,
 };
@@ -157,18 +156,11 @@ fn known<P>(request: &StillRequest<P>) -> (Vec<Rect>, Vec<Rect>) {
     for subject in &request.subjects {
         if subject.label.is_face() {
             faces.push(subject.rect);
-        } else if is_person(&subject.label) {
+        } else if subject.label.is_person() {
             people.push(subject.rect);
         }
     }
     (faces, people)
-}
-
-/// The label of people in COCO and every model trained on it.
-pub(super) const PERSON: &str = "person";
-
-fn is_person(label: &Label) -> bool {
-    label.as_str() == PERSON
 }
 
 fn annotate<P>(covered: &mut Covered, request: &StillRequest<P>) {

@@ -258,7 +258,7 @@ fn parse(record: &IncidentRecord) -> Option<Incident> {
 
 /// The people among a camera's tracks: their heads are covered in stills.
 pub fn people(tracks: &[snowgate_core::observation::Track]) -> Vec<Rect> {
-    tracks.iter().filter(|track| track.label.as_str() == "person").map(|track| track.rect).collect()
+    tracks.iter().filter(|track| track.label.is_person()).map(|track| track.rect).collect()
 }
 
 /// The rule of this id.

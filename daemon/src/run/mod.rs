@@ -228,11 +228,7 @@ enum Origin {
 
 /// The configuration that was given, or else the last good one, loudly (I4).
 fn load(options: &Options) -> Result<(Config, LoadedModels, Origin), RunError> {
-    let check = |config: Config| {
-        let models = LoadedModels::open(&config);
-        config::preflight(config, models.known()).map(|config| (config, models))
-    };
-    let problems = match Config::load(&options.config).and_then(check) {
+    let problems = match Config::load(&options.config).and_then(models::preflight) {
         Ok((config, models)) => {
             Loaded { directory: &options.config, digest: &config.digest() }.emit();
             return Ok((config, models, Origin::Given));
@@ -241,7 +237,7 @@ fn load(options: &Options) -> Result<(Config, LoadedModels, Origin), RunError> {
     };
     log_problems(&problems);
     let data = options.data.clone().unwrap_or_else(|| last_good::data_directory(&options.config));
-    match last_good::load(&data, &options.config).and_then(check) {
+    match last_good::load(&data, &options.config).and_then(models::preflight) {
         Ok((config, models)) => {
             let errors = problems.count(config::Severity::Error);
             LastGoodUsed { directory: &options.config, errors }.emit();

@@ -5,12 +5,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use snowgate_core::{ids::Id, incidents::ModelDigest};
 
 use crate::{
-    config::{Config, KnownModels, ModelsConfig},
+    config::{self, Config, KnownModels, ModelsConfig, Problems},
     vision::{
         manifest::{self, Manifest},
         model::{Model, Models, Runtime},
     },
 };
+
+/// Holds a configuration against the models of this machine. `run`, `replay` and `check` all go this way, so that what one
+/// accepts the others do.
+///
+/// # Errors
+/// Everything that is wrong with it, what loading it left open included.
+pub fn preflight(config: Config) -> Result<(Config, LoadedModels), Problems> {
+    let models = LoadedModels::open(&config);
+    config::preflight(config, models.known()).map(|config| (config, models))
+}
 
 /// Manifests that were found, the models of them that work, and the library that runs them.
 pub struct LoadedModels {
@@ -64,8 +74,8 @@ impl LoadedModels {
         Self { config: spec, runtime, manifests, usable, known }
     }
 
-    /// What works and what does not, for [`crate::config::preflight()`].
-    pub fn known(&self) -> &KnownModels {
+    /// What works and what does not.
+    fn known(&self) -> &KnownModels {
         &self.known
     }
 

@@ -24,7 +24,7 @@ use super::{Slot, Turns, decoding::Decoding, watcher::Watcher};
 use crate::{
     camera::picture::Picture,
     events::{incident::FindingMade, watch as events},
-    reporting::{Found, Item, Items, Sight, WatchedRule, people},
+    reporting::{Found, Item, Items, Sight, WatchedRule, people, rule_of},
     shutdown::Shutdown,
     vision::model::Models,
 };
@@ -174,7 +174,7 @@ impl Workers {
             Change::Ended => "ended",
         };
         FindingMade { camera: watched.camera.as_str(), rule: finding.rule.as_str(), change }.emit();
-        let Some(rule) = watched.rules.iter().find(|rule| rule.source.rule == finding.rule) else { return };
+        let Some(rule) = rule_of(&watched.rules, &finding.rule) else { return };
         let found = Found { rule: Arc::clone(rule), finding, arrived, sight };
         // Policy `block`: a finding is worth more than the pictures that are dropped meanwhile. The queue closes only
         // after this thread has ended.

@@ -24,9 +24,12 @@ use self::expect::ReplayedIncident;
 use super::{Format, exit::Exit};
 use crate::{
     camera::{clip::ClipReader, decode::Decoder, picture::Picture},
-    config::{self, CameraConfig, Config},
+    config::{CameraConfig, Config},
     reporting::rule_of,
-    run::{cameras, models::LoadedModels},
+    run::{
+        cameras,
+        models::{LoadedModels, preflight},
+    },
     vision::model::Models,
     watch::{Sampler, Watcher},
 };
@@ -119,11 +122,8 @@ impl Replay {
     }
 
     fn load(&self) -> Result<(Config, LoadedModels), ReplayError> {
-        let problems = |problems: config::Problems| ReplayError::Config(problems.render(false));
-        let config = Config::load(&self.config).map_err(problems)?;
-        let models = LoadedModels::open(&config);
-        let config = config::preflight(config, models.known()).map_err(problems)?;
-        Ok((config, models))
+        let loaded = Config::load(&self.config).and_then(preflight);
+        loaded.map_err(|problems| ReplayError::Config(problems.render(false)))
     }
 
     fn print(&self, incidents: &[ReplayedIncident]) -> io::Result<()> {
