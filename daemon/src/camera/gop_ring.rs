@@ -1,10 +1,11 @@
 //! The newest encoded pictures of one camera, as whole groups of pictures (GOPs), for decoding and for pre-roll.
 //!
 //! Promises:
-//! - The ring always starts with a key frame, so whatever it holds can be decoded.
 //! - It never holds more than its bytes. While it holds more than its seconds, the oldest GOP goes, as long as
 //!   another follows it: a GOP that is longer than the ring (cameras with "smart" coding send them) stays usable.
-//! - A GOP that exceeds the bytes on its own is given up and counted; the ring starts anew at the next key frame.
+//! - A GOP that exceeds the bytes on its own loses its head, and that is counted: those who follow it read on, everyone
+//!   else waits for the next key frame. But for such a GOP the ring starts with a key frame.
+//! - A reader begins with a key frame, and goes on with one wherever it has missed something.
 //! - Units are numbered from 1 as they arrive, whether they can be kept or not. A reader that cannot follow is put to the
 //!   newest key frame and told exactly which numbers it missed.
 //!
@@ -12,7 +13,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, RwLock,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,7 +34,20 @@ pub const OVERFLOW_POLICY: &str = "drop_oldest";
 /// Charged for each unit beside its bytes, so that a flood of empty ones is bounded too.
 const UNIT_OVERHEAD: usize = 512;
 
-type Wake = Box<dyn Fn() + Send + Sync>;
+/// What is told of a unit as it arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pushed {
+    /// Its number.
+    pub number: u64,
+    /// Whether decoding can start here.
+    pub key: bool,
+    /// Presentation time on the box's monotonic axis.
+    pub at: Mono,
+    /// Bytes.
+    pub size: usize,
+}
+
+type Wake = Box<dyn Fn(&Pushed) + Send + Sync>;
 
 /// The ring of one camera; shared by its receiver and any number of readers.
 pub struct GopRing {
@@ -39,11 +56,11 @@ pub struct GopRing {
     limit_span: Duration,
     held: Mutex<Held>,
     wakes: RwLock<Vec<Wake>>,
+    key_wanted: AtomicBool,
 }
 
-#[derive(Default)]
 struct Held {
-    /// In order of their numbers, a key frame in front; a gap in the numbers is followed by a key frame.
+    /// In order of their numbers; a gap in the numbers is followed by a key frame.
     units: VecDeque<AccessUnit>,
     /// The numbers of the key frames among them.
     keys: VecDeque<u64>,
@@ -55,12 +72,27 @@ struct Held {
 }
 
 impl Held {
+    /// Whether the oldest GOP has lost its key frame.
+    fn is_headless(&self) -> bool {
+        self.units.front().is_some_and(|unit| !unit.key)
+    }
+
+    fn gops(&self) -> usize {
+        self.keys.len() + usize::from(self.is_headless())
+    }
+
     fn drop_oldest_gop(&mut self) {
-        self.keys.pop_front();
+        if !self.is_headless() {
+            self.keys.pop_front();
+        }
         let end = self.keys.front().copied().unwrap_or(u64::MAX);
         while self.units.front().is_some_and(|unit| unit.number < end) {
-            self.bytes -= self.units.pop_front().as_ref().map_or(0, cost);
+            self.drop_oldest_unit();
         }
+    }
+
+    fn drop_oldest_unit(&mut self) {
+        self.bytes -= self.units.pop_front().as_ref().map_or(0, cost);
     }
 
     fn span(&self) -> Duration {
@@ -95,8 +127,15 @@ impl GopRing {
             camera,
             limit_bytes: usize::try_from(spec.size.0).unwrap_or(usize::MAX),
             limit_span: spec.duration.0,
-            held: Mutex::default(),
+            held: Mutex::new(Held {
+                units: VecDeque::new(),
+                keys: VecDeque::new(),
+                bytes: 0,
+                last_number: 0,
+                broken: true,
+            }),
             wakes: RwLock::default(),
+            key_wanted: AtomicBool::new(false),
         }
     }
 
@@ -108,38 +147,37 @@ impl GopRing {
     /// Numbers an arrival and keeps it if it can be decoded; wakes everyone who asked. Returns its number.
     pub fn push(&self, arrival: Arrival) -> u64 {
         let mut too_large = false;
-        let (number, bytes, ring_bytes) = {
+        let (pushed, ring_bytes) = {
             let mut held = self.lock();
             held.last_number += 1;
             let unit = AccessUnit::numbered(held.last_number, arrival);
-            let (number, bytes) = (unit.number, unit.size);
+            let pushed = Pushed { number: unit.number, key: unit.key, at: unit.at, size: unit.size };
             if unit.key {
-                held.keys.push_back(number);
+                held.keys.push_back(unit.number);
                 held.broken = false;
             }
-            if !held.broken && !held.keys.is_empty() {
+            if !held.broken {
                 held.bytes += cost(&unit);
                 held.units.push_back(unit);
-                while held.keys.len() > 1 && (held.bytes > self.limit_bytes || held.span() > self.limit_span) {
+                while held.gops() > 1 && (held.bytes > self.limit_bytes || held.span() > self.limit_span) {
                     held.drop_oldest_gop();
                 }
-                if held.bytes > self.limit_bytes {
-                    held.drop_oldest_gop();
-                    held.broken = true;
-                    too_large = true;
+                too_large = held.bytes > self.limit_bytes && held.keys.pop_front().is_some();
+                while held.bytes > self.limit_bytes {
+                    held.drop_oldest_unit();
                 }
             }
-            (number, bytes, held.bytes)
+            (pushed, held.bytes)
         };
         let camera = self.camera.as_str();
-        UnitReceived { camera, bytes, ring_bytes }.emit();
+        UnitReceived { camera, bytes: pushed.size, ring_bytes }.emit();
         if too_large {
             GopTooLarge { camera, limit: self.limit_bytes }.emit();
         }
         for wake in self.wakes.read().unwrap_or_else(PoisonError::into_inner).iter() {
-            wake();
+            wake(&pushed);
         }
-        number
+        pushed.number
     }
 
     /// The stream was interrupted: what comes next builds on nothing the ring holds, until a key frame.
@@ -147,7 +185,17 @@ impl GopRing {
         self.lock().broken = true;
     }
 
-    /// Has `wake` called after every push, on the receiving thread: it must return at once.
+    /// Tells the receiver that nothing more can be decoded until a key frame comes, and that none is in sight.
+    pub fn want_key(&self) {
+        self.key_wanted.store(true, Ordering::Release);
+    }
+
+    /// Whether somebody has called [`want_key`](Self::want_key) since the last time this was asked.
+    pub fn take_key_wanted(&self) -> bool {
+        self.key_wanted.swap(false, Ordering::AcqRel)
+    }
+
+    /// Has `wake` called with every unit pushed, on the receiving thread: it must return at once.
     pub fn on_push(&self, wake: Wake) {
         self.wakes.write().unwrap_or_else(PoisonError::into_inner).push(wake);
     }
@@ -163,7 +211,22 @@ impl GopRing {
             let held = self.lock();
             held.keys.back().copied().unwrap_or(held.last_number + 1)
         };
-        RingReader { ring: Arc::clone(self), next }
+        RingReader::at(self, next)
+    }
+
+    /// The newest key frame, if there is one.
+    pub fn newest_key(&self) -> Option<AccessUnit> {
+        let held = self.lock();
+        held.keys.back().and_then(|key| held.get(*key)).cloned()
+    }
+
+    /// A reader that starts at the key frame `number`, or else at the oldest one held after it.
+    pub fn reader_from(self: &Arc<Self>, number: u64) -> RingReader {
+        let next = {
+            let held = self.lock();
+            held.keys.iter().copied().find(|key| *key >= number).unwrap_or(held.last_number + 1)
+        };
+        RingReader::at(self, next)
     }
 
     /// A reader that starts at the last key frame shown at or before `at`, or at the oldest one held: the pre-roll of a clip.
@@ -174,7 +237,7 @@ impl GopRing {
             let start = held.keys.iter().rev().find(shown_by_then).or(held.keys.front());
             start.copied().unwrap_or(held.last_number + 1)
         };
-        RingReader { ring: Arc::clone(self), next }
+        RingReader::at(self, next)
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -204,26 +267,42 @@ pub enum Next {
 pub struct RingReader {
     ring: Arc<GopRing>,
     next: u64,
+    /// Whether the unit before `next` has been read: only then does one that is no key frame fit.
+    in_step: bool,
 }
 
 impl RingReader {
+    fn at(ring: &Arc<GopRing>, next: u64) -> Self {
+        Self { ring: Arc::clone(ring), next, in_step: false }
+    }
+
+    /// Whether it has read the unit before the next one, so that it need not wait for a key frame.
+    pub fn is_in_step(&self) -> bool {
+        self.in_step
+    }
+
+    /// The number of the next unit it would read.
+    pub fn position(&self) -> u64 {
+        self.next
+    }
+
     /// Takes the next unit; never waits.
     #[allow(clippy::should_implement_trait, reason = "a ring does not end when it has nothing new")]
     pub fn next(&mut self) -> Next {
         let found = {
             let held = self.ring.lock();
             match held.get(self.next) {
-                Some(unit) => Next::Unit(unit.clone()),
-                None => match held.resume(self.next) {
+                Some(unit) if unit.key || self.in_step => Next::Unit(unit.clone()),
+                _ => match held.resume(self.next) {
                     Some(key) => Next::Lost { from: self.next, to: key - 1, resumes: key },
                     None => Next::Nothing,
                 },
             }
         };
         match &found {
-            Next::Unit(unit) => self.next = unit.number + 1,
+            Next::Unit(unit) => (self.next, self.in_step) = (unit.number + 1, true),
             Next::Lost { from, to, resumes } => {
-                self.next = *resumes;
+                (self.next, self.in_step) = (*resumes, false);
                 let camera = self.ring.camera.as_str();
                 UnitsLost { camera, policy: OVERFLOW_POLICY, count: to - from + 1 }.emit();
             }

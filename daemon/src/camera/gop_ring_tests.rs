@@ -73,11 +73,14 @@ proptest! {
         let ring = ring(limit, span);
         let mut reader = ring.reader();
         let (mut seen, mut pushed, mut at) = (BTreeSet::new(), 0, Mono(0));
+        let (mut gop_bytes, mut headless) = (0, false);
         for step in steps {
             match step {
                 Step::Push { key, size, gap_millis } => {
                     at = at + Duration::from_millis(gap_millis);
                     pushed += 1;
+                    gop_bytes = if key { 0 } else { gop_bytes } + (size + UNIT_OVERHEAD) as u64;
+                    headless |= gop_bytes > limit;
                     prop_assert_eq!(ring.push(arrival(key, at, size)), pushed);
                 }
                 Step::Interrupt => ring.interrupt(),
@@ -91,8 +94,8 @@ proptest! {
             prop_assert!(ring.bytes() as u64 <= limit);
             let held = ring.lock();
             prop_assert_eq!(held.bytes, held.units.iter().map(cost).sum::<usize>());
-            prop_assert!(held.keys.len() <= 1 || held.span() <= span);
-            prop_assert!(held.units.front().is_none_or(|unit| unit.key));
+            prop_assert!(held.gops() <= 1 || held.span() <= span);
+            prop_assert!(!held.is_headless() || headless, "only a GOP that exceeds the ring loses its head");
             let keys: Vec<_> = held.units.iter().filter(|unit| unit.key).map(|unit| unit.number).collect();
             prop_assert!(keys.iter().eq(held.keys.iter()));
             for (a, b) in held.units.iter().zip(held.units.iter().skip(1)) {
@@ -145,15 +148,33 @@ fn a_gop_longer_than_the_ring_stays_while_its_bytes_fit() {
 }
 
 #[test]
-fn a_gop_larger_than_the_ring_is_given_up_until_the_next_key_frame() {
+fn a_gop_larger_than_the_ring_can_be_followed_and_not_begun() {
     let ring = ring(10_000, Duration::from_secs(60));
-    let mut reader = ring.reader();
-    for n in 0..10 {
-        ring.push(arrival(n == 0, Mono(n * FRAME), 1_500));
+    let mut follower = ring.reader();
+    for n in 0..100 {
+        let number = ring.push(arrival(n == 0, Mono(n * FRAME), 1_500));
+        assert_eq!(read_all(&mut follower), (vec![number], vec![]), "who keeps up loses nothing");
     }
-    assert_eq!(ring.bytes(), 0);
-    ring.push(arrival(true, Mono(10 * FRAME), 1_500));
-    assert_eq!(read_all(&mut reader), (vec![11], (1..=10).collect()));
+    let mut late = ring.reader();
+    assert_eq!(read_all(&mut late), (vec![], vec![]), "who comes late waits");
+    assert!(ring.newest_key().is_none());
+    ring.push(arrival(true, Mono(100 * FRAME), 1_500));
+    assert_eq!(read_all(&mut late).0, [101]);
+    assert_eq!(read_all(&mut follower), (vec![101], vec![]));
+    assert_eq!(ring.newest_key().unwrap().number, 101);
+}
+
+#[test]
+fn reading_goes_on_from_a_key_frame_or_the_oldest_after_it() {
+    let ring = ring(1 << 20, Duration::from_secs(2));
+    for n in 0..100u64 {
+        ring.push(arrival(n % 10 == 0, Mono(n * FRAME), 10));
+    }
+    // 51 is the oldest key frame of the last two seconds.
+    for (from, expected) in [(71, 71), (21, 51), (72, 81)] {
+        assert_eq!(read_all(&mut ring.reader_from(from)).0[0], expected);
+    }
+    assert_eq!(read_all(&mut ring.reader_from(95)).0, [0; 0], "there is none yet");
 }
 
 #[test]
@@ -178,7 +199,8 @@ fn every_push_wakes() {
     let woken = Arc::new(AtomicU64::new(0));
     ring.on_push(Box::new({
         let woken = Arc::clone(&woken);
-        move || {
+        move |pushed| {
+            assert_eq!((pushed.size, pushed.key), (10, false));
             woken.fetch_add(1, Ordering::Relaxed);
         }
     }));

@@ -17,7 +17,11 @@ use super::{
     spec::{CameraFile, PlaceSpec},
     suggest::suggestion,
 };
-use crate::{camera::spec::StreamSpec, secret::Secret};
+use crate::{
+    camera::spec::StreamSpec,
+    secret::Secret,
+    vision::spec::{DetectSpec, Gate},
+};
 
 /// A camera with its references followed and its secrets read; what is wrong is left with `check`.
 pub(super) fn resolve(
@@ -28,6 +32,10 @@ pub(super) fn resolve(
 ) -> Option<CameraConfig> {
     check.within("/detect/fps", *file.detect.fps, 1..=30);
     check.within("/detect/max_regions", *file.detect.max_regions, 1..=32);
+    check.within("/detect/look_every", file.detect.look_every, TimeSpan::millis(500)..=TimeSpan::secs(60));
+    check.within("/detect/quiet_after", file.detect.quiet_after, TimeSpan::secs(1)..=TimeSpan::secs(600));
+    check.within("/detect/max_key_interval", file.detect.max_key_interval, TimeSpan::secs(1)..=TimeSpan::secs(60));
+    reaches_back(&file, check);
     check.within("/ring/duration", file.ring.duration, TimeSpan::secs(2)..=TimeSpan::secs(300));
     check.within("/ring/size", file.ring.size, ByteSize::mib(1)..=ByteSize::mib(512));
     geometry(&file, references, check);
@@ -55,6 +63,20 @@ pub(super) fn resolve(
         id: file.id.value,
         source: check.source.clone(),
     })
+}
+
+/// Catching up begins at the key frame looked at before: the ring must still hold it.
+fn reaches_back(file: &CameraFile, check: &mut Checker<'_>) {
+    let DetectSpec { gate, look_every, max_key_interval, .. } = &file.detect;
+    let needed = look_every.0 + max_key_interval.0;
+    if *gate == Gate::Keyframe && file.ring.duration.0 < needed {
+        let message = format!(
+            "the ring holds {}, less than look_every and max_key_interval together: what moves between two key frames may be lost",
+            file.ring.duration
+        );
+        let help = "make ring.duration longer, or max_key_interval shorter";
+        check.warning(file.id.span, message, help.to_owned());
+    }
 }
 
 fn place(spec: PlaceSpec, check: &mut Checker<'_>) -> PlaceConfig {

@@ -7,6 +7,7 @@
 pub mod camera;
 pub mod config;
 pub mod evidence;
+pub mod gate;
 pub mod incident;
 pub mod store;
 pub mod uplink;

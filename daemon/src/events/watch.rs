@@ -41,6 +41,20 @@ impl PictureDropped<'_> {
     }
 }
 
+/// A picture was too old when inference came to it.
+pub struct PictureStale<'a> {
+    /// Whose.
+    pub camera: &'a str,
+}
+
+impl PictureStale<'_> {
+    /// Counts it.
+    pub fn emit(self) {
+        DROPPED.with_label_values(&[self.camera, "stale"]).inc();
+        tracing::trace!(camera = self.camera, "picture too old to be looked at");
+    }
+}
+
 /// A picture has waited for inference.
 pub struct SlotWait<'a> {
     /// Whose.

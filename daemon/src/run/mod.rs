@@ -40,7 +40,7 @@ use crate::{
     shutdown::Shutdown,
     store::{Store, StoreError},
     uplink::{RetainedStates, Topics, Uplink, UplinkConfig},
-    watch::{Decoding, Watched, Workers},
+    watch::{Tools, Watched, Workers},
 };
 
 /// Stopping may take so long; systemd's own limit is longer.
@@ -302,18 +302,18 @@ fn start_workers(
 ) -> Result<Workers, RunError> {
     let mut cameras = Vec::with_capacity(watched.len());
     for (camera, ring) in watched {
-        let decoding = Decoding::new(camera.id.clone(), ring.reader(), camera.detect.fps.value);
         let rules = cameras::watched_rules(config, camera, models);
-        cameras.push(Watched::new(camera.id.clone(), decoding, cameras::watcher(camera)?, rules));
+        cameras.push(Watched::new(Arc::clone(ring), &camera.detect, cameras::watcher(camera)?, rules));
     }
-    let workers = Workers::new(cameras, items, Arc::clone(clock), shutdown.clone());
-    for number in 0..pool_size(config.workers.decode.value) {
+    let decode_threads = pool_size(config.workers.decode.value);
+    let workers = Workers::new(cameras, Tools::new(decode_threads), items, Arc::clone(clock), shutdown.clone());
+    for number in 0..decode_threads {
         threads.insert(format!("decode-{number}"), workers.spawn_decode(number)?);
     }
     for number in 0..pool_size(config.workers.infer.value) {
         threads.insert(format!("infer-{number}"), workers.spawn_infer(number, models.for_thread())?);
     }
-    threads.insert("lapse".to_owned(), workers.spawn_lapse()?);
+    threads.insert("steward".to_owned(), workers.spawn_steward()?);
     Ok(workers)
 }
 

@@ -26,8 +26,8 @@ use crate::{
     events::vision::{PictureAnalysed, RegionsLookedAt},
 };
 
-/// A thing at rest that nothing moves at is looked at so seldom.
-const REST_LOOK: Duration = Duration::from_secs(10);
+/// A thing at rest that nothing moves at is looked at so seldom: its leaving is motion.
+const REST_LOOK: Duration = Duration::from_secs(60);
 /// Tiles of the first sweep shown with each picture.
 const FIRST_TILES: usize = 2;
 /// The most boxes of all regions of one picture.
@@ -92,6 +92,38 @@ impl<'a> Analysis<'a> {
     }
 }
 
+/// Whether a key frame differs from what the camera last showed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Glance {
+    /// Nothing has moved.
+    Still,
+    /// Something has.
+    Moved,
+    /// Most of the picture has changed at once: lights, infra-red switch, exposure.
+    LightChanged,
+}
+
+/// How far the analysis of a picture has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// A region was inferred, and there may be more.
+    Region,
+    /// Nothing is left to infer.
+    Done,
+}
+
+/// A picture that is being analysed.
+#[derive(Debug)]
+struct Job {
+    picture: u64,
+    at: Mono,
+    /// The eye whose turn it is.
+    eye: usize,
+    /// Regions of that eye inferred so far; none before they are planned.
+    inferred: Option<usize>,
+    failure: Option<VisionError>,
+}
+
 /// One camera's vision.
 #[derive(Debug)]
 pub struct Analyser {
@@ -102,6 +134,8 @@ pub struct Analyser {
     frame: (u32, u32),
     motion: Motion,
     eyes: Vec<Eye>,
+    max_regions: u32,
+    job: Option<Job>,
     looked_at: Vec<Rect>,
     tracks: Vec<Track>,
 }
@@ -110,7 +144,6 @@ pub struct Analyser {
 #[derive(Debug)]
 struct Eye {
     need: Need,
-    max_regions: u32,
     /// Known when the model is first met.
     sight: Option<Sight>,
     tracker: Tracker,
@@ -137,7 +170,6 @@ impl Analyser {
         let step = needs.len() as u64;
         let eyes = needs.into_iter().zip(1..).map(|(need, first)| Eye {
             need,
-            max_regions: spec.max_regions.value,
             sight: None,
             // Each eye counts on its own, but no two tracks of a camera have one number.
             tracker: Tracker::numbered(spec, first, step),
@@ -156,10 +188,47 @@ impl Analyser {
             frame: (0, 0),
             motion: Motion::new(spec, polygons.clone()),
             eyes: eyes.collect(),
+            max_regions: spec.max_regions.value,
+            job: None,
             looked_at: Vec::new(),
             tracks: Vec::new(),
             polygons,
         }
+    }
+
+    /// Compares a key frame with what the camera last showed, between two analyses. If nothing has moved, the picture
+    /// counts as seen.
+    pub fn glance(&mut self, pixels: &Pixels<'_>, at: Mono) -> Glance {
+        self.motion.update_if_still(&pixels.luma, at);
+        match (self.motion.light_changed(), self.motion.is_motion()) {
+            (true, _) => Glance::LightChanged,
+            (false, true) => Glance::Moved,
+            (false, false) => Glance::Still,
+        }
+    }
+
+    /// Whether the last picture analysed showed motion, or something is followed that is not at rest.
+    pub fn is_lively(&self) -> bool {
+        self.motion.is_motion() || self.eyes.iter().any(|eye| eye.tracker.is_anything_moving())
+    }
+
+    /// Whether still pictures matter: things at rest are followed, or parts of the frame were never looked at.
+    pub fn is_occupied(&self) -> bool {
+        self.eyes
+            .iter()
+            .any(|eye| eye.tracker.is_following() || eye.next_tile < eye.tiles.len() || eye.tiles.is_empty())
+    }
+
+    /// Regions of one picture shown to one model from the next picture on, where fewer than configured.
+    pub fn limit_regions(&mut self, most: u32) {
+        for sight in self.eyes.iter_mut().filter_map(|eye| eye.sight.as_mut()) {
+            sight.planner.set_limit(most.min(self.max_regions));
+        }
+    }
+
+    /// Bytes this camera's vision takes, but for a few small lists.
+    pub fn bytes(&self) -> usize {
+        self.motion.bytes()
     }
 
     /// Analyses the next picture: its number, and when it was taken.
@@ -173,6 +242,14 @@ impl Analyser {
         at: Mono,
         models: &mut Models,
     ) -> Result<Analysis<'_>, VisionError> {
+        self.begin(pixels, picture, at);
+        while self.step(pixels, models) == Step::Region {}
+        self.finish()
+    }
+
+    /// Begins with a picture: what has moved in it. The same picture is then handed to [`step`](Self::step) until that is
+    /// done, and [`finish`](Self::finish) tells what it showed.
+    pub fn begin(&mut self, pixels: &Pixels<'_>, picture: u64, at: Mono) {
         let frame = (pixels.luma.width as u32, pixels.luma.height as u32);
         if frame != self.frame {
             self.frame = frame;
@@ -182,13 +259,52 @@ impl Analyser {
         self.motion.update(&pixels.luma, at);
         self.looked_at.clear();
         self.tracks.clear();
-        let mut failure = None;
-        for eye in &mut self.eyes {
-            let result = match models.get_mut(&eye.need.model) {
-                Some(model) => eye.look(&self.camera, self.gate, pixels, &self.masks, &self.motion, at, model),
-                None => Err(VisionError::NoModel(eye.need.model.clone())),
+        self.job = Some(Job { picture, at, eye: 0, inferred: None, failure: None });
+    }
+
+    /// Infers one region of the picture begun.
+    pub fn step(&mut self, pixels: &Pixels<'_>, models: &mut Models) -> Step {
+        let Self { job: Some(job), eyes, masks, motion, .. } = self else { return Step::Done };
+        while let Some(eye) = eyes.get_mut(job.eye) {
+            let Some(model) = models.get_mut(&eye.need.model) else {
+                job.failure.get_or_insert_with(|| VisionError::NoModel(eye.need.model.clone()));
+                eye.pass();
+                (job.eye, job.inferred) = (job.eye + 1, None);
+                continue;
             };
-            failure = failure.or(result.err());
+            let index = *job.inferred.get_or_insert_with(|| {
+                eye.plan(self.gate, self.max_regions, self.frame, motion, job.at, model);
+                0
+            });
+            match eye.infer(index, pixels, masks, model) {
+                Ok(true) => {
+                    job.inferred = Some(index + 1);
+                    return Step::Region;
+                }
+                Ok(false) => eye.conclude(&self.camera, job.at, model),
+                Err(error) => {
+                    job.failure.get_or_insert(error);
+                    eye.pass();
+                }
+            }
+            (job.eye, job.inferred) = (job.eye + 1, None);
+        }
+        Step::Done
+    }
+
+    /// Forgets the picture begun: trackers have not heard of it, and it tells nothing.
+    pub fn give_up(&mut self) {
+        self.job = None;
+        self.eyes.iter_mut().for_each(Eye::pass);
+    }
+
+    /// What the picture showed, once every step is done.
+    ///
+    /// # Errors
+    /// The first model that was missing or failed.
+    pub fn finish(&mut self) -> Result<Analysis<'_>, VisionError> {
+        let job = self.job.take().unwrap_or(Job { picture: 0, at: Mono(0), eye: 0, inferred: None, failure: None });
+        for eye in &self.eyes {
             self.looked_at.extend_from_slice(&eye.looked_at);
             self.tracks.extend_from_slice(eye.tracker.tracks());
         }
@@ -199,11 +315,11 @@ impl Analyser {
             tracks: self.tracks.len(),
         }
         .emit();
-        match failure {
+        match job.failure {
             Some(error) => Err(error),
             None => Ok(Analysis {
-                picture,
-                at,
+                picture: job.picture,
+                at: job.at,
                 motion: self.motion.share(),
                 clusters: self.motion.clusters(),
                 looked_at: &self.looked_at,
@@ -225,25 +341,15 @@ impl Eye {
         self.next_tile = 0;
     }
 
-    #[allow(clippy::too_many_arguments, reason = "one picture and what the analyser knows of it")]
-    fn look(
-        &mut self,
-        camera: &Id,
-        gate: Gate,
-        pixels: &Pixels<'_>,
-        masks: &Masks,
-        motion: &Motion,
-        at: Mono,
-        model: &mut Model,
-    ) -> Result<(), VisionError> {
-        let frame = (pixels.luma.width as u32, pixels.luma.height as u32);
-        self.looked_at.clear();
+    /// Plans which regions of a picture the model is shown.
+    fn plan(&mut self, gate: Gate, max_regions: u32, frame: (u32, u32), motion: &Motion, at: Mono, model: &Model) {
+        self.pass();
         self.gather_wanted(motion, at);
         let sight = self.sight.get_or_insert_with(|| {
             let sizes: Vec<(u32, u32)> = model.input_sizes().collect();
             let needed = |label: &str| self.need.labels.iter().any(|wanted| wanted == label);
             Sight {
-                planner: Planner::new(&sizes, self.max_regions),
+                planner: Planner::new(&sizes, max_regions),
                 needed: model.labels().iter().map(|label| needed(label.as_str())).collect(),
             }
         });
@@ -258,13 +364,28 @@ impl Eye {
         }
         sight.planner.plan(frame, &self.wanted, &self.tiles_now);
         self.candidates.clear();
-        for region in sight.planner.regions() {
-            let found = model.candidates(pixels, masks, *region, model.min_score())?;
-            let needed = found.iter().filter(|found| sight.needed.get(usize::from(found.class)) == Some(&true));
-            let room = MAX_MERGED.saturating_sub(self.candidates.len());
-            self.candidates.extend(needed.take(room));
-            self.looked_at.push(region.in_frame(frame.0, frame.1));
-        }
+    }
+
+    /// Infers the region planned at `index`; `false` if there is none.
+    fn infer(
+        &mut self,
+        index: usize,
+        pixels: &Pixels<'_>,
+        masks: &Masks,
+        model: &mut Model,
+    ) -> Result<bool, VisionError> {
+        let Some(sight) = &self.sight else { return Ok(false) };
+        let Some(region) = sight.planner.regions().get(index) else { return Ok(false) };
+        let found = model.candidates(pixels, masks, *region, model.min_score())?;
+        let needed = found.iter().filter(|found| sight.needed.get(usize::from(found.class)) == Some(&true));
+        let room = MAX_MERGED.saturating_sub(self.candidates.len());
+        self.candidates.extend(needed.take(room));
+        self.looked_at.push(region.in_frame(pixels.luma.width as u32, pixels.luma.height as u32));
+        Ok(true)
+    }
+
+    /// Follows what was found in the regions inferred.
+    fn conclude(&mut self, camera: &Id, at: Mono, model: &Model) {
         merge_regions(&mut self.candidates, model.nms_iou());
         self.detections.clear();
         self.detections.extend(self.candidates.iter().filter_map(|found| {
@@ -272,9 +393,13 @@ impl Eye {
             Some(Detection { label, score: found.score, rect: found.rect })
         }));
         self.tracker.update(at, &self.detections, &self.looked_at);
-        let (count, cut) = (sight.planner.regions().len(), sight.planner.cut());
-        RegionsLookedAt { camera, model: model.id(), count, cut }.emit();
-        Ok(())
+        let cut = self.sight.as_ref().map_or(0, |sight| sight.planner.cut());
+        RegionsLookedAt { camera, model: model.id(), count: self.looked_at.len(), cut }.emit();
+    }
+
+    /// This picture shows the model nothing.
+    fn pass(&mut self) {
+        self.looked_at.clear();
     }
 
     /// What should be looked at, the most urgent first: moving things, motion, then things at rest that are due.

@@ -96,27 +96,55 @@ impl Motion {
 
     /// Takes the next picture. The first one, and the first of a new size, only becomes the background.
     pub fn update(&mut self, luma: &Plane<'_>, at: Mono) {
+        let passed = self.last.map_or(Duration::ZERO, |last| at.since(last));
+        self.last = Some(at);
+        if self.take(luma) {
+            let rates = Rates::after(passed);
+            self.compare(&rates);
+            if self.light_changed {
+                self.grid.background.copy_from_slice(&self.grid.current);
+            }
+        }
+    }
+
+    /// Takes the next picture if nothing has moved in it; one that shows motion or another light leaves the background
+    /// as it was, so that the pictures before it can still be held against that.
+    pub fn update_if_still(&mut self, luma: &Plane<'_>, at: Mono) {
+        if self.take(luma) {
+            self.compare(&Rates::FROZEN);
+            if self.is_motion() {
+                return;
+            }
+            let passed = self.last.map_or(Duration::ZERO, |last| at.since(last));
+            self.compare(&Rates::after(passed));
+        }
+        self.last = Some(at);
+    }
+
+    /// Reduces a picture; `false` if there is nothing to hold it against, and it became the background.
+    fn take(&mut self, luma: &Plane<'_>) -> bool {
         self.share = 0.0;
         self.light_changed = false;
         self.clusters.clear();
-        let passed = self.last.map(|last| at.since(last));
-        self.last = Some(at);
         if self.grid.source != (luma.width, luma.height) {
             self.grid = Grid::new(luma.width, luma.height, &self.polygons);
             self.grid.reduce(luma);
             self.grid.background.copy_from_slice(&self.grid.current);
-            return;
+            return false;
         }
         if self.grid.current.is_empty() {
-            return;
+            return false;
         }
         self.grid.reduce(luma);
-        let passed = passed.unwrap_or_default();
-        let count = self.grid.compare(self.threshold, self.noise_limit, passed);
+        true
+    }
+
+    fn compare(&mut self, rates: &Rates) {
+        let count = self.grid.compare(self.threshold, self.noise_limit, rates);
         self.share = count as f32 / self.grid.open_count.max(1) as f32;
-        if self.share > LIGHT_CHANGE {
-            self.light_changed = true;
-            self.grid.background.copy_from_slice(&self.grid.current);
+        self.light_changed = self.share > LIGHT_CHANGE;
+        self.clusters.clear();
+        if self.light_changed {
             self.clusters.push(Rect::FRAME);
         } else if self.share >= self.min_area {
             self.grid.cluster(&mut self.clusters);
@@ -136,6 +164,13 @@ impl Motion {
     /// Where the picture has changed: at most [`MAX_CLUSTERS`] boxes, the one with the largest area first.
     pub fn clusters(&self) -> &[Rect] {
         &self.clusters
+    }
+
+    /// Bytes this camera's background takes.
+    pub fn bytes(&self) -> usize {
+        let Grid { sums, current, background, noise, open, changed, cells, pending, .. } = &self.grid;
+        let pixels = current.len() + background.len() + noise.len() + open.len() + changed.len();
+        2 * (pixels + sums.len() + cells.len()) + 4 * pending.capacity()
     }
 
     /// Whether anything has moved.
@@ -225,15 +260,14 @@ impl Grid {
     }
 
     /// Marks what has changed and moves background and noise on. Returns how many pixels have changed.
-    fn compare(&mut self, threshold: i16, noise_limit: i16, passed: Duration) -> usize {
-        let (follow, absorb, noise_rate) = (rate(passed, FOLLOW), rate(passed, ABSORB), rate(passed, NOISE));
-        let rates = Rates { threshold, noise_limit, follow, absorb, noise: noise_rate };
+    fn compare(&mut self, threshold: i16, noise_limit: i16, rates: &Rates) -> usize {
+        let limits = Limits { threshold, noise: noise_limit };
         let width = self.width.max(1);
         let rows = (self.current.chunks_exact(width).zip(self.open.chunks_exact(width)))
             .zip(self.background.chunks_exact_mut(width).zip(self.noise.chunks_exact_mut(width)))
             .zip(self.changed.chunks_exact_mut(width));
         rows.map(|(((current, open), (background, noise)), changed)| {
-            compare_row(&rates, current, open, background, noise, changed)
+            compare_row(&limits, rates, current, open, background, noise, changed)
         })
         .sum()
     }
@@ -300,19 +334,33 @@ impl Grid {
     }
 }
 
-/// How one row is compared; rates in 1/65536.
-struct Rates {
+/// When a pixel has changed.
+struct Limits {
     threshold: i16,
-    noise_limit: i16,
+    noise: i16,
+}
+
+/// How fast background and noise follow, in 1/65536 of a difference.
+struct Rates {
     follow: i16,
     absorb: i16,
     noise: i16,
+}
+
+impl Rates {
+    /// Nothing follows.
+    const FROZEN: Self = Self { follow: 0, absorb: 0, noise: 0 };
+
+    fn after(passed: Duration) -> Self {
+        Self { follow: rate(passed, FOLLOW), absorb: rate(passed, ABSORB), noise: rate(passed, NOISE) }
+    }
 }
 
 /// Compares a row with its background and moves that on. A function of its own, not inlined, because only as arguments
 /// are the slices known not to overlap, without which the loop is not vectorised.
 #[inline(never)]
 fn compare_row(
+    limits: &Limits,
     rates: &Rates,
     current: &[i16],
     open: &[i16],
@@ -323,7 +371,8 @@ fn compare_row(
     let n = current.len().min(open.len()).min(background.len()).min(noise.len()).min(changed.len());
     let (current, open, background) = (&current[..n], &open[..n], &mut background[..n]);
     let (noise, changed) = (&mut noise[..n], &mut changed[..n]);
-    let Rates { threshold, noise_limit, follow, absorb, noise: noise_rate } = *rates;
+    let Limits { threshold, noise: noise_limit } = *limits;
+    let Rates { follow, absorb, noise: noise_rate } = *rates;
     // The high half of a 16-bit product: one instruction for eight pixels on every machine.
     let scaled = |difference: i16, rate: i16| (i32::from(difference).wrapping_mul(i32::from(rate)) >> 16) as i16;
     let mut count = 0i16;

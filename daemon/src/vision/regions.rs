@@ -54,6 +54,11 @@ impl Planner {
         }
     }
 
+    /// Plans at most so many regions of a picture from now on.
+    pub fn set_limit(&mut self, limit: u32) {
+        self.limit = (limit as usize).clamp(1, MAX_REGIONS);
+    }
+
     /// Plans a picture of `frame` pixels: `wanted` boxes, the most urgent first, then `fixed` regions (tiles of a sweep).
     pub fn plan(&mut self, frame: (u32, u32), wanted: &[Rect], fixed: &[PixelRect]) {
         self.regions.clear();

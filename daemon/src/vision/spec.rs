@@ -1,5 +1,7 @@
 //! What detection can be told, for a camera and for the box.
 
+use std::time::Duration;
+
 use snowgate_core::{
     choice,
     geometry::Polygon,
@@ -12,9 +14,17 @@ spec! {
     /// How a camera's pictures are looked at.
     pub struct DetectSpec {
         /// When pictures are decoded and inferred.
-        gate: Gate = Gate::Pixels,
+        gate: Gate = Gate::Keyframe,
+        /// Whose pictures come first when the box has more to do than it can.
+        priority: Priority = Priority::Normal,
         /// Pictures looked at per second, at the most (1 to 30).
         fps: Located<u32> = Located::nowhere(5),
+        /// While nothing moves, a key frame is looked at so often, or as often as the camera sends one.
+        look_every: TimeSpan = TimeSpan::secs(2),
+        /// After so long without motion and without anything followed that moves, only key frames are decoded.
+        quiet_after: TimeSpan = TimeSpan::secs(5),
+        /// A camera whose key frames are further apart has everything decoded instead.
+        max_key_interval: TimeSpan = TimeSpan::secs(6),
         /// Object model, by manifest id; the gateway's default otherwise.
         object_model: Maybe<Located<Id>> = Maybe::NONE,
         /// Face model, by manifest id; the gateway's default otherwise.
@@ -32,13 +42,40 @@ spec! {
     }
 }
 
+impl DetectSpec {
+    /// The longest time that may pass between two pictures looked at while the box keeps up: what begins and ends in between
+    /// is not seen. `key_interval` is how far apart the camera's key frames are, at the most.
+    pub fn blind_time(&self, key_interval: Duration) -> Duration {
+        match self.gate {
+            Gate::Always | Gate::Pixels => Duration::from_secs(1) / self.fps.value.max(1),
+            // The first key frame after look_every has passed.
+            Gate::Keyframe => self.look_every.0 + key_interval,
+        }
+    }
+}
+
 choice! {
     /// When pictures are decoded and inferred.
     pub enum Gate {
+        /// While nothing moves only key frames are decoded. When one shows motion, everything since the key frame before
+        /// it is decoded and looked at, and then what follows, until the camera is quiet again.
+        Keyframe = "keyframe",
         /// Everything is decoded, and inference runs on every picture that is looked at.
         Always = "always",
         /// Everything is decoded, inference runs where pixels move and where things are followed.
         Pixels = "pixels",
+    }
+}
+
+choice! {
+    /// Whose pictures come first when the box has more to do than it can.
+    pub enum Priority {
+        /// First to be looked at, last to be degraded.
+        High = "high",
+        /// In between.
+        Normal = "normal",
+        /// Last to be looked at, first to be degraded.
+        Low = "low",
     }
 }
 

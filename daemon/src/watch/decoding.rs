@@ -1,80 +1,446 @@
-//! The decoding side of one camera: encoded pictures out of the ring, pictures to look at into the slot.
+//! The decoding side of one camera, and its gate: encoded pictures out of the ring, pictures to look at into the slot.
+//!
+//! ```text
+//!                 a key frame shows motion, and there is a token
+//!   ┌─────────┐ ──────────────────────────────────────────────► ┌─────────────┐  caught up  ┌───────────┐
+//!   │ looking │                                                 │ catching up │ ──────────► │ following │
+//!   └─────────┘ ◄────────────────────────────────────────────── └─────────────┘             └───────────┘
+//!                 nothing lively for quiet_after, or overload         ▲                           │
+//!                                                                     └── lost its place ◄────────┘
+//! ```
+//!
+//! *Looking*, no delta frame is decoded: one key frame in `look_every` goes through a decoder shared with other cameras and
+//! is compared with the one before. *Catching up* begins at the key frame looked at before the one that showed motion, so
+//! that what moved in between is seen, in order and with its own times; it waits for inference rather than drop a picture.
+//! *Following*, every picture is decoded, those that are due are looked at, and one that nobody has taken gives way.
+//!
+//! A camera whose gate is not `keyframe`, or whose stream [cannot be judged](super::cadence) by its key frames,
+//! follows all the time, unless overload forbids it.
 
-use snowgate_core::ids::Id;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
-use super::{Sampler, Slot};
+use snowgate_core::{ids::Id, time::Mono};
+
+use super::{
+    Sampler, Slot,
+    cadence::Fallback,
+    decoders::{DecoderPool, LookDecoders},
+    inference::{Inference, Offer, Urgency},
+    overload::{Admission, Busy, Load},
+    pulse::Pulse,
+    schedule::Turn,
+};
 use crate::{
     camera::{
         access_unit::{AccessUnit, Codec},
         decode::Decoder,
-        gop_ring::{Next, RingReader},
+        gop_ring::{GopRing, Next, RingReader},
         picture::Picture,
     },
-    events::watch as events,
+    events::{
+        gate::{CaughtUp, GateChanged, KeyFrameLookedAt, PlaceLost, Woken},
+        watch as events,
+    },
+    vision::{
+        analyser::Glance,
+        spec::{DetectSpec, Gate, Priority},
+    },
 };
 
 /// Encoded pictures decoded in one turn; then another camera may have its turn.
-const UNITS_A_TURN: usize = 16;
+const UNITS_A_TURN: u32 = 16;
+/// A camera has caught up when what it decodes arrived no longer ago than this.
+const LIVE: Duration = Duration::from_millis(300);
+/// What a look costs beside decoding one picture of a followed camera.
+const LOOK_COST: u32 = 3;
 
-/// Reads one camera's ring, keeps its decoder, picks the pictures that are to be looked at.
+/// Reads one camera's ring, holds its gate, picks the pictures that are to be looked at.
 pub struct Decoding {
     camera: Id,
+    ring: Arc<GopRing>,
+    gate: Gate,
+    priority: Priority,
+    fps: u32,
+    look_every: Duration,
+    quiet_after: Duration,
+    max_key_interval: Duration,
+    sampler: Sampler,
+    pulse: Arc<Pulse>,
+    mode: Mode,
+    /// The newest key frame whose picture was held against what came before.
+    looked: Option<Looked>,
+    /// When the last look was, whatever came of it.
+    last_look: Option<Mono>,
+    /// Pictures up to this time were seen before catching up began.
+    seen: Mono,
+    state: GateState,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Looked {
+    number: u64,
+    at: Mono,
+}
+
+enum Mode {
+    Looking,
+    Following(Following),
+}
+
+struct Following {
     reader: RingReader,
     decoder: Option<(Codec, Decoder)>,
-    sampler: Sampler,
+    /// When the key frame arrived that began it; none once it has caught up.
+    woken_by: Option<Mono>,
+    /// The newest key frame read.
+    key: Option<Looked>,
+    /// Since when it has been waiting for a key frame.
+    starved: Option<Mono>,
+}
+
+/// What a camera's gate is doing, for people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GateState {
+    /// Key frames are looked at, and nothing moves.
+    Quiet,
+    /// Something moves, and only key frames are looked at: there is no token, or overload forbids more.
+    Held,
+    /// What moved between two looks is being decoded.
+    CatchingUp,
+    /// Everything is decoded.
+    Following,
+    /// Everything is decoded because key frames alone would not do.
+    Fallback,
+}
+
+impl GateState {
+    /// Every state's word in the metrics.
+    pub const WORDS: [&str; 5] = ["quiet", "held", "catching_up", "following", "fallback"];
+
+    /// The word of this one.
+    pub fn word(self) -> &'static str {
+        Self::WORDS[self as usize]
+    }
+}
+
+/// What a turn works with.
+pub struct Hands<'a> {
+    /// The thread's own decoders for key frames.
+    pub looks: &'a mut LookDecoders,
+    /// Decoders for cameras that are followed.
+    pub pool: &'a DecoderPool,
+    /// The camera's slot.
+    pub slot: &'a Slot<Offer>,
+    /// The camera's inference.
+    pub inference: &'a Mutex<Inference>,
+    /// Tokens for waking.
+    pub admission: &'a Admission,
+    /// Where waits are told.
+    pub load: &'a Load,
+    /// The time.
+    pub now: Mono,
+    /// Called after each picture put into the slot.
+    pub offered: &'a mut dyn FnMut(),
 }
 
 impl Decoding {
-    /// Begins with the ring's next key frame.
-    pub fn new(camera: Id, reader: RingReader, fps: u32) -> Self {
-        Self { camera, reader, decoder: None, sampler: Sampler::new(fps) }
+    /// For a camera with these settings.
+    pub fn new(ring: Arc<GopRing>, spec: &DetectSpec, pulse: Arc<Pulse>) -> Self {
+        Self {
+            camera: ring.camera().clone(),
+            ring,
+            gate: spec.gate,
+            priority: spec.priority,
+            fps: spec.fps.value,
+            look_every: spec.look_every.0,
+            quiet_after: spec.quiet_after.0,
+            max_key_interval: spec.max_key_interval.0,
+            sampler: Sampler::new(spec.fps.value),
+            pulse,
+            mode: Mode::Looking,
+            looked: None,
+            last_look: None,
+            seen: Mono(0),
+            state: GateState::Quiet,
+        }
     }
 
-    /// Decodes what has come, up to a turn's worth. Answers whether there may be more, and calls `due` after each
-    /// picture it has put into the slot.
-    pub fn turn(&mut self, slot: &Slot<Picture>, due: impl Fn()) -> bool {
-        for _ in 0..UNITS_A_TURN {
-            match self.reader.next() {
-                Next::Unit(unit) => self.decode(&unit, slot, &due),
-                Next::Lost { .. } => self.start_over(),
-                Next::Nothing => return false,
+    /// Does what there is to do, up to a turn's worth.
+    pub fn turn(&mut self, hands: &mut Hands<'_>) -> Turn {
+        match (&self.mode, self.pulse.limits().follow) {
+            (Mode::Looking, true) if self.must_follow() => {
+                let from = self.ring.newest_key().map(|key| Looked { number: key.number, at: key.at });
+                self.wake(from, hands.now, "gate");
+                self.follow(hands)
+            }
+            (Mode::Looking, _) => self.look(hands),
+            (Mode::Following(_), true) => self.follow(hands),
+            (Mode::Following(_), false) => {
+                self.stop_following(hands);
+                self.look(hands)
             }
         }
-        true
     }
 
-    /// Pictures are missing: what the decoder holds fits nothing that comes.
-    fn start_over(&mut self) {
-        if let Some((_, decoder)) = &mut self.decoder
-            && let Err(error) = decoder.drain(&mut drop)
-        {
-            events::CannotDecode { camera: self.camera.as_str(), error: &error }.emit();
+    /// The stream is over: lets out the pictures its decoder holds back.
+    pub fn finish(&mut self, hands: &mut Hands<'_>) {
+        if let Mode::Following(Following { decoder: Some((_, decoder)), .. }) = &mut self.mode {
+            let mut take = |picture| offer(&mut self.sampler, &self.camera, Urgency::CatchUp, picture, hands);
+            if let Err(error) = decoder.drain(&mut take) {
+                events::CannotDecode { camera: self.camera.as_str(), error: &error }.emit();
+            }
         }
     }
 
-    fn decode(&mut self, unit: &AccessUnit, slot: &Slot<Picture>, due: &impl Fn()) {
+    fn must_follow(&self) -> bool {
+        self.gate != Gate::Keyframe || self.fallback().is_some()
+    }
+
+    fn fallback(&self) -> Option<Fallback> {
+        self.pulse.heard().cadence.fallback()
+    }
+
+    /// Looks at the newest key frame, if it is time.
+    fn look(&mut self, hands: &mut Hands<'_>) -> Turn {
+        let limits = self.pulse.limits();
+        let interval = self.look_every * limits.look_stretch;
+        // Key frames jitter around their grid; one that is a little early is the one meant.
+        let due = self.last_look.map_or(Mono(0), |last| last + (interval - self.look_every / 8));
+        self.pulse.want_keys_from(due);
+        if self.pulse.take_alarm() && limits.follow && hands.admission.admit(self.priority) {
+            let from = self.looked.or_else(|| self.ring.newest_key().map(|key| Looked::at(&key)));
+            self.wake(from, hands.now, "packet_sizes");
+            return self.follow(hands);
+        }
+        let newer = |key: &AccessUnit| self.looked.is_none_or(|looked| key.number > looked.number) && key.at >= due;
+        let Some(key) = self.ring.newest_key().filter(newer) else { return Turn::IDLE };
+        let mut inference = hands.inference.lock().unwrap_or_else(PoisonError::into_inner);
+        if inference.is_under_way() {
+            // The last look is still being inferred; the next key frame will do.
+            return Turn::IDLE;
+        }
+        self.last_look = Some(key.at);
+        let waited = hands.now.since(key.arrived);
+        hands.load.look_waited(waited);
+        let picture = hands.looks.look(&key).unwrap_or_else(|error| {
+            events::CannotDecode { camera: self.camera.as_str(), error: &error }.emit();
+            None
+        });
+        let fell_back = self.pulse.heard().cadence.looked(picture.is_some());
+        let Some(picture) = picture else { return Turn { more: fell_back, cost: LOOK_COST } };
+        let glance = inference.glance(&picture);
+        let occupied = inference.is_occupied();
+        drop(inference);
+        self.pulse.heard().sizes.judged(glance == Glance::Moved);
+        let here = Looked::at(&key);
+        KeyFrameLookedAt { camera: self.camera.as_str(), moved: glance != Glance::Still, waited }.emit();
+        match glance {
+            Glance::Moved if limits.follow && hands.admission.admit(self.priority) => {
+                let from = self.looked.unwrap_or(here);
+                self.wake(Some(from), key.arrived, "motion");
+                return Turn { more: true, cost: LOOK_COST };
+            }
+            Glance::Moved => self.enter(GateState::Held),
+            Glance::Still | Glance::LightChanged => self.enter(GateState::Quiet),
+        }
+        self.looked = Some(here);
+        self.seen = key.at;
+        if glance != Glance::Still || occupied {
+            put(&self.camera, Urgency::Look, picture, hands);
+        }
+        Turn { more: false, cost: LOOK_COST }
+    }
+
+    /// Begins to decode everything from this key frame on.
+    fn wake(&mut self, from: Option<Looked>, woken_by: Mono, reason: &'static str) {
+        let reader = match from {
+            Some(key) => self.ring.reader_from(key.number),
+            None => self.ring.reader(),
+        };
+        if let Some(key) = from.filter(|key| reader.position() > key.number) {
+            self.pulse.heard().cadence.cut_short();
+            PlaceLost { camera: self.camera.as_str(), wanted: key.number, found: reader.position() }.emit();
+        }
+        Woken { camera: self.camera.as_str(), reason }.emit();
+        let following = Following { reader, decoder: None, woken_by: Some(woken_by), key: from, starved: None };
+        self.mode = Mode::Following(following);
+        self.pulse.want_everything();
+        self.pulse.set_catching_up(true);
+        if let Some(key) = from {
+            self.pulse.watch_from(key.at);
+        }
+        self.enter(GateState::CatchingUp);
+    }
+
+    /// Decodes what has come.
+    fn follow(&mut self, hands: &mut Hands<'_>) -> Turn {
+        self.sampler.set_rate((self.fps / self.pulse.limits().picture_divisor).max(1));
+        if matches!(&self.mode, Mode::Following(following) if following.woken_by.is_none()) {
+            // The reason for it may have come or gone.
+            self.enter(GateState::Following);
+        }
+        let mut cost = 0;
+        while cost < UNITS_A_TURN {
+            let Mode::Following(following) = &mut self.mode else { return Turn { more: true, cost } };
+            if following.woken_by.is_some() && hands.slot.is_taken() {
+                // Inference wakes this camera when it has taken the picture.
+                return Turn { more: false, cost };
+            }
+            match following.reader.next() {
+                Next::Unit(unit) => {
+                    cost += 1;
+                    following.starved = None;
+                    self.decode(&unit, hands);
+                    self.after(&unit, hands);
+                }
+                Next::Lost { .. } => self.lost_place(),
+                Next::Nothing => {
+                    let starved = following.is_starved(hands.now, self.max_key_interval);
+                    if starved {
+                        self.ring.want_key();
+                    }
+                    self.caught_up(hands.now);
+                    return Turn { more: false, cost };
+                }
+            }
+        }
+        Turn { more: true, cost }
+    }
+
+    fn decode(&mut self, unit: &AccessUnit, hands: &mut Hands<'_>) {
         let codec = unit.format.codec;
-        let Self { camera, decoder, sampler, .. } = self;
-        if decoder.as_ref().is_none_or(|(of, _)| *of != codec) {
+        let Self { camera, sampler, mode: Mode::Following(following), seen, .. } = self else { return };
+        if unit.key {
+            following.key = Some(Looked::at(unit));
+        }
+        if following.decoder.as_ref().is_none_or(|(of, _)| *of != codec) {
             if !unit.key {
                 return;
             }
-            *decoder = match Decoder::new(codec) {
+            following.decoder = match hands.pool.lend(codec) {
                 Ok(decoder) => Some((codec, decoder)),
                 Err(error) => return events::CannotDecode { camera: camera.as_str(), error: &error }.emit(),
             };
         }
-        let Some((_, decoder)) = decoder else { return };
+        let Some((_, decoder)) = &mut following.decoder else { return };
+        let catching_up = following.woken_by.is_some();
+        let urgency = if catching_up { Urgency::CatchUp } else { Urgency::Live };
         let result = decoder.decode(unit, &mut |picture| {
-            if sampler.is_due(picture.at()) {
-                if let Some(waiting) = slot.put(picture) {
-                    events::PictureDropped { camera: camera.as_str(), number: waiting.number() }.emit();
-                }
-                due();
+            // The key frame that catching up begins with has been seen.
+            if !catching_up || picture.at() > *seen {
+                offer(sampler, camera, urgency, picture, hands);
             }
         });
         if let Err(error) = result {
             events::CannotDecode { camera: camera.as_str(), error: &error }.emit();
         }
     }
+
+    /// Whether it is live now, and whether it may go back to looking.
+    fn after(&mut self, unit: &AccessUnit, hands: &mut Hands<'_>) {
+        let Mode::Following(following) = &self.mode else { return };
+        let waited = hands.now.since(unit.arrived);
+        if following.woken_by.is_none() {
+            hands.load.unit_waited(waited);
+        } else if waited < LIVE {
+            self.caught_up(hands.now);
+        }
+        let lag = Duration::from_secs(1).max(2 * (Duration::from_secs(1) / self.fps.max(1)));
+        if !self.must_follow() && self.pulse.is_quiet(unit.at, self.quiet_after, lag) {
+            self.last_look = Some(unit.at);
+            self.seen = unit.at;
+            self.stop_following(hands);
+            self.enter(GateState::Quiet);
+        }
+    }
+
+    fn caught_up(&mut self, now: Mono) {
+        let Mode::Following(following) = &mut self.mode else { return };
+        let Some(woken_by) = following.woken_by.take() else { return };
+        CaughtUp { camera: self.camera.as_str(), took: now.since(woken_by) }.emit();
+        self.pulse.set_catching_up(false);
+        self.enter(GateState::Following);
+    }
+
+    /// Pictures are missing: what the decoder holds fits nothing that comes.
+    fn lost_place(&mut self) {
+        let Mode::Following(Following { decoder: Some((_, decoder)), .. }) = &mut self.mode else { return };
+        if let Err(error) = decoder.drain(&mut drop) {
+            events::CannotDecode { camera: self.camera.as_str(), error: &error }.emit();
+        }
+    }
+
+    fn stop_following(&mut self, hands: &mut Hands<'_>) {
+        let Mode::Following(following) = std::mem::replace(&mut self.mode, Mode::Looking) else { return };
+        self.pulse.set_catching_up(false);
+        self.looked = following.key;
+        if let Some((codec, mut decoder)) = following.decoder {
+            match decoder.drain(&mut drop) {
+                Ok(()) => hands.pool.take_back(codec, decoder),
+                Err(error) => events::CannotDecode { camera: self.camera.as_str(), error: &error }.emit(),
+            }
+        }
+    }
+
+    fn enter(&mut self, state: GateState) {
+        let fallback = self.fallback();
+        let following = matches!(state, GateState::CatchingUp | GateState::Following);
+        let state = if fallback.is_some() && following { GateState::Fallback } else { state };
+        self.pulse.set_busy(match state {
+            GateState::Quiet => Busy::Quiet,
+            GateState::Held => Busy::Looking,
+            GateState::CatchingUp | GateState::Following | GateState::Fallback => Busy::Following,
+        });
+        if std::mem::replace(&mut self.state, state) != state {
+            GateChanged {
+                camera: self.camera.as_str(),
+                states: &GateState::WORDS,
+                state: state.word(),
+                reason: fallback.map(|fallback| (fallback.word(), fallback.to_string())),
+                reasons: &Fallback::WORDS,
+            }
+            .emit();
+        }
+    }
+}
+
+impl Looked {
+    fn at(key: &AccessUnit) -> Self {
+        Self { number: key.number, at: key.at }
+    }
+}
+
+impl Following {
+    /// Whether it has waited for a key frame for longer than it should; told once for each such wait.
+    fn is_starved(&mut self, now: Mono, patience: Duration) -> bool {
+        if self.reader.is_in_step() {
+            return false;
+        }
+        let since = *self.starved.get_or_insert(now);
+        let starved = now.since(since) > patience;
+        if starved {
+            self.starved = Some(now);
+        }
+        starved
+    }
+}
+
+/// Puts a picture into the slot if it is due.
+fn offer(sampler: &mut Sampler, camera: &Id, urgency: Urgency, picture: Picture, hands: &mut Hands<'_>) {
+    if sampler.is_due(picture.at()) {
+        put(camera, urgency, picture, hands);
+    }
+}
+
+fn put(camera: &Id, urgency: Urgency, picture: Picture, hands: &mut Hands<'_>) {
+    if let Some(waiting) = hands.slot.put(Offer { picture, urgency, since: hands.now }) {
+        events::PictureDropped { camera: camera.as_str(), number: waiting.picture.number() }.emit();
+        if waiting.urgency == Urgency::Live {
+            hands.load.picture_dropped();
+        }
+    }
+    (hands.offered)();
 }

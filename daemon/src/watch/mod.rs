@@ -1,15 +1,33 @@
 //! Watching: encoded pictures to findings, for every camera, on a few fixed threads.
+//!
+//! ```text
+//! ring ─► pulse ─► decoding (the gate) ─► slot ─► inference ─► watcher ─► findings
+//!           ▲          schedule                    schedule
+//!           └──────────────── overload ────────────────┘
+//! ```
+//!
+//! [`camera`] is one camera's path, whoever drives it: the [`workers`]' threads live, replay on its own. [`overload`] is the
+//! policy for when the box has more to do than it can.
 
+mod cadence;
+mod camera;
+mod decoders;
 mod decoding;
+mod inference;
+pub mod overload;
+mod packet_sizes;
+mod pulse;
 mod sampler;
+pub mod schedule;
 mod slot;
-mod turn;
 mod watcher;
 mod workers;
 
-pub use decoding::Decoding;
-pub use sampler::Sampler;
-pub use slot::Slot;
-pub use turn::Turns;
+pub use camera::{Tools, Watched};
+pub use decoders::LookDecoders;
+pub use inference::{Outcome, Urgency};
 pub use watcher::{Seen, Watcher};
-pub use workers::{Watched, Workers};
+pub use workers::Workers;
+
+use sampler::Sampler;
+use slot::Slot;

@@ -17,6 +17,11 @@ impl Sampler {
         Self { interval: Duration::from_secs(1) / per_second.max(1), next: None }
     }
 
+    /// At most `per_second` pictures a second from now on.
+    pub fn set_rate(&mut self, per_second: u32) {
+        self.interval = Duration::from_secs(1) / per_second.max(1);
+    }
+
     /// Whether the picture of this time is to be looked at.
     pub fn is_due(&mut self, at: Mono) -> bool {
         // Timestamps jitter around their grid; a picture that is a little early is the one meant.

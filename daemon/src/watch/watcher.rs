@@ -1,7 +1,7 @@
 //! One camera's judgement: pictures in, findings out.
 
 use snowgate_core::{
-    observation::{Observation, Track},
+    observation::Track,
     rules::{CameraRules, Finding},
     time::Mono,
 };
@@ -9,13 +9,16 @@ use snowgate_core::{
 use crate::{
     camera::picture::Picture,
     vision::{
-        analyser::{Analyser, VisionError},
+        analyser::{Analyser, Glance, Step, VisionError},
         model::Models,
     },
 };
 
 /// Looks at the pictures of one camera, in order, and holds its rules against what they show. The same pictures
 /// always give the same findings, live or in replay.
+///
+/// A picture is looked at region by region, so that others may have their turn between two: [`begin`](Self::begin),
+/// [`step`](Self::step) until it is done, [`finish`](Self::finish).
 pub struct Watcher {
     analyser: Analyser,
     rules: CameraRules,
@@ -36,15 +39,45 @@ impl Watcher {
         Self { analyser, rules, findings: Vec::new() }
     }
 
-    /// Looks at one picture.
+    /// Compares a key frame with what was last seen, between two pictures. A still one counts as seen.
+    pub fn glance(&mut self, picture: &Picture) -> Glance {
+        self.analyser.glance(&picture.pixels(), picture.at())
+    }
+
+    /// Begins to look at a picture, and shows each model at most so many regions of it.
+    pub fn begin(&mut self, picture: &Picture, max_regions: u32) {
+        self.analyser.limit_regions(max_regions);
+        self.analyser.begin(&picture.pixels(), picture.number(), picture.at());
+    }
+
+    /// Looks at one more region of the picture begun.
+    pub fn step(&mut self, picture: &Picture, models: &mut Models) -> Step {
+        self.analyser.step(&picture.pixels(), models)
+    }
+
+    /// Forgets the picture begun, if one was.
+    pub fn give_up(&mut self) {
+        self.analyser.give_up();
+    }
+
+    /// What the picture showed.
     ///
     /// # Errors
     /// A model failed; the picture is lost, the next one may do.
-    pub fn look(&mut self, picture: &Picture, models: &mut Models) -> Result<Seen<'_>, VisionError> {
-        let analysis = self.analyser.analyse(&picture.pixels(), picture.number(), picture.at(), models)?;
-        let observation = Observation { picture: picture.number(), at: picture.at(), tracks: analysis.tracks };
-        self.rules.observe(&observation, &mut self.findings);
+    pub fn finish(&mut self) -> Result<Seen<'_>, VisionError> {
+        let analysis = self.analyser.finish()?;
+        self.rules.observe(&analysis.observation(), &mut self.findings);
         Ok(Seen { findings: &mut self.findings, tracks: analysis.tracks })
+    }
+
+    /// Whether the last picture showed motion, or something moving is followed.
+    pub fn is_lively(&self) -> bool {
+        self.analyser.is_lively()
+    }
+
+    /// Whether still pictures matter to it: to what is at rest, to what is under way, to what was never looked at.
+    pub fn is_occupied(&self) -> bool {
+        self.rules.is_active() || self.analyser.is_occupied()
     }
 
     /// Whether anything is under way that has yet to end.
@@ -58,5 +91,10 @@ impl Watcher {
             self.rules.lapse(at, &mut self.findings);
         }
         &mut self.findings
+    }
+
+    /// Bytes that watching this camera takes beside its ring and decoder.
+    pub fn bytes(&self) -> usize {
+        self.analyser.bytes()
     }
 }

@@ -1,71 +1,47 @@
 //! The fixed threads that decode and infer for all cameras.
 //!
 //! A camera's decode turn and its inference turn may run at the same time, but never two of the same kind, so the locks
-//! below are never waited for. Between the two stands the camera's slot: inference takes the newest picture, and one
-//! that nobody has taken gives way (policy `drop_oldest`, counted).
+//! below them are hardly ever waited for. Between the two stands the camera's slot: inference takes the newest picture, and
+//! one that nobody has taken gives way (policy `drop_oldest`, counted). Cameras that catch up with what moved between two
+//! looks wait instead (policy `block`): their pictures wait in the ring.
 
-use std::{
-    io,
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread::JoinHandle,
-    time::Duration,
-};
+use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
 
 use snowgate_core::{
-    ids::Id,
     rules::{Change, Finding},
     time::{Clock, Mono},
 };
 
-use super::{Slot, Turns, decoding::Decoding, watcher::Watcher};
+use super::{
+    Watched,
+    camera::Tools,
+    decoders::LookDecoders,
+    inference::Outcome,
+    overload::{Policy, TICK},
+    schedule::{Schedule, Turn},
+};
 use crate::{
-    camera::picture::Picture,
-    events::{incident::FindingMade, watch as events},
-    reporting::{Found, Item, Items, Sight, WatchedRule, people, rule_of},
+    camera::gop_ring::Pushed,
+    events::{
+        gate::{Degraded, PressureRead},
+        incident::FindingMade,
+        watch as events,
+    },
+    reporting::{Found, Item, Items, Sight, people, rule_of},
     shutdown::Shutdown,
     vision::model::Models,
 };
 
-/// Without a picture for so long nothing can be said to hold any more.
-const BLIND_AFTER: Duration = Duration::from_secs(5);
-
-/// How often cameras without pictures are seen to.
-const LAPSE_EVERY: Duration = Duration::from_secs(1);
-
-/// One camera as the workers see it.
-pub struct Watched {
-    camera: Id,
-    decoding: Mutex<Decoding>,
-    slot: Slot<Picture>,
-    watcher: Mutex<Watcher>,
-    /// When the last picture was looked at (monotonic nanoseconds).
-    last_look: AtomicU64,
-    rules: Vec<Arc<WatchedRule>>,
-}
-
-impl Watched {
-    /// A camera and everything it needs.
-    pub fn new(camera: Id, decoding: Decoding, watcher: Watcher, rules: Vec<Arc<WatchedRule>>) -> Self {
-        Self {
-            camera,
-            decoding: Mutex::new(decoding),
-            slot: Slot::default(),
-            watcher: Mutex::new(watcher),
-            last_look: AtomicU64::new(0),
-            rules,
-        }
-    }
-}
+/// How soon a worker without work notices a shutdown.
+const NOTICE: Duration = Duration::from_millis(200);
 
 /// All cameras and the queues of those that have work.
 #[derive(Clone)]
 pub struct Workers {
     cameras: Arc<[Watched]>,
-    decode: Turns,
-    infer: Turns,
+    tools: Arc<Tools>,
+    decode: Schedule,
+    infer: Schedule,
     items: Items,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
@@ -73,15 +49,20 @@ pub struct Workers {
 
 impl Workers {
     /// Workers for these cameras; none runs yet.
-    pub fn new(cameras: Vec<Watched>, items: Items, clock: Arc<dyn Clock>, shutdown: Shutdown) -> Self {
-        let (decode, infer) = (Turns::new(cameras.len()), Turns::new(cameras.len()));
-        Self { cameras: cameras.into(), decode, infer, items, clock, shutdown }
+    pub fn new(cameras: Vec<Watched>, tools: Tools, items: Items, clock: Arc<dyn Clock>, shutdown: Shutdown) -> Self {
+        let schedule = || Schedule::new(cameras.iter().map(|camera| camera.priority), Arc::clone(&clock));
+        let (decode, infer) = (schedule(), schedule());
+        Self { cameras: cameras.into(), tools: Arc::new(tools), decode, infer, items, clock, shutdown }
     }
 
-    /// What wakes the workers when the ring of this camera (by its place in the list) has something new.
-    pub fn waker(&self, camera: usize) -> impl Fn() + Send + Sync + 'static {
-        let turns = self.decode.clone();
-        move || turns.wake(camera)
+    /// What hears of every unit in the ring of this camera (by its place in the list), and wakes the workers for it.
+    pub fn waker(&self, camera: usize) -> impl Fn(&Pushed) + Send + Sync + 'static {
+        let (cameras, decode) = (Arc::clone(&self.cameras), self.decode.clone());
+        move |unit| {
+            if cameras[camera].arrived(unit) {
+                decode.wake(camera);
+            }
+        }
     }
 
     /// Starts a decoding thread.
@@ -90,8 +71,13 @@ impl Workers {
     /// No thread could be had.
     pub fn spawn_decode(&self, number: usize) -> io::Result<JoinHandle<()>> {
         let workers = self.clone();
-        let serve = move || workers.serve(&workers.decode, |camera| workers.decode_turn(camera));
-        std::thread::Builder::new().name(format!("decode-{number}")).spawn(serve)
+        let mut looks = LookDecoders::default();
+        let work = move || {
+            while !workers.shutdown.is_triggered() {
+                workers.decode.serve(NOTICE, |camera| workers.decode_turn(camera, &mut looks));
+            }
+        };
+        std::thread::Builder::new().name(format!("decode-{number}")).spawn(work)
     }
 
     /// Starts an inference thread with sessions of its own.
@@ -100,48 +86,55 @@ impl Workers {
     /// No thread could be had.
     pub fn spawn_infer(&self, number: usize, mut models: Models) -> io::Result<JoinHandle<()>> {
         let workers = self.clone();
-        let serve = move || workers.serve(&workers.infer, |camera| workers.infer_turn(camera, &mut models));
-        std::thread::Builder::new().name(format!("infer-{number}")).spawn(serve)
+        let work = move || {
+            while !workers.shutdown.is_triggered() {
+                workers.infer.serve(NOTICE, |camera| workers.infer_turn(camera, &mut models));
+            }
+        };
+        std::thread::Builder::new().name(format!("infer-{number}")).spawn(work)
     }
 
-    /// Starts the thread that ends what can no longer be seen.
+    /// Starts the thread that applies the overload policy, and ends what can no longer be seen.
     ///
     /// # Errors
     /// No thread could be had.
-    pub fn spawn_lapse(&self) -> io::Result<JoinHandle<()>> {
+    pub fn spawn_steward(&self) -> io::Result<JoinHandle<()>> {
         let workers = self.clone();
-        let serve = move || {
-            while !workers.shutdown.wait_for(LAPSE_EVERY) {
-                workers.cameras.iter().for_each(|camera| workers.lapse(camera));
+        let mut policy = Policy::new(self.cameras.iter().map(|camera| camera.priority));
+        let work = move || {
+            while !workers.shutdown.wait_for(TICK) {
+                workers.apply(&mut policy);
+                for camera in workers.cameras.iter() {
+                    workers.lapse(camera);
+                    camera.measure();
+                }
             }
         };
-        std::thread::Builder::new().name("lapse".to_owned()).spawn(serve)
+        std::thread::Builder::new().name("steward".to_owned()).spawn(work)
     }
 
-    fn serve(&self, turns: &Turns, mut turn: impl FnMut(usize) -> bool) {
-        // The queue never closes; looking at the token now and then is what ends this thread.
-        while !self.shutdown.is_triggered() {
-            if let Ok(camera) = turns.waiting().recv_timeout(Duration::from_millis(200)) {
-                turns.take(camera, || turn(camera));
+    fn decode_turn(&self, camera: usize, looks: &mut LookDecoders) -> Turn {
+        let mut offered = || self.infer.wake(camera);
+        self.cameras[camera].decode(&self.tools, looks, self.clock.mono(), &mut offered)
+    }
+
+    fn infer_turn(&self, camera: usize, models: &mut Models) -> Turn {
+        let watched = &self.cameras[camera];
+        let taken = || self.decode.wake(camera);
+        watched.infer(&self.tools, models, self.clock.mono(), taken, |outcome| self.judge(watched, outcome))
+    }
+
+    fn judge(&self, watched: &Watched, outcome: Outcome<'_>) {
+        let camera = watched.camera.as_str();
+        match outcome {
+            Outcome::Nothing | Outcome::More => {}
+            Outcome::Stale => {
+                events::PictureStale { camera }.emit();
+                self.tools.load.picture_dropped();
             }
-        }
-    }
-
-    fn decode_turn(&self, camera: usize) -> bool {
-        let watched = &self.cameras[camera];
-        lock(&watched.decoding).turn(&watched.slot, || self.infer.wake(camera))
-    }
-
-    fn infer_turn(&self, camera: usize, models: &mut Models) -> bool {
-        let watched = &self.cameras[camera];
-        let Some(picture) = watched.slot.take() else { return false };
-        let name = watched.camera.as_str();
-        events::SlotWait { camera: name, waited: self.clock.mono().since(picture.arrived()) }.emit();
-        watched.last_look.store(self.clock.mono().0, Ordering::Release);
-        let mut watcher = lock(&watched.watcher);
-        match watcher.look(&picture, models) {
-            Ok(seen) if seen.findings.is_empty() => {}
-            Ok(seen) => {
+            Outcome::Looked { seen: Err(error), .. } => events::CannotLook { camera, error: &error }.emit(),
+            Outcome::Looked { seen: Ok(seen), .. } if seen.findings.is_empty() => {}
+            Outcome::Looked { picture, seen: Ok(seen) } => {
                 let people = people(seen.tracks);
                 let arrived = picture.arrived();
                 let picture = Arc::new(picture);
@@ -151,20 +144,32 @@ impl Workers {
                     self.report(watched, finding, Some(arrived), sight);
                 }
             }
-            Err(error) => events::CannotLook { camera: name, error: &error }.emit(),
         }
-        false
+    }
+
+    fn apply(&self, policy: &mut Policy) {
+        let pressure = self.tools.load.read();
+        PressureRead { infer: pressure.infer, decode: pressure.decode }.emit();
+        self.tools.admission.refill(pressure);
+        let mut changes = Vec::new();
+        policy.tick(pressure, |camera| self.cameras[camera].pulse.busy(), &mut changes);
+        for change in changes {
+            let watched = &self.cameras[change.camera];
+            watched.pulse.set_rung(change.to);
+            Degraded { camera: watched.camera.as_str(), from: change.from, to: change.to, why: change.why }.emit();
+            // What it may do now, it does at once.
+            self.decode.wake(change.camera);
+        }
     }
 
     fn lapse(&self, watched: &Watched) {
-        let now = self.clock.mono();
-        if now.since(Mono(watched.last_look.load(Ordering::Acquire))) < BLIND_AFTER {
-            return;
-        }
-        // Rules run on the pictures' time, which follows the clock; it has moved on with nobody looking.
-        for finding in lock(&watched.watcher).lapse(now).drain(..) {
-            self.report(watched, finding, None, None);
-        }
+        let now: Mono = self.clock.mono();
+        watched.if_blind(now, |watcher| {
+            // Rules run on the pictures' time, which follows the clock; it has moved on with nobody looking.
+            for finding in watcher.lapse(now).drain(..) {
+                self.report(watched, finding, None, None);
+            }
+        });
     }
 
     fn report(&self, watched: &Watched, finding: Finding, arrived: Option<Mono>, sight: Option<Sight>) {
@@ -180,8 +185,4 @@ impl Workers {
         // after this thread has ended.
         let _ = self.items.send(Item::Found(Box::new(found)));
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

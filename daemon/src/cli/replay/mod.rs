@@ -1,6 +1,6 @@
 //! `snowgate replay`: the same path on a file as on a camera, as fast as it can, with the file's own timestamps.
 //!
-//! Every picture that is due is looked at, none gives way, and ids are counted, so that the same clip and configuration
+//! The camera's gate decides what is decoded, as it does live; every picture that is due is looked at, none gives way, and ids are counted, so that the same clip and configuration
 //! give the same bytes every time on one machine.
 
 mod expect;
@@ -9,7 +9,11 @@ use std::{
     fs,
     io::{self, Write as _},
     path::PathBuf,
-    time::Instant,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
 };
 
 use clap::Args;
@@ -23,15 +27,19 @@ use snowgate_core::{
 use self::expect::ReplayedIncident;
 use super::{Format, exit::Exit};
 use crate::{
-    camera::{clip::ClipReader, decode::Decoder, picture::Picture},
+    camera::{
+        access_unit::{AccessUnit, Arrival},
+        clip::ClipReader,
+        gop_ring::GopRing,
+    },
     config::{CameraConfig, Config},
-    reporting::rule_of,
+    reporting::{WatchedRule, rule_of},
     run::{
         cameras,
         models::{LoadedModels, preflight},
     },
-    vision::model::Models,
-    watch::{Sampler, Watcher},
+    vision::{analyser::VisionError, model::Models},
+    watch::{LookDecoders, Outcome, Tools, Watched},
 };
 
 /// The most that a golden file may hold.
@@ -113,7 +121,7 @@ impl Replay {
         eprintln!(
             "{}: {} pictures, {} looked at, {} incident(s), {:.1} s",
             self.clip.display(),
-            stats.decoded,
+            stats.pictures,
             stats.looked_at,
             incidents.len(),
             began.elapsed().as_secs_f64()
@@ -166,16 +174,28 @@ fn data(error: impl std::fmt::Display) -> ReplayError {
 /// What a replay went through.
 #[derive(Debug, Default)]
 struct Stats {
-    decoded: u64,
+    pictures: u64,
     looked_at: u64,
 }
 
-/// One camera's path, from encoded pictures to incidents, on one thread.
+/// One camera's path, from encoded pictures to incidents, on one thread: its ring, its gate and its judgement are those
+/// that run live.
 struct Player {
-    sampler: Sampler,
-    watcher: Watcher,
+    ring: Arc<GopRing>,
+    watched: Arc<Watched>,
+    /// The last unit pushed is worth a turn of decoding.
+    woken: Arc<AtomicBool>,
+    tools: Tools,
+    looks: LookDecoders,
+    judge: Judge,
+}
+
+/// The inference side, and what comes of it.
+struct Judge {
     models: Models,
     ledger: Ledger,
+    looked_at: u64,
+    failure: Option<VisionError>,
 }
 
 impl Player {
@@ -189,59 +209,76 @@ impl Player {
         let ids = CountedIds::default();
         let book = Book::new(config.gateway.locale, clock.boot_id().clone(), config.digest(), ids);
         let rules = cameras::watched_rules(config, camera, models);
-        Ok(Self {
-            sampler: Sampler::new(camera.detect.fps.value),
-            watcher: cameras::watcher(camera).map_err(|error| ReplayError::Config(error.to_string()))?,
-            models: models.for_thread(),
-            ledger: Ledger { clock, book, rules, incidents: Vec::new() },
-        })
+        let watcher = cameras::watcher(camera).map_err(|error| ReplayError::Config(error.to_string()))?;
+        let ring = Arc::new(GopRing::new(camera.id.clone(), &camera.ring));
+        let watched = Arc::new(Watched::new(Arc::clone(&ring), &camera.detect, watcher, rules.clone()));
+        let woken = Arc::new(AtomicBool::new(false));
+        ring.on_push(Box::new({
+            let (watched, woken) = (Arc::clone(&watched), Arc::clone(&woken));
+            move |unit| woken.store(watched.arrived(unit), Ordering::Relaxed)
+        }));
+        let ledger = Ledger { clock, book, rules, incidents: Vec::new() };
+        let judge = Judge { models: models.for_thread(), ledger, looked_at: 0, failure: None };
+        Ok(Self { ring, watched, woken, tools: Tools::alone(), looks: LookDecoders::default(), judge })
     }
 
     fn play(&mut self, mut clip: ClipReader) -> Result<Stats, ReplayError> {
-        let mut stats = Stats::default();
-        let mut decoder: Option<Decoder> = None;
-        let mut pictures = Vec::new();
+        let mut now = Mono(0);
+        let mut pictures = 0;
         while let Some(unit) = clip.next_unit().map_err(data)? {
-            let decoder = match &mut decoder {
-                Some(decoder) => decoder,
-                empty => empty.insert(Decoder::new(unit.format.codec).map_err(data)?),
-            };
-            decoder.decode(&unit, &mut |picture| pictures.push(picture)).map_err(data)?;
-            self.look_at(&mut pictures, &mut stats)?;
-        }
-        if let Some(mut decoder) = decoder {
-            decoder.drain(&mut |picture| pictures.push(picture)).map_err(data)?;
-            self.look_at(&mut pictures, &mut stats)?;
-        }
-        self.end();
-        Ok(stats)
-    }
-
-    fn look_at(&mut self, pictures: &mut Vec<Picture>, stats: &mut Stats) -> Result<(), ReplayError> {
-        for picture in pictures.drain(..) {
-            stats.decoded += 1;
-            if self.sampler.is_due(picture.at()) {
-                stats.looked_at += 1;
-                self.ledger.clock.advance_to(picture.at());
-                let seen = self.watcher.look(&picture, &mut self.models).map_err(data)?;
-                self.ledger.enter(seen.findings);
+            pictures += 1;
+            // A camera sends a picture when it has it: those shown out of order arrive in order.
+            now = now.max(unit.at);
+            let AccessUnit { key, at, buffer, format, .. } = unit;
+            self.ring.push(Arrival { key, at, arrived: now, buffer, format });
+            let Self { watched, woken, tools, looks, judge, .. } = self;
+            let mut more = woken.load(Ordering::Relaxed);
+            while more {
+                more = watched.decode(tools, looks, now, &mut || judge.look(watched, tools, now)).more;
             }
+            self.judge.checked()?;
         }
-        Ok(())
+        let Self { watched, tools, looks, judge, .. } = self;
+        watched.finish_decoding(tools, looks, now, &mut || judge.look(watched, tools, now));
+        self.judge.checked()?;
+        self.end();
+        Ok(Stats { pictures, looked_at: self.judge.looked_at })
     }
 
     /// The clip is over: nothing holds any more.
     fn end(&mut self) {
-        while self.watcher.is_active() {
-            let later = self.ledger.clock.mono() + std::time::Duration::from_secs(1);
-            self.ledger.clock.advance_to(later);
-            self.ledger.enter(self.watcher.lapse(later));
+        let ledger = &mut self.judge.ledger;
+        while self.watched.with_watcher(|watcher| watcher.is_active()) {
+            let later = ledger.clock.mono() + Duration::from_secs(1);
+            ledger.clock.advance_to(later);
+            self.watched.with_watcher(|watcher| ledger.enter(watcher.lapse(later)));
         }
     }
 
     fn into_incidents(self) -> Vec<ReplayedIncident> {
-        let incidents = self.ledger.incidents.iter();
+        let incidents = self.judge.ledger.incidents.iter();
         incidents.map(|incident| ReplayedIncident::new(incident, Mono(0))).collect()
+    }
+}
+
+impl Judge {
+    /// Looks at the picture in the camera's slot.
+    fn look(&mut self, watched: &Watched, tools: &Tools, now: Mono) {
+        let Self { models, ledger, looked_at, failure } = self;
+        let mut judge = |outcome: Outcome<'_>| {
+            let Outcome::Looked { picture, seen } = outcome else { return };
+            *looked_at += 1;
+            ledger.clock.advance_to(picture.at());
+            match seen {
+                Ok(seen) => ledger.enter(seen.findings),
+                Err(error) => *failure = Some(error),
+            }
+        };
+        while watched.infer(tools, models, now, || {}, &mut judge).more {}
+    }
+
+    fn checked(&mut self) -> Result<(), ReplayError> {
+        self.failure.take().map_or(Ok(()), |error| Err(data(error)))
     }
 }
 
@@ -249,7 +286,7 @@ impl Player {
 struct Ledger {
     clock: ManualClock,
     book: Book<CountedIds>,
-    rules: Vec<std::sync::Arc<crate::reporting::WatchedRule>>,
+    rules: Vec<Arc<WatchedRule>>,
     /// As they stand now, in the order they were opened.
     incidents: Vec<Incident>,
 }

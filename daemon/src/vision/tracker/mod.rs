@@ -144,6 +144,16 @@ impl Tracker {
         &self.tracks
     }
 
+    /// Whether anything is followed, unconfirmed things included.
+    pub fn is_following(&self) -> bool {
+        !self.following.is_empty()
+    }
+
+    /// Whether anything followed is not at rest.
+    pub fn is_anything_moving(&self) -> bool {
+        self.following.iter().any(|followed| !followed.rest.stationary || followed.rest.outside > 0)
+    }
+
     /// Everything followed, unconfirmed things included: where to look for it next, `passed` from now, and how urgently.
     pub fn wanted(&self, at: Mono) -> impl Iterator<Item = Wanted> {
         let passed = self.last.map_or(Duration::ZERO, |last| at.since(last));

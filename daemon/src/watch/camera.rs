@@ -1,0 +1,171 @@
+//! One camera's path from its ring to its findings: what the worker threads take turns with, and what replay drives by
+//! itself.
+
+use std::{
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use snowgate_core::{ids::Id, time::Mono};
+
+use super::{
+    Slot, Watcher,
+    decoders::{DecoderPool, LookDecoders},
+    decoding::{Decoding, Hands},
+    inference::{Inference, Offer, Outcome},
+    overload::{Admission, Load},
+    packet_sizes::Informative,
+    pulse::Pulse,
+    schedule::Turn,
+};
+use crate::{
+    camera::gop_ring::{GopRing, Pushed},
+    events::gate::{MemoryTaken, PacketSizesLearnt},
+    reporting::WatchedRule,
+    vision::{
+        model::Models,
+        spec::{DetectSpec, Gate, Priority},
+    },
+};
+
+/// Without a picture for so long beyond the usual nothing can be said to hold any more.
+const BLIND_AFTER: Duration = Duration::from_secs(5);
+
+/// What all cameras share.
+pub struct Tools {
+    pub(super) pool: DecoderPool,
+    pub(super) admission: Admission,
+    pub(super) load: Load,
+}
+
+impl Tools {
+    /// For so many threads that decode.
+    pub fn new(decode_threads: usize) -> Self {
+        Self { pool: DecoderPool::default(), admission: Admission::new(decode_threads), load: Load::default() }
+    }
+
+    /// For one camera that has its thread to itself: it is never refused a token.
+    pub fn alone() -> Self {
+        Self { admission: Admission::unlimited(), ..Self::new(1) }
+    }
+}
+
+/// One camera that is watched.
+pub struct Watched {
+    pub(super) camera: Id,
+    pub(super) priority: Priority,
+    pub(super) rules: Vec<Arc<WatchedRule>>,
+    pub(super) pulse: Arc<Pulse>,
+    ring: Arc<GopRing>,
+    /// Between two looks at a quiet camera.
+    look_gap: Duration,
+    decoding: Mutex<Decoding>,
+    slot: Slot<Offer>,
+    inference: Mutex<Inference>,
+    /// When the last picture was looked at (monotonic nanoseconds).
+    last_look: AtomicU64,
+}
+
+impl Watched {
+    /// A camera and everything it needs.
+    pub fn new(ring: Arc<GopRing>, spec: &DetectSpec, watcher: Watcher, rules: Vec<Arc<WatchedRule>>) -> Self {
+        let pulse = Arc::new(Pulse::new(spec.max_key_interval.0));
+        Self {
+            camera: ring.camera().clone(),
+            priority: spec.priority,
+            rules,
+            look_gap: match spec.gate {
+                Gate::Keyframe => spec.look_every.0.max(spec.max_key_interval.0),
+                Gate::Always | Gate::Pixels => Duration::ZERO,
+            },
+            decoding: Mutex::new(Decoding::new(Arc::clone(&ring), spec, Arc::clone(&pulse))),
+            ring,
+            pulse,
+            slot: Slot::default(),
+            inference: Mutex::new(Inference::new(watcher)),
+            last_look: AtomicU64::new(0),
+        }
+    }
+
+    /// An encoded picture arrived; answers whether it is worth a turn of decoding.
+    pub fn arrived(&self, unit: &Pushed) -> bool {
+        self.pulse.arrived(unit)
+    }
+
+    /// A turn of decoding; `offered` is called for each picture that waits for inference from then on.
+    pub fn decode(&self, tools: &Tools, looks: &mut LookDecoders, now: Mono, offered: &mut dyn FnMut()) -> Turn {
+        self.with_hands(tools, looks, now, offered, |decoding, hands| decoding.turn(hands))
+    }
+
+    /// The stream is over.
+    pub fn finish_decoding(&self, tools: &Tools, looks: &mut LookDecoders, now: Mono, offered: &mut dyn FnMut()) {
+        self.with_hands(tools, looks, now, offered, Decoding::finish);
+    }
+
+    fn with_hands<T>(
+        &self,
+        tools: &Tools,
+        looks: &mut LookDecoders,
+        now: Mono,
+        offered: &mut dyn FnMut(),
+        work: impl FnOnce(&mut Decoding, &mut Hands<'_>) -> T,
+    ) -> T {
+        let Tools { pool, admission, load } = tools;
+        let (slot, inference) = (&self.slot, &self.inference);
+        work(&mut lock(&self.decoding), &mut Hands { looks, pool, slot, inference, admission, load, now, offered })
+    }
+
+    /// A turn of inference: one region. `taken` is called when the picture has left the slot, `judge` with what came of it.
+    pub fn infer(
+        &self,
+        tools: &Tools,
+        models: &mut Models,
+        now: Mono,
+        taken: impl FnOnce(),
+        judge: impl FnOnce(Outcome<'_>),
+    ) -> Turn {
+        let mut inference = lock(&self.inference);
+        if inference.take(&self.slot, self.camera.as_str(), &self.pulse, &tools.load, now) {
+            self.last_look.store(now.0, Ordering::Release);
+            if self.pulse.is_catching_up() {
+                taken();
+            }
+        }
+        let outcome = inference.step(models, &self.pulse, now);
+        let turn = match &outcome {
+            Outcome::Nothing => Turn::IDLE,
+            Outcome::More => Turn { more: true, cost: 1 },
+            Outcome::Stale | Outcome::Looked { .. } => Turn { more: self.slot.is_taken(), cost: 0 },
+        };
+        judge(outcome);
+        turn
+    }
+
+    /// Runs `work` if nobody has looked for so long that nothing can be said to hold any more.
+    pub(super) fn if_blind(&self, now: Mono, work: impl FnOnce(&mut Watcher)) {
+        let patience = BLIND_AFTER + self.look_gap * self.pulse.limits().look_stretch;
+        if now.since(Mono(self.last_look.load(Ordering::Acquire))) >= patience {
+            work(lock(&self.inference).watcher());
+        }
+    }
+
+    /// The camera's judgement, for whoever drives it alone.
+    pub fn with_watcher<T>(&self, work: impl FnOnce(&mut Watcher) -> T) -> T {
+        work(lock(&self.inference).watcher())
+    }
+
+    /// Refreshes slow gauges.
+    pub(super) fn measure(&self) {
+        let vision = lock(&self.inference).watcher().bytes();
+        MemoryTaken { camera: self.camera.as_str(), ring: self.ring.bytes(), vision }.emit();
+        let state = self.pulse.heard().sizes.informative().word();
+        PacketSizesLearnt { camera: self.camera.as_str(), states: &Informative::WORDS, state }.emit();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,149 @@
+//! The inference side of one camera: the picture in its slot, region by region.
+
+use std::time::Duration;
+
+use snowgate_core::time::Mono;
+
+use super::{
+    Slot,
+    overload::Load,
+    pulse::Pulse,
+    watcher::{Seen, Watcher},
+};
+use crate::{
+    camera::picture::Picture,
+    events::watch as events,
+    vision::{
+        analyser::{Glance, Step, VisionError},
+        model::Models,
+    },
+};
+
+/// A live picture that has waited for so long, or of which so much time has gone by between regions, is stale.
+const LIVE_DEADLINE: Duration = Duration::from_secs(1);
+/// The same for the picture of a key frame.
+const LOOK_DEADLINE: Duration = Duration::from_secs(4);
+/// The same while catching up: pictures are old by nature, and wait for nothing but this camera's own turns.
+const CATCH_UP_DEADLINE: Duration = Duration::from_secs(10);
+
+/// How soon a picture is to be looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Urgency {
+    /// It is the newest of a camera that is followed.
+    Live,
+    /// It is one of those that a camera catches up with.
+    CatchUp,
+    /// It is a key frame of a camera that is looked at.
+    Look,
+}
+
+impl Urgency {
+    fn deadline(self) -> Duration {
+        match self {
+            Self::Live => LIVE_DEADLINE,
+            Self::CatchUp => CATCH_UP_DEADLINE,
+            Self::Look => LOOK_DEADLINE,
+        }
+    }
+}
+
+/// A picture that is to be looked at.
+#[derive(Debug)]
+pub struct Offer {
+    /// The picture.
+    pub picture: Picture,
+    /// How soon.
+    pub urgency: Urgency,
+    /// When it was put into the slot.
+    pub since: Mono,
+}
+
+impl Offer {
+    fn is_stale(&self, now: Mono) -> bool {
+        now.since(self.since) > self.urgency.deadline()
+    }
+}
+
+/// A camera's judgement and the picture it is looking at.
+pub struct Inference {
+    watcher: Watcher,
+    under_way: Option<Offer>,
+}
+
+/// What came of a turn.
+#[allow(clippy::large_enum_variant, reason = "it lives for one call, and boxing would allocate for every picture")]
+pub enum Outcome<'a> {
+    /// There was nothing to look at.
+    Nothing,
+    /// A region was looked at, and there is more of the picture.
+    More,
+    /// The picture was too old when its turn came.
+    Stale,
+    /// The picture has been looked at.
+    Looked {
+        /// The picture.
+        picture: Picture,
+        /// What it showed.
+        seen: Result<Seen<'a>, VisionError>,
+    },
+}
+
+impl Inference {
+    /// For a camera that has seen nothing yet.
+    pub fn new(watcher: Watcher) -> Self {
+        Self { watcher, under_way: None }
+    }
+
+    /// Whether a picture is being looked at.
+    pub fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Compares a key frame with what was last seen; no picture may be under way.
+    pub fn glance(&mut self, picture: &Picture) -> Glance {
+        self.watcher.glance(picture)
+    }
+
+    /// Whether still pictures matter to the camera.
+    pub fn is_occupied(&self) -> bool {
+        self.watcher.is_occupied()
+    }
+
+    /// The camera's judgement.
+    pub fn watcher(&mut self) -> &mut Watcher {
+        &mut self.watcher
+    }
+
+    /// Takes the slot's picture if none is under way; `true` if it did.
+    pub fn take(&mut self, slot: &Slot<Offer>, camera: &str, pulse: &Pulse, load: &Load, now: Mono) -> bool {
+        if self.under_way.is_some() {
+            return false;
+        }
+        let Some(offer) = slot.take() else { return false };
+        if offer.urgency == Urgency::Live {
+            load.picture_waited(now.since(offer.since));
+        }
+        events::SlotWait { camera, waited: now.since(offer.since) }.emit();
+        if !offer.is_stale(now) {
+            self.watcher.begin(&offer.picture, pulse.limits().max_regions);
+        }
+        self.under_way = Some(offer);
+        true
+    }
+
+    /// Looks at one region of the picture under way.
+    pub fn step(&mut self, models: &mut Models, pulse: &Pulse, now: Mono) -> Outcome<'_> {
+        let Some(offer) = &self.under_way else { return Outcome::Nothing };
+        let stale = offer.is_stale(now);
+        if !stale && self.watcher.step(&offer.picture, models) == Step::Region {
+            return Outcome::More;
+        }
+        let Some(Offer { picture, .. }) = self.under_way.take() else { return Outcome::Nothing };
+        if stale {
+            self.watcher.give_up();
+            return Outcome::Stale;
+        }
+        pulse.analysed(picture.at(), self.watcher.is_lively());
+        Outcome::Looked { picture, seen: self.watcher.finish() }
+    }
+}

@@ -1,0 +1,249 @@
+//! Which camera has the next turn: how a few worker threads serve many cameras.
+//!
+//! Promises:
+//! - However often a camera is woken it stands in the queue once, and no two workers ever serve it at the same time. The
+//!   queue is bounded by the number of cameras, and waking never blocks.
+//! - Priority first; among cameras of one priority, the one that has been served least: each turn is charged what it cost
+//!   (start-time fair queueing, Goyal et al. 1996), so a camera with much to do does not hold up one with little.
+//! - Nobody starves: who has waited for [`PATIENCE`] comes before everyone who has not, whatever the priorities.
+
+use std::{
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use snowgate_core::time::{Clock, Mono};
+
+use crate::vision::spec::Priority;
+
+/// Who has waited for so long is served before all who have not.
+pub const PATIENCE: Duration = Duration::from_secs(2);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Idle,
+    Queued { since: Mono },
+    Running { woken: bool },
+}
+
+#[derive(Debug)]
+struct Place {
+    state: State,
+    priority: Priority,
+    /// What its turns have cost so far, never less than what was usual when it came back from idling.
+    served: u64,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    places: Vec<Place>,
+    queued: usize,
+    /// What the camera served last had cost before.
+    virtual_time: u64,
+}
+
+/// What a turn came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Turn {
+    /// There is more to do.
+    pub more: bool,
+    /// What it took, in whatever all turns of this schedule are counted in; at least 1 is charged.
+    pub cost: u32,
+}
+
+impl Turn {
+    /// Nothing was to be done.
+    pub const IDLE: Self = Self { more: false, cost: 0 };
+}
+
+/// A queue of cameras that have work.
+#[derive(Clone)]
+pub struct Schedule {
+    queue: Arc<(Mutex<Queue>, Condvar)>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Schedule {
+    /// A schedule of as many cameras as there are priorities.
+    pub fn new(priorities: impl IntoIterator<Item = Priority>, clock: Arc<dyn Clock>) -> Self {
+        let place = |priority| Place { state: State::Idle, priority, served: 0 };
+        let queue = Queue { places: priorities.into_iter().map(place).collect(), ..Queue::default() };
+        Self { queue: Arc::new((Mutex::new(queue), Condvar::new())), clock }
+    }
+
+    /// Tells that this camera has work. Never blocks for longer than it takes to choose a camera.
+    pub fn wake(&self, camera: usize) {
+        let now = self.clock.mono();
+        let mut queue = self.lock();
+        match queue.places[camera].state {
+            State::Idle => {
+                queue.enqueue(camera, now);
+                drop(queue);
+                self.queue.1.notify_one();
+            }
+            State::Queued { .. } => {}
+            State::Running { .. } => queue.places[camera].state = State::Running { woken: true },
+        }
+    }
+
+    /// Runs one turn of the camera that is next, waiting for one up to `wait`. Answers whether there was one.
+    pub fn serve(&self, wait: Duration, work: impl FnOnce(usize) -> Turn) -> bool {
+        let Some(camera) = self.next(wait) else { return false };
+        let turn = work(camera);
+        let now = self.clock.mono();
+        let mut queue = self.lock();
+        let place = &mut queue.places[camera];
+        place.served += u64::from(turn.cost.max(1));
+        let again = turn.more || place.state == State::Running { woken: true };
+        place.state = State::Idle;
+        if again {
+            queue.enqueue(camera, now);
+            drop(queue);
+            self.queue.1.notify_one();
+        }
+        true
+    }
+
+    /// Cameras that wait for a turn.
+    pub fn waiting(&self) -> usize {
+        self.lock().queued
+    }
+
+    fn next(&self, wait: Duration) -> Option<usize> {
+        let mut queue = self.lock();
+        if queue.queued == 0 {
+            let waited = self.queue.1.wait_timeout_while(queue, wait, |queue| queue.queued == 0);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        let now = self.clock.mono();
+        queue.dequeue(now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Queue {
+    fn enqueue(&mut self, camera: usize, now: Mono) {
+        let place = &mut self.places[camera];
+        // Time spent idle is no credit.
+        place.served = place.served.max(self.virtual_time);
+        place.state = State::Queued { since: now };
+        self.queued += 1;
+    }
+
+    fn dequeue(&mut self, now: Mono) -> Option<usize> {
+        let order = |place: &Place, since: Mono| {
+            let impatient = now.since(since) >= PATIENCE;
+            let rank = match place.priority {
+                Priority::High => 0,
+                Priority::Normal => 1,
+                Priority::Low => 2,
+            };
+            // The impatient among themselves by how long they have waited.
+            if impatient { (0, 0, since.0) } else { (1, rank, place.served) }
+        };
+        let queued = self.places.iter().enumerate().filter_map(|(camera, place)| match place.state {
+            State::Queued { since } => Some((order(place, since), camera)),
+            _ => None,
+        });
+        let (_, camera) = queued.min()?;
+        let place = &mut self.places[camera];
+        self.virtual_time = self.virtual_time.max(place.served);
+        place.state = State::Running { woken: false };
+        self.queued -= 1;
+        Some(camera)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+    use snowgate_core::time::ManualClock;
+
+    use super::*;
+
+    const NOW: Duration = Duration::ZERO;
+
+    fn schedule(priorities: &[Priority]) -> (Schedule, Arc<ManualClock>) {
+        let clock = Arc::new(ManualClock::new("test", jiff::Timestamp::UNIX_EPOCH));
+        (Schedule::new(priorities.iter().copied(), clock.clone()), clock)
+    }
+
+    /// Serves `turns` turns of these costs, every camera always having more to do; answers who was served.
+    fn served(schedule: &Schedule, turns: usize, cost: impl Fn(usize) -> u32) -> Vec<usize> {
+        let mut order = Vec::new();
+        for _ in 0..turns {
+            schedule.serve(NOW, |camera| {
+                order.push(camera);
+                Turn { more: true, cost: cost(camera) }
+            });
+        }
+        order
+    }
+
+    #[test]
+    fn every_wake_is_served_and_never_by_two_at_once() {
+        let (schedule, _) = schedule(&[Priority::Normal; 3]);
+        let asked: [AtomicUsize; 3] = Default::default();
+        let seen = Mutex::new([0usize; 3]);
+        let busy: [AtomicBool; 3] = Default::default();
+        let stop = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                scope.spawn(|| {
+                    while !stop.load(Ordering::Acquire) {
+                        schedule.serve(Duration::from_millis(1), |camera| {
+                            assert!(!busy[camera].swap(true, Ordering::AcqRel), "two workers on one camera");
+                            seen.lock().unwrap()[camera] = asked[camera].load(Ordering::Acquire);
+                            busy[camera].store(false, Ordering::Release);
+                            Turn::IDLE
+                        });
+                    }
+                });
+            }
+            for round in 1..=2000 {
+                for (camera, asked) in asked.iter().enumerate() {
+                    asked.store(round, Ordering::Release);
+                    schedule.wake(camera);
+                }
+            }
+            while *seen.lock().unwrap() != [2000; 3] {
+                std::thread::yield_now();
+            }
+            stop.store(true, Ordering::Release);
+        });
+        assert_eq!(schedule.waiting(), 0);
+    }
+
+    #[test]
+    fn cameras_of_one_priority_get_equal_shares_of_the_work() {
+        let (schedule, _) = schedule(&[Priority::Normal; 2]);
+        [0, 1].map(|camera| schedule.wake(camera));
+        let order = served(&schedule, 80, |camera| if camera == 0 { 3 } else { 1 });
+        let turns = order.iter().filter(|camera| **camera == 0).count();
+        assert!((19..=21).contains(&turns), "a camera of threefold cost gets a third of the turns: {turns} of 80");
+    }
+
+    #[test]
+    fn idling_is_no_credit() {
+        let (schedule, _) = schedule(&[Priority::Normal; 2]);
+        schedule.wake(0);
+        served(&schedule, 100, |_| 1);
+        schedule.wake(1);
+        let order = served(&schedule, 10, |_| 1);
+        assert!(order.windows(2).all(|pair| pair[0] != pair[1]), "they take turns at once: {order:?}");
+    }
+
+    #[test]
+    fn priority_comes_first_and_nobody_starves() {
+        let (schedule, clock) = schedule(&[Priority::Low, Priority::High, Priority::Normal]);
+        [0, 1, 2].map(|camera| schedule.wake(camera));
+        assert_eq!(served(&schedule, 5, |_| 1), [1; 5]);
+        clock.advance(PATIENCE);
+        let order = served(&schedule, 3, |_| 1);
+        assert!(order.contains(&0) && order.contains(&2), "{order:?}");
+    }
+}
