@@ -44,3 +44,59 @@ spec! {
         size: ByteSize = ByteSize::mib(16),
     }
 }
+
+spec! {
+    /// What decodes.
+    pub struct DecodersSpec {
+        /// "auto" takes hardware where it works, and else software; any other word takes that one or refuses to start.
+        backend: BackendChoice = BackendChoice::Auto,
+    }
+}
+
+choice! {
+    /// What is to decode.
+    pub enum BackendChoice {
+        /// The first hardware that works, software where none does.
+        Auto = "auto",
+        /// libav, on the processor.
+        Software = "software",
+        /// Intel and AMD graphics.
+        Vaapi = "vaapi",
+        /// Decoders with a driver in the kernel: Raspberry Pi, NXP, Qualcomm, Allwinner, MediaTek.
+        V4l2 = "v4l2",
+        /// Rockchip's own interface (MPP).
+        Rockchip = "rockchip",
+        /// NVIDIA graphics.
+        Nvdec = "nvdec",
+    }
+}
+
+impl BackendChoice {
+    /// The one that is asked for; `None` where the box may choose.
+    pub fn backend(self) -> Option<Backend> {
+        match self {
+            Self::Auto => None,
+            Self::Software => Some(Backend::Software),
+            Self::Vaapi => Some(Backend::Vaapi),
+            Self::V4l2 => Some(Backend::V4l2),
+            Self::Rockchip => Some(Backend::Rockchip),
+            Self::Nvdec => Some(Backend::Nvdec),
+        }
+    }
+}
+
+choice! {
+    /// What decodes.
+    pub enum Backend {
+        /// libav, on the processor.
+        Software = "software",
+        /// VA-API: Intel and AMD graphics.
+        Vaapi = "vaapi",
+        /// Video4Linux, stateless or stateful.
+        V4l2 = "v4l2",
+        /// Rockchip's Media Process Platform.
+        Rockchip = "rockchip",
+        /// NVIDIA's decoder.
+        Nvdec = "nvdec",
+    }
+}

@@ -48,6 +48,16 @@ metrics! {
         &["camera"],
         &[0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.012, 0.02, 0.03, 0.05, 0.1, 0.25]
     );
+    DECODER_INFO: IntGaugeVec = gauge(
+        "snowgate_decoder_info",
+        "1 for the decoder in use for each coding.",
+        &["codec", "backend", "element"]
+    );
+    DECODERS_REPLACED: IntCounterVec = counter(
+        "snowgate_decoders_replaced_total",
+        "Times hardware had no further decoder to give and software took its place.",
+        &["codec", "backend"]
+    );
     UNDECODABLE: IntCounterVec = counter("snowgate_frames_undecodable_total", "Encoded pictures that gave no usable picture.", &["camera"]);
 }
 
@@ -244,5 +254,69 @@ impl UnitsUndecodable<'_> {
     pub fn emit(self) {
         UNDECODABLE.with_label_values(&[self.camera]).inc_by(self.count);
         tracing::debug!(camera = self.camera, number = self.number, count = self.count, "undecodable pictures");
+    }
+}
+
+/// A decoder was chosen and proved.
+pub struct DecoderChosen {
+    /// For this coding.
+    pub codec: &'static str,
+    /// Who decodes.
+    pub backend: &'static str,
+    /// By which GStreamer element.
+    pub element: &'static str,
+}
+
+impl DecoderChosen {
+    /// Logs it and sets the gauge.
+    pub fn emit(self) {
+        let Self { codec, backend, element } = self;
+        DECODER_INFO.with_label_values(&[codec, backend, element]).set(1);
+        tracing::info!(codec, backend, element, "decoder");
+    }
+}
+
+/// A backend was tried and is not used.
+pub struct BackendPassedOver<'a> {
+    /// Which.
+    pub backend: &'static str,
+    /// For this coding.
+    pub codec: &'static str,
+    /// Whether it was to be expected to work: it is installed, or was asked for.
+    pub expected: bool,
+    /// Why not.
+    pub error: &'a dyn std::error::Error,
+}
+
+impl BackendPassedOver<'_> {
+    /// Logs it; [`DecoderChosen`] tells the metrics what is used instead.
+    pub fn emit(self) {
+        let Self { backend, codec, expected, error } = self;
+        if expected {
+            tracing::warn!(backend, codec, %error, "decoder backend not used");
+        } else {
+            tracing::debug!(backend, codec, %error, "decoder backend not used");
+        }
+    }
+}
+
+/// Hardware gave no further decoder, and software took its place.
+pub struct DecoderReplaced<'a> {
+    /// For this coding.
+    pub codec: &'static str,
+    /// Whose decoder it was to be.
+    pub backend: &'static str,
+    /// The GStreamer element.
+    pub element: &'static str,
+    /// What went wrong.
+    pub why: &'a str,
+}
+
+impl DecoderReplaced<'_> {
+    /// Logs and counts it.
+    pub fn emit(self) {
+        let Self { codec, backend, element, why } = self;
+        DECODERS_REPLACED.with_label_values(&[codec, backend]).inc();
+        tracing::warn!(codec, backend, element, why, "no further hardware decoder: decoding in software");
     }
 }
