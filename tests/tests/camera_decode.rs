@@ -105,6 +105,34 @@ fn a_key_frame_alone_comes_out_at_the_drain_and_one_decoder_serves_streams_of_an
 }
 
 #[test]
+fn probe_intra_refresh() {
+    for (name, encoder) in [
+        ("x264 ir", "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=25 intra-refresh=true bitrate=500"),
+        ("x264 ir b", "x264enc speed-preset=veryfast key-int-max=25 intra-refresh=true bitrate=500"),
+        ("open gop", "x264enc speed-preset=veryfast key-int-max=10 bframes=2 option-string=open-gop=1 bitrate=500"),
+        ("infinite", "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=100000 option-string=scenecut=0 bitrate=500"),
+    ] {
+        let units = units(&ball(100, 320, 240, encoder));
+        let keys: Vec<_> = units.iter().filter(|unit| unit.key).map(|unit| unit.number).collect();
+        println!("{name}: {} units, keys {keys:?}", units.len());
+        let mut decoder = Decoder::new(Codec::H264).unwrap();
+        for unit in units.iter().filter(|unit| unit.key) {
+            let looked = decoder.look(unit).map(|p| p.map(|p| (p.number(), p.pixels().luma.data.iter().map(|s| u64::from(*s)).sum::<u64>() / p.pixels().luma.data.len() as u64)));
+            println!("  {} size {} look {looked:?}", unit.number, unit.size);
+        }
+        for start in keys.iter().skip(1).take(2) {
+            let mut shown = Vec::new();
+            let mut decoder = Decoder::new(Codec::H264).unwrap();
+            for unit in units.iter().filter(|unit| unit.number >= *start) {
+                if let Err(error) = decoder.decode(unit, &mut |picture| shown.push(picture.number())) { println!("  {error}"); }
+            }
+            decoder.drain(&mut |picture| shown.push(picture.number())).unwrap();
+            println!("  from {start}: {} first {:?}", shown.len(), &shown[..shown.len().min(4)]);
+        }
+    }
+}
+
+#[test]
 fn a_damaged_unit_is_named_and_decoding_goes_on_at_the_next_key_frame() {
     for encoder in [H264, H265] {
         let mut units = units(&ball(40, 320, 240, encoder));

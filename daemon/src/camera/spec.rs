@@ -8,8 +8,10 @@ use snowgate_core::{
 spec! {
     /// How a camera is reached.
     pub struct StreamSpec {
-        /// rtsp:// or rtsps:// address, without user and password.
-        url: Located<String>,
+        /// rtsp:// or rtsps:// address, without user and password, of the stream that is watched; a small one is enough. Where it is left out, "record" is watched.
+        detect: Maybe<Located<String>> = Maybe::NONE,
+        /// The same of the stream that is kept for evidence, in full size. Where it is left out, "detect" is kept.
+        record: Maybe<Located<String>> = Maybe::NONE,
         /// User name, where the camera asks for one.
         username: Maybe<String> = Maybe::NONE,
         /// File that holds the password; relative to the configuration directory, or a systemd credential as "credential:NAME".
@@ -22,6 +24,27 @@ spec! {
         latency: TimeSpan = TimeSpan::millis(200),
         /// Without a packet for so long the stream counts as stalled and is opened anew.
         stall_after: TimeSpan = TimeSpan::secs(10),
+    }
+}
+
+impl StreamSpec {
+    /// The streams to receive, the watched one first: one where a single address serves both, and none where neither is
+    /// given, which a checked configuration never has.
+    pub fn streams(&self) -> impl Iterator<Item = (StreamRole, &str)> {
+        let (detect, record) = (self.detect.as_ref(), self.record.as_ref());
+        let watched = detect.or(record).map(|address| (StreamRole::Detect, address.as_str()));
+        let kept = record.filter(|record| detect.is_some_and(|detect| detect.value != record.value));
+        watched.into_iter().chain(kept.map(|address| (StreamRole::Record, address.as_str())))
+    }
+}
+
+choice! {
+    /// What a camera's stream is for.
+    pub enum StreamRole {
+        /// It is watched, and kept for evidence too where it is the only one.
+        Detect = "detect",
+        /// It is kept for evidence.
+        Record = "record",
     }
 }
 

@@ -30,7 +30,7 @@ impl Check {
     pub fn run(self) -> Exit {
         let checked = Config::load(&self.config).and_then(preflight);
         let (problems, counted) = match &checked {
-            Ok((config, _)) => (&config.problems, Some(Counted::of(config))),
+            Ok((config, ..)) => (&config.problems, Some(Counted::of(config))),
             Err(problems) => (problems, None),
         };
         // Errors that refuse one camera only are errors here too: the operator wants that camera.

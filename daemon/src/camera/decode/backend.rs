@@ -10,9 +10,11 @@ use super::{
         access_unit::Codec,
         spec::{Backend, BackendChoice},
     },
-    DecodeError, Decoder, chain::Chain, proof,
+    DecodeError, Decoder,
+    chain::Chain,
+    proof,
 };
-use crate::events::camera::{BackendPassedOver, DecoderChosen, DecoderReplaced};
+use crate::events::camera::{BackendPassedOver, DecoderReplaced, DecodersChosen};
 
 /// What `auto` tries before it comes down to software.
 const HARDWARE: [Backend; 4] = [Backend::Vaapi, Backend::V4l2, Backend::Rockchip, Backend::Nvdec];
@@ -49,10 +51,11 @@ impl Decoders {
             None => Self { h264: best(Codec::H264)?, h265: best(Codec::H265)? },
             Some(backend) => named(backend)?,
         };
-        for codec in [Codec::H264, Codec::H265] {
+        let chosen = [Codec::H264, Codec::H265].map(|codec| {
             let Element { backend, factory } = decoders.element(codec);
-            DecoderChosen { codec: codec.as_str(), backend: backend.as_str(), element: factory }.emit();
-        }
+            (codec.as_str(), backend.as_str(), factory)
+        });
+        DecodersChosen { chosen }.emit();
         Ok(decoders)
     }
 

@@ -28,10 +28,10 @@ fn units() -> Vec<AccessUnit> {
     gst::init().unwrap();
     let pipeline = gst::parse::launch(&launch).unwrap();
     pipeline.set_state(gst::State::Playing).unwrap();
-    let end = pipeline.bus().unwrap().timed_pop_filtered(
-        gst::ClockTime::from_seconds(60),
-        &[gst::MessageType::Eos, gst::MessageType::Error],
-    );
+    let end = pipeline
+        .bus()
+        .unwrap()
+        .timed_pop_filtered(gst::ClockTime::from_seconds(60), &[gst::MessageType::Eos, gst::MessageType::Error]);
     pipeline.set_state(gst::State::Null).unwrap();
     assert_eq!(end.unwrap().type_(), gst::MessageType::Eos);
     let mut reader = ClipReader::open(&file, "gate".parse().unwrap()).unwrap();
@@ -79,7 +79,10 @@ fn a_decoder_that_never_ends_its_drain_is_said_to_be_late_and_works_again_afterw
     let units = units();
     let (mut decoder, pad) = threaded(Codec::H264);
     pad.add_probe(gst::PadProbeType::EVENT_DOWNSTREAM, |_, info| match info.event().map(|event| event.type_()) {
-        Some(gst::EventType::Eos) => gst::PadProbeReturn::Drop,
+        Some(gst::EventType::Eos) => {
+            drop(info.data.take());
+            gst::PadProbeReturn::Handled
+        }
         _ => gst::PadProbeReturn::Ok,
     });
     decoder.decode(&units[0], &mut drop).unwrap();

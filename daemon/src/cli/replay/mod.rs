@@ -23,7 +23,11 @@ use snowgate_core::{
 use self::expect::ReplayedIncident;
 use super::{Format, exit::Exit};
 use crate::{
-    camera::{clip::ClipReader, decode::Decoder, picture::Picture},
+    camera::{
+        clip::ClipReader,
+        decode::{Decoder, Decoders},
+        picture::Picture,
+    },
     config::{CameraConfig, Config},
     reporting::rule_of,
     run::{
@@ -99,7 +103,7 @@ impl Replay {
     }
 
     fn replay(&self) -> Result<Exit, ReplayError> {
-        let (config, models) = self.load()?;
+        let (config, models, decoders) = self.load()?;
         let no_camera = || ReplayError::NoCamera { camera: self.camera.clone(), directory: self.config.clone() };
         let camera = config.camera(&self.camera).ok_or_else(no_camera)?;
         if let Some(reason) = &camera.refused {
@@ -107,7 +111,7 @@ impl Replay {
         }
         let began = Instant::now();
         let mut player = Player::new(&config, camera, &models, self.start)?;
-        let stats = player.play(ClipReader::open(&self.clip, camera.id.clone()).map_err(data)?)?;
+        let stats = player.play(decoders, ClipReader::open(&self.clip, camera.id.clone()).map_err(data)?)?;
         let incidents = player.into_incidents();
         self.print(&incidents)?;
         eprintln!(
@@ -121,7 +125,7 @@ impl Replay {
         self.compare(&incidents)
     }
 
-    fn load(&self) -> Result<(Config, LoadedModels), ReplayError> {
+    fn load(&self) -> Result<(Config, LoadedModels, Decoders), ReplayError> {
         let loaded = Config::load(&self.config).and_then(preflight);
         loaded.map_err(|problems| ReplayError::Config(problems.render(false)))
     }
@@ -197,14 +201,14 @@ impl Player {
         })
     }
 
-    fn play(&mut self, mut clip: ClipReader) -> Result<Stats, ReplayError> {
+    fn play(&mut self, decoders: Decoders, mut clip: ClipReader) -> Result<Stats, ReplayError> {
         let mut stats = Stats::default();
         let mut decoder: Option<Decoder> = None;
         let mut pictures = Vec::new();
         while let Some(unit) = clip.next_unit().map_err(data)? {
             let decoder = match &mut decoder {
                 Some(decoder) => decoder,
-                empty => empty.insert(Decoder::new(unit.format.codec).map_err(data)?),
+                empty => empty.insert(decoders.open(unit.format.codec).map_err(data)?),
             };
             decoder.decode(&unit, &mut |picture| pictures.push(picture)).map_err(data)?;
             self.look_at(&mut pictures, &mut stats)?;
