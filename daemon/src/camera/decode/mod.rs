@@ -8,6 +8,7 @@
 
 mod backend;
 mod chain;
+mod nal;
 mod proof;
 
 use std::{
@@ -31,6 +32,8 @@ use crate::events::camera::{UnitDecoded, UnitsUndecodable};
 
 /// More units than a decoder may hold back for reordering (16 frames in both standards).
 const MOST_HELD: usize = 32;
+/// Frame numbers that may be missing before a key frame that is no IDR picture: as many as a stream may refer to.
+const MOST_GAPS: usize = 16;
 /// How long a drained decoder may take to let out what it holds.
 const DRAIN_WITHIN: Duration = Duration::from_secs(2);
 
@@ -132,7 +135,7 @@ impl Decoder {
         self.awaiting_key = false;
         let began = Instant::now();
         let pts = self.hold(unit);
-        let pushed = self.chain.push(unit, pts);
+        let pushed = self.push(unit, pts);
         let taken = self.take_pictures(camera, sink);
         if let Ok(pictures) = taken {
             UnitDecoded { camera: camera.as_str(), took: began.elapsed(), pictures }.emit();
@@ -156,7 +159,7 @@ impl Decoder {
     /// it held is thrown away.
     ///
     /// `None` where there is nothing to see: the unit is no key frame, or is one in name only. Streams with intra refresh
-    /// mark units from which a decoder *recovers* over the next second; alone they show nothing.
+    /// mark units from which a decoder *recovers* over the next second; alone they show nothing, or break the decoder.
     ///
     /// # Errors
     /// As for [`decode`](Self::decode) and [`drain`](Self::drain).
@@ -165,9 +168,15 @@ impl Decoder {
             self.start_anew(&old.camera);
         }
         let mut shown = None;
-        self.decode(unit, &mut |picture| shown = Some(picture))?;
-        self.drain(&mut |picture| shown = Some(picture))?;
-        Ok(shown)
+        let mut decoded = self.decode(unit, &mut |picture| shown = Some(picture));
+        if decoded.is_ok() {
+            decoded = self.drain(&mut |picture| shown = Some(picture));
+        }
+        match decoded {
+            Ok(()) => Ok(shown),
+            Err(DecodeError::Damaged { .. }) if nal::is_recovery_point(unit) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Lets out every picture held back for reordering, and leaves the decoder ready for any camera's key frame.
@@ -206,6 +215,24 @@ impl Decoder {
         }
         self.format = Some(Arc::clone(format));
         Ok(())
+    }
+
+    /// Has the element decode a unit.
+    ///
+    /// GStreamer's wrapper of libav (1.22) fails at a key frame that is no IDR picture and that decoding starts with: it
+    /// counts the frame numbers up, makes a picture up for each that is missing, and after a few of them has lost the
+    /// unit's own. What it has counted stays, so that the same unit gets further each time it is pushed.
+    fn push(&mut self, unit: &AccessUnit, pts: u64) -> Result<gst::FlowSuccess, gst::FlowError> {
+        let mut pushed = self.chain.push(unit, pts);
+        if pushed.is_err() && self.held.len() == 1 && nal::is_recovery_point(unit) {
+            for _ in 0..MOST_GAPS {
+                if pushed.is_ok() {
+                    break;
+                }
+                pushed = self.chain.push(unit, pts);
+            }
+        }
+        pushed
     }
 
     /// Remembers a unit; returns the timestamp to give it to the element with.

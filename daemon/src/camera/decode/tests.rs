@@ -18,11 +18,16 @@ fn threaded(codec: Codec) -> (Decoder, gst::Pad) {
 }
 
 fn units() -> Vec<AccessUnit> {
+    encoded(60, "speed-preset=ultrafast key-int-max=20 bframes=2 b-adapt=false")
+}
+
+/// A moving ball, encoded by x264enc with these options.
+fn encoded(count: u32, options: &str) -> Vec<AccessUnit> {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("clip.mkv");
     let launch = format!(
-        "videotestsrc pattern=ball num-buffers=60 ! video/x-raw,format=I420,width=128,height=96,framerate=25/1 ! \
-         x264enc speed-preset=ultrafast key-int-max=20 bframes=2 b-adapt=false ! matroskamux ! filesink location={}",
+        "videotestsrc pattern=ball num-buffers={count} ! video/x-raw,format=I420,width=128,height=96,framerate=25/1 ! \
+         x264enc {options} ! matroskamux ! filesink location={}",
         file.display()
     );
     gst::init().unwrap();
@@ -104,4 +109,69 @@ fn a_look_throws_away_what_was_held_of_another_camera() {
     let key = units.iter().rfind(|unit| unit.key).unwrap();
     assert_eq!(decoder.look(key).unwrap().unwrap().number(), key.number);
     assert!(decoder.look(&units[1]).unwrap().is_none(), "no key frame");
+}
+
+/// Everything from unit `start` on: each picture's number, and what it shows.
+fn decoded_from(decoder: &mut Decoder, units: &[AccessUnit], start: u64) -> Vec<(u64, u64)> {
+    let mut shown = Vec::new();
+    let mut sink = |picture: Picture| shown.push((picture.number(), digest(&picture)));
+    for unit in units.iter().filter(|unit| unit.number >= start) {
+        decoder.decode(unit, &mut sink).unwrap();
+    }
+    decoder.drain(&mut sink).unwrap();
+    shown
+}
+
+fn digest(picture: &Picture) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    let luma = picture.pixels().luma;
+    luma.data.chunks(luma.stride).take(luma.height).for_each(|row| row[..luma.width].hash(&mut hasher));
+    hasher.finish()
+}
+
+#[test]
+fn key_frames_of_open_gops_show_themselves_and_decoding_may_start_at_each() {
+    for options in [
+        "speed-preset=veryfast key-int-max=10 bframes=2 option-string=open-gop=1",
+        // As many missing frame numbers as there can be.
+        "speed-preset=medium key-int-max=25 bframes=3 option-string=open-gop=1:ref=16",
+    ] {
+        let units = encoded(100, options);
+        let mut decoder = Decoder::new(Codec::H264).unwrap();
+        let whole = decoded_from(&mut decoder, &units, 1);
+        assert_eq!(whole.len(), units.len());
+        let keys: Vec<_> = units.iter().filter(|unit| unit.key).collect();
+        assert!(keys.len() > 2 && keys[1..].iter().all(|key| nal::is_recovery_point(key)), "open GOPs: {options}");
+        for key in keys {
+            let picture =
+                decoder.look(key).unwrap().unwrap_or_else(|| panic!("{} shows nothing: {options}", key.number));
+            assert!(whole.contains(&(key.number, digest(&picture))), "{} shows another picture", key.number);
+            let shown = decoded_from(&mut decoder, &units, key.number);
+            assert_eq!(shown.first().map(|(number, _)| *number), Some(key.number), "{options}");
+            assert!(shown.iter().all(|picture| whole.contains(picture)), "a smear from {}: {options}", key.number);
+        }
+    }
+}
+
+/// What the gate has to know of such streams.
+#[test]
+fn intra_refresh_has_key_frames_in_name_only_and_recovers_without_showing_smears() {
+    for options in [
+        "tune=zerolatency speed-preset=ultrafast key-int-max=25 intra-refresh=true",
+        "speed-preset=medium key-int-max=25 intra-refresh=true",
+    ] {
+        let units = encoded(100, options);
+        let mut decoder = Decoder::new(Codec::H264).unwrap();
+        let whole = decoded_from(&mut decoder, &units, 1);
+        let keys: Vec<_> = units.iter().filter(|unit| unit.key).collect();
+        assert!(decoder.look(keys[0]).unwrap().is_some(), "only the first is an IDR picture");
+        assert!(keys.len() > 2, "the parser marks recovery points as key frames");
+        for key in &keys[1..] {
+            assert!(decoder.look(key).unwrap().is_none(), "{} shows something: {options}", key.number);
+            let shown = decoded_from(&mut decoder, &units, key.number);
+            assert!(shown.first().is_some_and(|(number, _)| *number > key.number), "{options}: {shown:?}");
+            assert!(shown.iter().all(|picture| whole.contains(picture)), "a smear from {}: {options}", key.number);
+        }
+    }
 }
