@@ -20,7 +20,7 @@ fn configs() -> PathBuf {
 }
 
 fn check(directory: &Path) -> Result<Config, Problems> {
-    Config::load(directory).and_then(|config| preflight(config, &known_models()))
+    Config::load(directory).and_then(|config| preflight(config, &known_models(), None))
 }
 
 #[test]
@@ -134,7 +134,7 @@ fn find_missing(schema: &Json, root: &Json, tables: &[&Toml<'_>], path: &str, mi
 #[test]
 fn the_defaults_that_the_example_states_are_the_real_ones() {
     // Keys whose line shows an example because their default depends on other keys.
-    const EXAMPLES: [&str; 19] = [
+    const EXAMPLES: [&str; 20] = [
         "port",
         "username",
         "password_file",
@@ -154,6 +154,7 @@ fn the_defaults_that_the_example_states_are_the_real_ones() {
         "tls",
         "place",
         "for",
+        "record",
     ];
     let mut compared = 0;
     for (name, subject) in [("gateway.toml", Subject::Gateway), ("cameras.d/market-gate.toml", Subject::Camera)] {

@@ -48,7 +48,8 @@ fn a_disabled_camera_needs_neither_secret_nor_model() {
     directory.replace("cameras.d/north.toml", "grid = \"3301\"", disabled);
     directory.replace("cameras.d/north.toml", "fps = 5", "object_model = \"no-such\"");
     directory.replace("cameras.d/north.toml", "[detect]", "username = \"a\"\npassword_file = \"gone\"\n[detect]");
-    let config = Config::load(directory.path()).and_then(|config| preflight(config, &common::known_models())).unwrap();
+    let config =
+        Config::load(directory.path()).and_then(|config| preflight(config, &common::known_models(), None)).unwrap();
     assert!(!config.problems.has_errors(), "{}", config.problems);
     assert_eq!(config.cameras.iter().filter(|camera| camera.is_watched()).count(), 1);
 }
@@ -57,7 +58,8 @@ fn a_disabled_camera_needs_neither_secret_nor_model() {
 fn one_cameras_trouble_refuses_that_camera_only() {
     let directory = Directory::good();
     directory.replace("cameras.d/north.toml", "fps = 5", "object_model = \"broken\"");
-    let config = Config::load(directory.path()).and_then(|config| preflight(config, &common::known_models())).unwrap();
+    let config =
+        Config::load(directory.path()).and_then(|config| preflight(config, &common::known_models(), None)).unwrap();
     assert!(config.problems.has_errors() && !config.problems.is_fatal());
     let refused = |id: &str| config.camera(&id.parse().unwrap()).unwrap().refused.clone();
     assert_eq!(refused("north").unwrap(), "object model `broken` cannot be used: broken.onnx is not an ONNX file");
@@ -144,7 +146,7 @@ fn load(gateway: &[u8], categories: &[u8], camera: &[u8]) -> bool {
     directory.write("gateway.toml", gateway);
     directory.write("categories.toml", categories);
     directory.write("cameras.d/north.toml", camera);
-    let loaded = Config::load(directory.path()).and_then(|config| preflight(config, &common::known_models()));
+    let loaded = Config::load(directory.path()).and_then(|config| preflight(config, &common::known_models(), None));
     let problems = match &loaded {
         Ok(config) => &config.problems,
         Err(problems) => problems,

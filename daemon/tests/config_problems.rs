@@ -11,7 +11,7 @@ use snowgate::config::{Config, Severity, preflight};
 fn problems(case: &str, change: impl FnOnce(&Directory)) -> String {
     let directory = Directory::good();
     change(&directory);
-    let checked = Config::load(directory.path()).and_then(|config| preflight(config, &known_models()));
+    let checked = Config::load(directory.path()).and_then(|config| preflight(config, &known_models(), None));
     let (outcome, problems) = match &checked {
         Ok(config) if config.cameras.iter().any(|camera| camera.refused.is_some()) => {
             ("a camera is refused", &config.problems)
@@ -26,7 +26,7 @@ fn problems(case: &str, change: impl FnOnce(&Directory)) -> String {
 #[test]
 fn the_good_one_is_good() {
     let directory = Directory::good();
-    let config = Config::load(directory.path()).and_then(|config| preflight(config, &known_models())).unwrap();
+    let config = Config::load(directory.path()).and_then(|config| preflight(config, &known_models(), None)).unwrap();
     assert!(config.problems.is_empty(), "{}", config.problems);
     assert_eq!(config.cameras.len(), 2);
     assert_eq!(config.problems.count(Severity::Error), 0);
@@ -37,7 +37,16 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
     ("unknown_key", "cameras.d/north.toml", "fps = 5", "fsp = 5"),
     ("unknown_table", "cameras.d/north.toml", "[[zones]]", "[[zonse]]"),
     ("far_unknown_key", "gateway.toml", "host = ", "elephant = 1\nhost = "),
-    ("missing_key", "cameras.d/north.toml", "url = \"rtsp://10.0.0.1/north\"", ""),
+    ("missing_key", "cameras.d/north.toml", "detect = \"rtsp://10.0.0.1/north\"", ""),
+    ("stream_under_its_old_name", "cameras.d/north.toml", "detect = \"rtsp", "url = \"rtsp"),
+    ("stream_of_a_wrong_type", "cameras.d/north.toml", "detect = \"rtsp://10.0.0.1/north\"", "record = 5"),
+    (
+        "one_stream_twice",
+        "cameras.d/north.toml",
+        "detect = \"rtsp",
+        "record = \"rtsp://10.0.0.1/north\"\ndetect = \"rtsp",
+    ),
+    ("no_such_decoder", "gateway.toml", "[mqtt]", "[decoders]\nbackend = \"va-api\"\n[mqtt]"),
     ("missing_table", "gateway.toml", "[mqtt]\nhost = \"broker\"\n", ""),
     ("missing_kind", "cameras.d/north.toml", "kind = \"intrusion\"", ""),
     ("wrong_kind", "cameras.d/north.toml", "kind = \"intrusion\"", "kind = \"intrussion\""),
@@ -207,8 +216,30 @@ fn a_library_that_does_not_load_refuses_everything() {
     let directory = Directory::good();
     let config = Config::load(directory.path()).unwrap();
     let models = snowgate::config::KnownModels { unusable: Some("too old".into()), ..Default::default() };
-    let problems = preflight(config, &models).unwrap_err();
+    let problems = preflight(config, &models, None).unwrap_err();
     assert!(problems.is_fatal() && problems.to_string().contains("too old"));
+}
+
+#[test]
+fn a_decoder_that_does_not_work_refuses_everything_and_is_told_with_all_else() {
+    use snowgate::camera::{access_unit::Codec, decode::DecodeError, spec::Backend};
+    let directory = Directory::good();
+    directory.replace("gateway.toml", "[mqtt]", "[decoders]\nbackend = \"vaapi\"\n[mqtt]");
+    directory.replace("cameras.d/north.toml", "[\"person\", \"face\"]", "[\"persn\"]");
+    let config = Config::load(directory.path()).unwrap();
+    let error = DecodeError::Unavailable {
+        backend: Backend::Vaapi,
+        codec: Codec::H264,
+        what: "vah264dec is missing".into(),
+        given_by: "a package gives it",
+    };
+    let problems = preflight(config, &known_models(), Some(&error)).unwrap_err();
+    let text = problems.to_string();
+    assert!(problems.is_fatal() && text.contains("persn"), "{text}");
+    let line = directory.read("gateway.toml").lines().position(|line| line.starts_with("backend")).unwrap() + 1;
+    let place = format!("gateway.toml:{line}:");
+    let told = text.lines().find(|line| line.contains(&place)).unwrap_or_else(|| panic!("{text}"));
+    assert!(told.contains("no H.264 decoder by vaapi: vah264dec is missing; a package gives it"), "{told}");
 }
 
 #[test]

@@ -32,6 +32,50 @@ pub fn ball(count: u32, width: u32, height: u32, encoder: &str) -> String {
     )
 }
 
+/// `count` pictures of the sample walkers (768×576), a second of them ten, encoded by `encoder`; a clip has no more than 795.
+pub fn walkers(count: u32, encoder: &str) -> String {
+    format!("{} ! {encoder}", first_walkers(count))
+}
+
+/// `count` pictures of a scene that stands still but for the walkers of the sample clip's left road: what the camera saw
+/// first for ever, and life in a corner of it. Encoded by `encoder`.
+pub fn still_scene_with_walkers(count: u32, encoder: &str) -> String {
+    format!(
+        "compositor name=scene sink_1::xpos=64 sink_1::ypos=160 ! video/x-raw,format=I420,width=768,height=576 ! {encoder} \
+         {} ! imagefreeze num-buffers={count} ! video/x-raw,framerate=10/1 ! scene.sink_0 \
+         {} ! videocrop left=64 top=160 right=576 bottom=288 ! scene.sink_1",
+        first_walkers(1),
+        first_walkers(count)
+    )
+}
+
+fn first_walkers(count: u32) -> String {
+    let file = crate::repository().join("assets/media/vtest.mp4");
+    let after = count + 1;
+    format!(
+        "filesrc location={} ! qtdemux ! h264parse ! avdec_h264 ! identity eos-after={after} ! videoconvert ! \
+         video/x-raw,format=I420",
+        file.display()
+    )
+}
+
+/// H.264 with one key frame, the first: "smart" coding at its extreme.
+pub const H264_INFINITE_GOP: &str =
+    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=2147483647 option-string=scenecut=0 bitrate=500";
+/// H.264 with a key frame every 120 pictures: 12 s of [`walkers`].
+pub const H264_LONG_GOP: &str =
+    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=120 option-string=scenecut=0 bitrate=500";
+/// H.264 without key frames but the first: a column of intra blocks wanders through the picture every 20 pictures. The
+/// parser marks where that begins as a key frame.
+pub const H264_INTRA_REFRESH: &str =
+    "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=20 intra-refresh=true bitrate=500";
+/// H.264 with B-frames that refer across key frames, of which only the first is an IDR picture.
+pub const H264_OPEN_GOP: &str =
+    "x264enc speed-preset=veryfast key-int-max=20 bframes=2 option-string=open-gop=1:scenecut=0 bitrate=500";
+/// H.264 of constant quality: a picture is as large as it is new.
+pub const H264_CONSTANT_QUALITY: &str =
+    "x264enc pass=qual quantizer=23 tune=zerolatency speed-preset=veryfast key-int-max=20 option-string=scenecut=0";
+
 /// H.264 without B-frames, a key frame every ten pictures.
 pub const H264: &str = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 bitrate=500";
 /// H.264 with B-frames.

@@ -87,18 +87,16 @@ fn with_b_frames_numbers_and_times_follow_their_units() {
 }
 
 #[test]
-fn a_key_frame_alone_comes_out_at_the_drain_and_one_decoder_serves_streams_of_any_size_and_coding() {
+fn a_key_frame_alone_is_seen_at_once_and_one_decoder_serves_streams_of_any_size_and_coding() {
     let streams =
         [units(&ball(20, 320, 240, H264_B_FRAMES)), units(&ball(20, 640, 360, H264)), units(&ball(20, 162, 122, H265))];
     let mut decoder = Decoder::new(Codec::H264).unwrap();
     for round in 0..3 {
         for (units, size) in streams.iter().zip([(320, 240), (640, 360), (162, 122)]) {
             for unit in units.iter().filter(|unit| unit.key) {
-                let mut shown = Vec::new();
-                decoder.decode(unit, &mut |picture| shown.push(picture)).unwrap();
-                decoder.drain(&mut |picture| shown.push(picture)).unwrap();
-                let facts: Vec<_> = shown.iter().map(|p| (p.number(), p.width(), p.height())).collect();
-                assert_eq!(facts, [(unit.number, size.0, size.1)], "round {round}");
+                let picture = decoder.look(unit).unwrap().expect("a key frame shows itself");
+                let facts = (picture.number(), picture.at(), picture.width(), picture.height());
+                assert_eq!(facts, (unit.number, unit.at, size.0, size.1), "round {round}");
             }
         }
     }
@@ -195,6 +193,8 @@ fn ten_bits_and_other_chroma_are_refused_by_name() {
         let decoded = decoder.decode(&unit, &mut |_| panic!("a picture of {format}"));
         let decoded = decoded.and_then(|()| decoder.drain(&mut |_| panic!("a picture of {format}")));
         assert!(matches!(decoded, Err(DecodeError::UnsupportedFormat { .. })), "{format}: {decoded:?}");
+        let looked = decoder.look(&unit).map(|picture| picture.map(|picture| picture.number()));
+        assert!(matches!(looked, Err(DecodeError::UnsupportedFormat { .. })), "{format}: {looked:?}");
     }
 }
 

@@ -53,12 +53,19 @@ impl Codec {
     }
 }
 
-impl fmt::Display for Codec {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Codec {
+    /// Its name, for people and in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
             Self::H264 => "H.264",
             Self::H265 => "H.265",
-        })
+        }
+    }
+}
+
+impl fmt::Display for Codec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
     }
 }
 

@@ -24,7 +24,7 @@ use snowgate_core::{ids::Id, time::Mono};
 
 use super::{
     access_unit::{AccessUnit, Arrival},
-    spec::RingSpec,
+    spec::{RingSpec, StreamRole},
 };
 use crate::events::camera::{GopTooLarge, UnitReceived, UnitsLost};
 
@@ -52,6 +52,7 @@ type Wake = Box<dyn Fn(&Pushed) + Send + Sync>;
 /// The ring of one camera; shared by its receiver and any number of readers.
 pub struct GopRing {
     camera: Id,
+    stream: StreamRole,
     limit_bytes: usize,
     limit_span: Duration,
     held: Mutex<Held>,
@@ -125,6 +126,7 @@ impl GopRing {
     pub fn new(camera: Id, spec: &RingSpec) -> Self {
         Self {
             camera,
+            stream: StreamRole::Detect,
             limit_bytes: usize::try_from(spec.size.0).unwrap_or(usize::MAX),
             limit_span: spec.duration.0,
             held: Mutex::new(Held {
@@ -137,6 +139,16 @@ impl GopRing {
             wakes: RwLock::default(),
             key_wanted: AtomicBool::new(false),
         }
+    }
+
+    /// The ring of another stream than the one that is watched.
+    pub fn of(self, stream: StreamRole) -> Self {
+        Self { stream, ..self }
+    }
+
+    /// Which of the camera's streams it holds.
+    pub fn stream(&self) -> StreamRole {
+        self.stream
     }
 
     /// Whose ring this is.
@@ -170,7 +182,7 @@ impl GopRing {
             (pushed, held.bytes)
         };
         let camera = self.camera.as_str();
-        UnitReceived { camera, bytes: pushed.size, ring_bytes }.emit();
+        UnitReceived { camera, stream: self.stream.as_str(), bytes: pushed.size, ring_bytes }.emit();
         if too_large {
             GopTooLarge { camera, limit: self.limit_bytes }.emit();
         }

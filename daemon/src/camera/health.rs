@@ -1,10 +1,14 @@
 //! How a camera is, and why: the state machine's states, the faults that lead to them, and who is told.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use snowgate_core::{choice, ids::Id, time::Mono};
 
-use super::access_unit::UnsupportedFormat;
+use super::{access_unit::UnsupportedFormat, spec::StreamRole};
 use crate::events::camera::StateChanged;
 
 choice! {
@@ -106,6 +110,9 @@ pub enum CameraFault {
         /// How long.
         silent_for: Duration,
     },
+    /// It sends pictures, and none that decoding could start with.
+    #[error("pictures arrive, but no key frame to start decoding with; the stream is opened anew to get one")]
+    NoKeyFrame,
     /// It was live and is no more.
     #[error("the camera ended the stream")]
     Ended,
@@ -132,7 +139,7 @@ impl CameraFault {
             | Self::Address { .. }
             | Self::CaFile { .. }
             | Self::Internal { .. } => CameraState::Unsupported,
-            Self::Silent { .. } => CameraState::Stalled,
+            Self::Silent { .. } | Self::NoKeyFrame => CameraState::Stalled,
             Self::UnknownHost { .. }
             | Self::NoAnswer { .. }
             | Self::Unreachable { .. }
@@ -150,7 +157,7 @@ impl CameraFault {
     }
 }
 
-/// A camera's state from now on.
+/// A camera's state from now on. The stream that is watched decides it; a record stream of its own is told beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CameraHealth {
     /// Which camera.
@@ -161,12 +168,22 @@ pub struct CameraHealth {
     pub fault: Option<CameraFault>,
     /// Since when, on the monotonic clock.
     pub since: Mono,
+    /// The same of its record stream, where it has one of its own that has said something.
+    pub record: Option<(CameraState, Option<CameraFault>)>,
+}
+
+impl CameraHealth {
+    /// Why the record stream is not live, where that is known.
+    pub fn record_fault(&self) -> Option<&CameraFault> {
+        self.record.as_ref().and_then(|(_, fault)| fault.as_ref())
+    }
 }
 
 impl fmt::Display for CameraHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "camera {}: {}", self.camera, self.state)?;
-        self.fault.iter().try_for_each(|fault| write!(f, ": {fault}"))
+        self.fault.iter().try_for_each(|fault| write!(f, ": {fault}"))?;
+        self.record_fault().map_or(Ok(()), |fault| write!(f, "; record stream: {fault}"))
     }
 }
 
@@ -181,71 +198,105 @@ impl HealthSink {
     }
 }
 
-/// Keeps the state and tells of changes, and only of changes.
-pub(super) struct HealthTracker {
+/// Keeps a camera's state, as its streams report it, and tells of changes, and only of changes. The receivers of one
+/// camera share one.
+#[derive(Clone)]
+pub struct HealthTracker(Arc<Tracked>);
+
+struct Tracked {
     camera: Id,
     sink: HealthSink,
-    last: Option<(CameraState, Option<CameraFault>)>,
+    known: Mutex<Known>,
+}
+
+/// What each stream has said last.
+#[derive(Default)]
+struct Known {
+    detect: Option<(CameraState, Option<CameraFault>, Mono)>,
+    record: Option<(CameraState, Option<CameraFault>)>,
 }
 
 impl HealthTracker {
-    pub(super) fn new(camera: Id, sink: HealthSink) -> Self {
-        Self { camera, sink, last: None }
+    /// Tells `sink` of this camera.
+    pub fn new(camera: Id, sink: HealthSink) -> Self {
+        Self(Arc::new(Tracked { camera, sink, known: Mutex::default() }))
     }
 
     /// The first attempt begins.
-    pub(super) fn connecting(&mut self, since: Mono) {
-        self.change(CameraState::Connecting, None, since);
+    pub(super) fn connecting(&self, stream: StreamRole, since: Mono) {
+        self.change(stream, CameraState::Connecting, None, since);
     }
 
     /// Pictures arrive.
-    pub(super) fn live(&mut self, since: Mono) {
-        self.change(CameraState::Live, None, since);
+    pub(super) fn live(&self, stream: StreamRole, since: Mono) {
+        self.change(stream, CameraState::Live, None, since);
     }
 
     /// An attempt failed or the stream was lost.
-    pub(super) fn fault(&mut self, fault: CameraFault, since: Mono) {
-        self.change(fault.state(), Some(fault), since);
+    pub(super) fn fault(&self, stream: StreamRole, fault: CameraFault, since: Mono) {
+        self.change(stream, fault.state(), Some(fault), since);
     }
 
-    fn change(&mut self, state: CameraState, fault: Option<CameraFault>, since: Mono) {
-        let next = (state, fault);
-        if self.last.as_ref() == Some(&next) {
-            return;
+    fn change(&self, stream: StreamRole, state: CameraState, fault: Option<CameraFault>, since: Mono) {
+        let Tracked { camera, sink, known } = &*self.0;
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        match stream {
+            StreamRole::Detect => {
+                if known.detect.as_ref().is_some_and(|(old, why, _)| (*old, why) == (state, &fault)) {
+                    return;
+                }
+                known.detect = Some((state, fault, since));
+            }
+            StreamRole::Record => {
+                if known.record.as_ref().is_some_and(|(old, why)| (*old, why) == (state, &fault)) {
+                    return;
+                }
+                known.record = Some((state, fault));
+            }
         }
-        let health = CameraHealth { camera: self.camera.clone(), state, fault: next.1.clone(), since };
+        // What is known of the record stream is told with the first word of the one that decides.
+        let Some((state, fault, since)) = known.detect.clone() else { return };
+        let health = CameraHealth { camera: camera.clone(), state, fault, since, record: known.record.clone() };
         StateChanged {
-            camera: self.camera.as_str(),
+            camera: camera.as_str(),
             states: CameraState::WORDS,
             state: state.as_str(),
             reason: health.fault.as_ref().map(ToString::to_string),
+            record: health.record.as_ref().map(|(state, fault)| match state {
+                CameraState::Live => Ok(()),
+                state => Err(fault.as_ref().map_or_else(|| state.to_string(), ToString::to_string)),
+            }),
         }
         .emit();
-        self.last = Some(next);
-        (self.sink.0)(health);
+        // Told under the lock, so that two streams cannot tell in the wrong order; sinks return at once.
+        (sink.0)(health);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use super::*;
 
-    #[test]
-    fn only_changes_are_told_with_their_reason() {
+    /// A tracker, and what it tells.
+    fn tracker() -> (HealthTracker, Arc<Mutex<Vec<String>>>) {
         let told = Arc::new(Mutex::new(Vec::new()));
         let sink = HealthSink::new({
             let told = Arc::clone(&told);
             move |health: CameraHealth| told.lock().unwrap().push(health.to_string())
         });
-        let mut health = HealthTracker::new("gate".parse().unwrap(), sink);
-        health.connecting(Mono(0));
-        health.fault(CameraFault::WrongPassword, Mono(1));
-        health.fault(CameraFault::WrongPassword, Mono(2));
-        health.live(Mono(3));
-        health.live(Mono(4));
-        health.fault(CameraFault::Silent { silent_for: Duration::from_secs(10) }, Mono(5));
+        (HealthTracker::new("gate".parse().unwrap(), sink), told)
+    }
+
+    #[test]
+    fn only_changes_are_told_with_their_reason() {
+        use StreamRole::Detect;
+        let (health, told) = tracker();
+        health.connecting(Detect, Mono(0));
+        health.fault(Detect, CameraFault::WrongPassword, Mono(1));
+        health.fault(Detect, CameraFault::WrongPassword, Mono(2));
+        health.live(Detect, Mono(3));
+        health.live(Detect, Mono(4));
+        health.fault(Detect, CameraFault::Silent { silent_for: Duration::from_secs(10) }, Mono(5));
         assert_eq!(
             *told.lock().unwrap(),
             [
@@ -253,6 +304,28 @@ mod tests {
                 "camera gate: refused: the camera refused the user name or password",
                 "camera gate: live",
                 "camera gate: stalled: no picture for 10 s",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_watched_stream_decides_and_the_record_stream_is_told_beside_it() {
+        use StreamRole::{Detect, Record};
+        let (health, told) = tracker();
+        health.connecting(Record, Mono(0));
+        health.fault(Record, CameraFault::NotFound, Mono(1));
+        health.connecting(Detect, Mono(2));
+        health.live(Detect, Mono(3));
+        health.fault(Record, CameraFault::NotFound, Mono(4));
+        health.live(Record, Mono(5));
+        health.fault(Detect, CameraFault::Ended, Mono(6));
+        assert_eq!(
+            *told.lock().unwrap(),
+            [
+                "camera gate: connecting; record stream: the camera has no stream at this path",
+                "camera gate: live; record stream: the camera has no stream at this path",
+                "camera gate: live",
+                "camera gate: connecting: the camera ended the stream",
             ]
         );
     }

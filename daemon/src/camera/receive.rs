@@ -1,16 +1,17 @@
-//! One camera's stream, from the first attempt to the shutdown: connect, live, stalled, back off, again.
+//! One stream of a camera, from the first attempt to the shutdown: connect, live, stalled, back off, again.
 //!
-//! Each camera has one thread that does nothing but this, and sleeps nearly always. It never decodes.
+//! Each stream has one thread that does nothing but this, and sleeps nearly always. It never decodes. A camera has one
+//! stream, or two: one that is watched and one that is kept for evidence.
 
 use std::{io, sync::Arc, thread, time::Duration};
 
-use snowgate_core::{ids::Id, time::Clock};
+use snowgate_core::time::Clock;
 
 use super::{
     gop_ring::GopRing,
-    health::{CameraFault, HealthSink, HealthTracker},
+    health::{CameraFault, HealthTracker},
     reach::Endpoint,
-    spec::StreamSpec,
+    spec::{StreamRole, StreamSpec},
     stream::{Session, SessionEnd},
 };
 use crate::{
@@ -31,51 +32,61 @@ const WATCH: Duration = Duration::from_millis(500);
 
 /// What a receiver needs.
 pub struct ReceiverConfig {
-    /// Whose stream.
-    pub camera: Id,
+    /// Its address, one of [`StreamSpec::streams`].
+    pub address: String,
     /// How it is reached.
     pub stream: StreamSpec,
     /// The password, read from its file.
     pub password: Option<Secret>,
-    /// Where its access units go.
+    /// Where its access units go: also says whose stream it is, and which.
     pub ring: Arc<GopRing>,
     /// Where time comes from.
     pub clock: Arc<dyn Clock>,
     /// When to stop.
     pub shutdown: Shutdown,
-    /// Who is told how the camera is.
-    pub health: HealthSink,
+    /// Who is told how the stream is.
+    pub health: HealthTracker,
 }
 
-/// Receives one camera's stream until the shutdown.
+impl ReceiverConfig {
+    /// What its thread is called. The slash keeps the record stream of one camera apart from another camera's name.
+    pub fn thread_name(&self) -> String {
+        let camera = self.ring.camera();
+        match self.ring.stream() {
+            StreamRole::Detect => format!("camera-{camera}"),
+            StreamRole::Record => format!("camera-{camera}/record"),
+        }
+    }
+}
+
+/// Receives one stream until the shutdown.
 pub struct Receiver {
     config: ReceiverConfig,
-    health: HealthTracker,
     backoff: Backoff,
 }
 
 impl Receiver {
-    /// Starts the camera's thread. It ends within a few seconds of the shutdown, whatever the camera does.
+    /// Starts the stream's thread. It ends within a few seconds of the shutdown, whatever the camera does.
     ///
     /// # Errors
     /// The system gives no thread.
     pub fn spawn(config: ReceiverConfig) -> io::Result<thread::JoinHandle<()>> {
-        let name = format!("camera-{}", config.camera);
-        let health = HealthTracker::new(config.camera.clone(), config.health.clone());
+        let name = config.thread_name();
         let backoff = Backoff::new(PAUSES.0, PAUSES.1);
-        thread::Builder::new().name(name).spawn(move || Self { config, health, backoff }.run())
+        thread::Builder::new().name(name).spawn(move || Self { config, backoff }.run())
     }
 
     /// The stream's whole life.
     fn run(mut self) {
-        self.health.connecting(self.config.clock.mono());
+        let role = self.config.ring.stream();
+        self.config.health.connecting(role, self.config.clock.mono());
         while !self.config.shutdown.is_triggered() {
-            let camera = self.config.camera.clone();
-            Connecting { camera: camera.as_str() }.emit();
+            let camera = self.config.ring.camera().clone();
+            Connecting { camera: camera.as_str(), stream: role.as_str() }.emit();
             let Err(SessionEnd { fault, detail }) = self.receive() else { return };
             let wait = if fault.needs_an_operator() { self.backoff.longest_pause() } else { self.backoff.next_pause() };
-            self.health.fault(fault, self.config.clock.mono());
-            StreamEnded { camera: camera.as_str(), detail: &detail, wait }.emit();
+            self.config.health.fault(role, fault, self.config.clock.mono());
+            StreamEnded { camera: camera.as_str(), stream: role.as_str(), detail: &detail, wait }.emit();
             if self.config.shutdown.wait_for(wait) {
                 return;
             }
@@ -84,8 +95,8 @@ impl Receiver {
 
     /// One session, from knocking at the camera's door to its end. `Ok` at the shutdown.
     fn receive(&mut self) -> Result<(), SessionEnd> {
-        let ReceiverConfig { stream, password, ring, clock, shutdown, .. } = &self.config;
-        let endpoint = Endpoint::parse(&stream.url)?;
+        let ReceiverConfig { address, stream, password, ring, clock, shutdown, .. } = &self.config;
+        let endpoint = Endpoint::parse(address)?;
         endpoint.reach(shutdown)?;
         if shutdown.is_triggered() {
             return Ok(());
@@ -108,7 +119,10 @@ impl Receiver {
                 return Err(end);
             }
             if let Some(since) = session.live_since() {
-                self.health.live(since);
+                self.config.health.live(self.config.ring.stream(), since);
+            }
+            if self.config.ring.take_key_wanted() {
+                return Err(CameraFault::NoKeyFrame.into());
             }
             let now = self.config.clock.mono();
             match session.last_unit() {

@@ -8,8 +8,10 @@ use snowgate_core::{
 spec! {
     /// How a camera is reached.
     pub struct StreamSpec {
-        /// rtsp:// or rtsps:// address, without user and password.
-        url: Located<String>,
+        /// rtsp:// or rtsps:// address, without user and password, of the stream that is watched; a small one is enough. Where it is left out, "record" is watched.
+        detect: Maybe<Located<String>> = Maybe::NONE,
+        /// The same of the stream that is kept for evidence, in full size. Where it is left out, "detect" is kept.
+        record: Maybe<Located<String>> = Maybe::NONE,
         /// User name, where the camera asks for one.
         username: Maybe<String> = Maybe::NONE,
         /// File that holds the password; relative to the configuration directory, or a systemd credential as "credential:NAME".
@@ -22,6 +24,27 @@ spec! {
         latency: TimeSpan = TimeSpan::millis(200),
         /// Without a packet for so long the stream counts as stalled and is opened anew.
         stall_after: TimeSpan = TimeSpan::secs(10),
+    }
+}
+
+impl StreamSpec {
+    /// The streams to receive, the watched one first: one where a single address serves both, and none where neither is
+    /// given, which a checked configuration never has.
+    pub fn streams(&self) -> impl Iterator<Item = (StreamRole, &str)> {
+        let (detect, record) = (self.detect.as_ref(), self.record.as_ref());
+        let watched = detect.or(record).map(|address| (StreamRole::Detect, address.as_str()));
+        let kept = record.filter(|record| detect.is_some_and(|detect| detect.value != record.value));
+        watched.into_iter().chain(kept.map(|address| (StreamRole::Record, address.as_str())))
+    }
+}
+
+choice! {
+    /// What a camera's stream is for.
+    pub enum StreamRole {
+        /// It is watched, and kept for evidence too where it is the only one.
+        Detect = "detect",
+        /// It is kept for evidence.
+        Record = "record",
     }
 }
 
@@ -42,5 +65,61 @@ spec! {
         duration: TimeSpan = TimeSpan::secs(10),
         /// The most bytes kept.
         size: ByteSize = ByteSize::mib(16),
+    }
+}
+
+spec! {
+    /// What decodes.
+    pub struct DecodersSpec {
+        /// "auto" takes hardware where it works, and else software; any other word takes that one or refuses to start.
+        backend: BackendChoice = BackendChoice::Auto,
+    }
+}
+
+choice! {
+    /// What is to decode.
+    pub enum BackendChoice {
+        /// The first hardware that works, software where none does.
+        Auto = "auto",
+        /// libav, on the processor.
+        Software = "software",
+        /// Intel and AMD graphics.
+        Vaapi = "vaapi",
+        /// Decoders with a driver in the kernel: Raspberry Pi, NXP, Qualcomm, Allwinner, MediaTek.
+        V4l2 = "v4l2",
+        /// Rockchip's own interface (MPP).
+        Rockchip = "rockchip",
+        /// NVIDIA graphics.
+        Nvdec = "nvdec",
+    }
+}
+
+impl BackendChoice {
+    /// The one that is asked for; `None` where the box may choose.
+    pub fn backend(self) -> Option<Backend> {
+        match self {
+            Self::Auto => None,
+            Self::Software => Some(Backend::Software),
+            Self::Vaapi => Some(Backend::Vaapi),
+            Self::V4l2 => Some(Backend::V4l2),
+            Self::Rockchip => Some(Backend::Rockchip),
+            Self::Nvdec => Some(Backend::Nvdec),
+        }
+    }
+}
+
+choice! {
+    /// What decodes.
+    pub enum Backend {
+        /// libav, on the processor.
+        Software = "software",
+        /// VA-API: Intel and AMD graphics.
+        Vaapi = "vaapi",
+        /// Video4Linux, stateless or stateful.
+        V4l2 = "v4l2",
+        /// Rockchip's Media Process Platform.
+        Rockchip = "rockchip",
+        /// NVIDIA's decoder.
+        Nvdec = "nvdec",
     }
 }

@@ -364,7 +364,9 @@ impl Shared {
         })?;
         let known = intake.format.as_ref().is_some_and(|old| old.codec == format.codec && old.size() == format.size());
         if !known {
-            FormatChanged { camera: camera.as_str(), codec: format.codec.to_string(), size: format.size() }.emit();
+            let stream = self.ring.stream().as_str();
+            FormatChanged { camera: camera.as_str(), stream, codec: format.codec.to_string(), size: format.size() }
+                .emit();
         }
         Ok(Arc::clone(intake.format.insert(Arc::new(format))))
     }

@@ -31,7 +31,7 @@ impl Check {
     pub fn run(self) -> Exit {
         let checked = Config::load(&self.config).and_then(preflight);
         let (problems, counted, blind) = match &checked {
-            Ok((config, _)) => (&config.problems, Some(Counted::of(config)), blind_times(config)),
+            Ok((config, ..)) => (&config.problems, Some(Counted::of(config)), blind_times(config)),
             Err(problems) => (problems, None, Vec::new()),
         };
         // Errors that refuse one camera only are errors here too: the operator wants that camera.

@@ -38,11 +38,7 @@ impl Run {
 fn exit_of(error: &RunError) -> Exit {
     match error {
         RunError::Config(_) | RunError::Rule(_) => Exit::BadConfig,
-        RunError::Store(_)
-        | RunError::Evidence(_)
-        | RunError::Admin(_)
-        | RunError::GStreamer(_)
-        | RunError::Decoder(_) => Exit::Unavailable,
+        RunError::Store(_) | RunError::Evidence(_) | RunError::Admin(_) | RunError::GStreamer(_) => Exit::Unavailable,
         RunError::System(_) | RunError::ThreadLost(_) => Exit::Software,
     }
 }

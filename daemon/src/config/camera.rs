@@ -16,6 +16,7 @@ use super::{
     resolved::{CameraConfig, ModelsConfig, PlaceConfig, ReportTarget, RuleConfig},
     spec::{CameraFile, PlaceSpec},
     suggest::suggestion,
+    toml_errors::place_of,
 };
 use crate::{
     camera::spec::StreamSpec,
@@ -193,14 +194,7 @@ fn stream(
     refused: &mut Option<String>,
     check: &mut Checker<'_>,
 ) -> (StreamSpec, Option<Secret>) {
-    if let Err((message, help)) = check_url(&spec.url) {
-        check.error(spec.url.span, message, help);
-    }
-    let query = spec.url.to_ascii_lowercase();
-    if ["passw", "pwd="].iter().any(|part| query.contains(part)) {
-        let help = "use username and password_file if the camera takes them".to_owned();
-        check.warning(spec.url.span, "the address looks as if it held a password", help);
-    }
+    check_addresses(&spec, check);
     check.within("/stream/latency", spec.latency, TimeSpan::secs(0)..=TimeSpan::secs(10));
     check.within("/stream/stall_after", spec.stall_after, TimeSpan::secs(2)..=TimeSpan::secs(600));
     let mut refuse = |check: &mut Checker<'_>, at: &Located<String>, message: String, help: Option<String>| {
@@ -221,9 +215,10 @@ fn stream(
             }
         }
     }
+    let encrypted = spec.streams().any(|(_, address)| address.starts_with("rtsps:"));
     if let Some(file) = &mut spec.ca_file.0 {
-        if !spec.url.starts_with("rtsps:") {
-            check.warning(file.span, "ca_file has no effect: the address is not rtsps://", None);
+        if !encrypted {
+            check.warning(file.span, "ca_file has no effect: no address is rtsps://", None);
         }
         let path = check.path(file);
         if enabled && let Err(message) = read_pem(&path).and_then(|pem| check_certificates(&path, &pem)) {
@@ -232,6 +227,37 @@ fn stream(
         file.value = path.to_string_lossy().into_owned();
     }
     (spec, password)
+}
+
+/// One address at least, and each in order.
+fn check_addresses(spec: &StreamSpec, check: &mut Checker<'_>) {
+    for address in [&spec.detect, &spec.record].into_iter().filter_map(|address| address.as_ref()) {
+        if let Err((message, help)) = check_url(address) {
+            check.error(address.span, message, help);
+        }
+        let query = address.to_ascii_lowercase();
+        if ["passw", "pwd="].iter().any(|part| query.contains(part)) {
+            let help = "use username and password_file if the camera takes them".to_owned();
+            check.warning(address.span, "the address looks as if it held a password", help);
+        }
+    }
+    match (&*spec.detect, &*spec.record) {
+        (Some(detect), Some(record)) if detect.value == record.value => {
+            check.warning(record.span, "record is the same stream as detect: it may be left out", None);
+        }
+        (None, None) => {
+            // One that could not be read, or has another name, has been told.
+            let tried = ["/stream/detect", "/stream/record", "/stream/url"];
+            if !tried.iter().any(|key| place_of(check.source, key).line_and_column().is_some()) {
+                let help = "write detect = \"rtsp://…\" for the stream that is watched, or record = \"rtsp://…\" for the one \
+                            that is kept for evidence; either alone serves both";
+                let place = place_of(check.source, "/stream");
+                let message = "[stream] names no stream: neither detect nor record is there";
+                check.problems.push(Problem::error(place, message).help(help.to_owned()));
+            }
+        }
+        _ => {}
+    }
 }
 
 /// An address that a stream can be opened at, without user and password in it.

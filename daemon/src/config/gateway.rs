@@ -21,6 +21,7 @@ use super::{
     suggest::suggestion,
 };
 use crate::{
+    camera::spec::DecodersSpec,
     evidence::spec::EvidenceSpec,
     store::spec::StorageSpec,
     uplink::{
@@ -39,6 +40,7 @@ pub(super) struct ResolvedGateway {
     pub data: PathBuf,
     pub storage: StorageSpec,
     pub models: ModelsConfig,
+    pub decoders: DecodersSpec,
     pub workers: WorkersSpec,
     pub evidence: EvidenceSpec,
     pub admin: Option<SocketAddr>,
@@ -56,6 +58,7 @@ pub(super) fn resolve(file: GatewayFile, check: &mut Checker<'_>) -> ResolvedGat
         data: data_directory(&file.storage, check),
         storage: file.storage,
         models: models(file.models, check),
+        decoders: file.decoders,
         workers: file.workers,
         evidence: file.evidence,
         admin: admin(&file.admin.listen, check),

@@ -91,7 +91,7 @@ mod tests {
     use super::*;
     use crate::config::spec::CameraFile;
 
-    const CAMERA: &str = "id = 'a'\n[stream]\nurl = 'rtsp://host/'\n";
+    const CAMERA: &str = "id = 'a'\n[stream]\ndetect = 'rtsp://host/'\n";
     const GOOD: &str = "[[rules]]\nid = 'good'\nkind = 'intrusion'\nzone = 'z'\n";
 
     fn mended(text: &str) -> Option<CameraFile> {

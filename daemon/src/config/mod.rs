@@ -115,6 +115,7 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
         data: gateway.data,
         storage: gateway.storage,
         models: gateway.models,
+        decoders: gateway.decoders,
         workers: gateway.workers,
         evidence: gateway.evidence,
         admin: gateway.admin?,

@@ -1,4 +1,4 @@
-//! The last look before anything starts: a configuration against the models that this machine really has.
+//! The last look before anything starts: a configuration against the models and decoders that this machine really has.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -11,6 +11,7 @@ use super::{
     suggest::suggestion,
     toml_errors::place_of,
 };
+use crate::camera::decode::DecodeError;
 
 /// What came of loading this machine's models.
 #[derive(Debug, Default)]
@@ -21,14 +22,22 @@ pub struct KnownModels {
     pub models: BTreeMap<Id, Result<Vec<String>, String>>,
 }
 
-/// Holds a configuration against the models. `run` goes on with what it answers, and `check` says "valid" only where
-/// it answers without errors: a missing model refuses the cameras that need it ([`CameraConfig::refused`]), labels that
-/// no model gives and a library that does not load refuse everything.
+/// Holds a configuration against the machine's models, and against why it has no decoders, if it has none. `run` goes on
+/// with what it answers, and `check` says "valid" only where it answers without errors: a missing model refuses the
+/// cameras that need it ([`CameraConfig::refused`]); labels that no model gives, a library that does not load and a
+/// decoder that does not work refuse everything.
 ///
 /// # Errors
 /// Everything that is wrong, what [`Config::load`] left in [`Config::problems`] included.
-pub fn preflight(mut config: Config, models: &KnownModels) -> Result<Config, Problems> {
+pub fn preflight(
+    mut config: Config,
+    models: &KnownModels,
+    no_decoders: Option<&DecodeError>,
+) -> Result<Config, Problems> {
     let mut problems = std::mem::take(&mut config.problems);
+    if let Some(error) = no_decoders {
+        problems.push(Problem::error(gateway_place(&config, "/decoders/backend"), error.to_string()));
+    }
     match &models.unusable {
         Some(reason) => problems.push(Problem::error(gateway_place(&config, "/models/onnxruntime"), reason)),
         None => check_models(&mut config, models, &mut problems),

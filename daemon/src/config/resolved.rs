@@ -17,7 +17,7 @@ use super::{
     problem::{Problems, Source},
 };
 use crate::{
-    camera::spec::{RingSpec, StreamSpec},
+    camera::spec::{DecodersSpec, RingSpec, StreamSpec},
     evidence::spec::EvidenceSpec,
     secret::Secret,
     store::spec::StorageSpec,
@@ -44,6 +44,8 @@ pub struct Config {
     pub storage: StorageSpec,
     /// The box's models.
     pub models: ModelsConfig,
+    /// What decodes.
+    pub decoders: DecodersSpec,
     /// Worker threads.
     pub workers: WorkersSpec,
     /// Stills.

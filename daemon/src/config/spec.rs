@@ -14,7 +14,7 @@ use snowgate_core::{
 
 use crate::{
     admin::spec::AdminSpec,
-    camera::spec::{RingSpec, StreamSpec},
+    camera::spec::{DecodersSpec, RingSpec, StreamSpec},
     evidence::spec::EvidenceSpec,
     store::spec::StorageSpec,
     uplink::spec::MqttSpec,
@@ -34,6 +34,8 @@ spec! {
         storage: StorageSpec = all_defaults(),
         /// Models.
         models: ModelsSpec = all_defaults(),
+        /// What decodes.
+        decoders: DecodersSpec = all_defaults(),
         /// Worker threads.
         workers: WorkersSpec = all_defaults(),
         /// Stills.

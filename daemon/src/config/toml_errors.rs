@@ -105,6 +105,13 @@ fn unknown_key(key: &str, span: Span, expected: &[String], table: Option<&str>, 
                 .to_owned(),
         );
     }
+    if key == "url" && expected.iter().any(|known| known == "record") {
+        return problem.help(
+            "did you mean detect (the stream that is watched) or record (the stream that is kept for evidence)? \
+             Either alone serves both"
+                .to_owned(),
+        );
+    }
     let mut known: Vec<&str> = expected.iter().map(String::as_str).collect();
     known.sort_unstable();
     problem.help(suggestion(key, known, "known keys"))

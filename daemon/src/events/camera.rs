@@ -11,25 +11,30 @@ macro_rules! metrics {
 }
 
 metrics! {
-    RECEIVED: IntCounterVec = counter("snowgate_frames_received_total", "Encoded pictures received.", &["camera"]);
-    RECEIVED_BYTES: IntCounterVec = counter("snowgate_received_bytes_total", "Bytes of encoded pictures received.", &["camera"]);
+    RECEIVED: IntCounterVec = counter("snowgate_frames_received_total", "Encoded pictures received.", &["camera", "stream"]);
+    RECEIVED_BYTES: IntCounterVec = counter("snowgate_received_bytes_total", "Bytes of encoded pictures received.", &["camera", "stream"]);
     LOST: IntCounterVec = counter(
         "snowgate_frames_lost_total",
         "Encoded pictures a reader of the ring never saw, by the policy that dropped them.",
         &["camera", "policy"]
     );
-    RING_BYTES: IntGaugeVec = gauge("snowgate_ring_bytes", "Bytes held in the ring of encoded pictures.", &["camera"]);
+    RING_BYTES: IntGaugeVec = gauge("snowgate_ring_bytes", "Bytes held in the ring of encoded pictures.", &["camera", "stream"]);
     GOPS_TOO_LARGE: IntCounterVec = counter(
         "snowgate_gops_too_large_total",
         "Groups of pictures given up because one alone exceeded the ring.",
         &["camera"]
     );
     STATE: IntGaugeVec = gauge("snowgate_camera_state", "1 for the state the camera is in, 0 for the others.", &["camera", "state"]);
-    CONNECTS: IntCounterVec = counter("snowgate_camera_connects_total", "Times the stream was opened or tried to be.", &["camera"]);
+    RECORD_LIVE: IntGaugeVec = gauge(
+        "snowgate_camera_record_stream_live",
+        "1 while the record stream of a camera that has one of its own is live.",
+        &["camera"]
+    );
+    CONNECTS: IntCounterVec = counter("snowgate_camera_connects_total", "Times the stream was opened or tried to be.", &["camera", "stream"]);
     FORMAT_CHANGES: IntCounterVec = counter(
         "snowgate_stream_format_changes_total",
         "Times the stream announced a coding, size or profile.",
-        &["camera"]
+        &["camera", "stream"]
     );
     REANCHORED: IntCounterVec = counter(
         "snowgate_timestamps_reanchored_total",
@@ -48,6 +53,16 @@ metrics! {
         &["camera"],
         &[0.0005, 0.001, 0.002, 0.003, 0.005, 0.008, 0.012, 0.02, 0.03, 0.05, 0.1, 0.25]
     );
+    DECODER_INFO: IntGaugeVec = gauge(
+        "snowgate_decoder_info",
+        "1 for the decoder in use for each coding.",
+        &["codec", "backend", "element"]
+    );
+    DECODERS_REPLACED: IntCounterVec = counter(
+        "snowgate_decoders_replaced_total",
+        "Times hardware had no further decoder to give and software took its place.",
+        &["codec", "backend"]
+    );
     UNDECODABLE: IntCounterVec = counter("snowgate_frames_undecodable_total", "Encoded pictures that gave no usable picture.", &["camera"]);
 }
 
@@ -55,6 +70,8 @@ metrics! {
 pub struct UnitReceived<'a> {
     /// Whose.
     pub camera: &'a str,
+    /// On which of its streams.
+    pub stream: &'static str,
     /// Its size.
     pub bytes: usize,
     /// What the ring holds now, in bytes.
@@ -64,9 +81,10 @@ pub struct UnitReceived<'a> {
 impl UnitReceived<'_> {
     /// Counts it.
     pub fn emit(self) {
-        RECEIVED.with_label_values(&[self.camera]).inc();
-        RECEIVED_BYTES.with_label_values(&[self.camera]).inc_by(self.bytes as u64);
-        RING_BYTES.with_label_values(&[self.camera]).set(i64::try_from(self.ring_bytes).unwrap_or(i64::MAX));
+        let labels = [self.camera, self.stream];
+        RECEIVED.with_label_values(&labels).inc();
+        RECEIVED_BYTES.with_label_values(&labels).inc_by(self.bytes as u64);
+        RING_BYTES.with_label_values(&labels).set(i64::try_from(self.ring_bytes).unwrap_or(i64::MAX));
     }
 }
 
@@ -118,6 +136,8 @@ pub struct StateChanged<'a> {
     pub state: &'static str,
     /// Why, for the operator.
     pub reason: Option<String>,
+    /// Where the camera has a record stream of its own: whether that is live, and why not.
+    pub record: Option<Result<(), String>>,
 }
 
 impl StateChanged<'_> {
@@ -126,9 +146,15 @@ impl StateChanged<'_> {
         for state in self.states {
             STATE.with_label_values(&[self.camera, state]).set(i64::from(*state == self.state));
         }
-        match self.reason {
-            Some(reason) => tracing::warn!(camera = self.camera, state = self.state, reason, "camera state"),
-            None => tracing::info!(camera = self.camera, state = self.state, "camera state"),
+        if let Some(record) = &self.record {
+            RECORD_LIVE.with_label_values(&[self.camera]).set(i64::from(record.is_ok()));
+        }
+        let (camera, state, reason) = (self.camera, self.state, self.reason);
+        let record_reason = self.record.and_then(Result::err);
+        if reason.is_some() || record_reason.is_some() {
+            tracing::warn!(camera, state, reason, record_reason, "camera state");
+        } else {
+            tracing::info!(camera, state, "camera state");
         }
     }
 }
@@ -137,13 +163,15 @@ impl StateChanged<'_> {
 pub struct Connecting<'a> {
     /// Whose.
     pub camera: &'a str,
+    /// Which of its streams.
+    pub stream: &'static str,
 }
 
 impl Connecting<'_> {
     /// Logs and counts it.
     pub fn emit(self) {
-        CONNECTS.with_label_values(&[self.camera]).inc();
-        tracing::debug!(camera = self.camera, "opening stream");
+        CONNECTS.with_label_values(&[self.camera, self.stream]).inc();
+        tracing::debug!(camera = self.camera, stream = self.stream, "opening stream");
     }
 }
 
@@ -151,6 +179,8 @@ impl Connecting<'_> {
 pub struct StreamEnded<'a> {
     /// Whose.
     pub camera: &'a str,
+    /// Which of its streams.
+    pub stream: &'static str,
     /// Why, in the library's words; never holds a password.
     pub detail: &'a str,
     /// The pause before the next try.
@@ -160,7 +190,8 @@ pub struct StreamEnded<'a> {
 impl StreamEnded<'_> {
     /// Logs it; the next [`Connecting`] counts.
     pub fn emit(self) {
-        tracing::debug!(camera = self.camera, detail = self.detail, wait = ?self.wait, "stream ended");
+        let Self { camera, stream, detail, wait } = self;
+        tracing::debug!(camera, stream, detail, ?wait, "stream ended");
     }
 }
 
@@ -168,6 +199,8 @@ impl StreamEnded<'_> {
 pub struct FormatChanged<'a> {
     /// Whose.
     pub camera: &'a str,
+    /// Which of its streams.
+    pub stream: &'static str,
     /// The coding.
     pub codec: String,
     /// Width and height, where known.
@@ -177,9 +210,9 @@ pub struct FormatChanged<'a> {
 impl FormatChanged<'_> {
     /// Logs and counts it.
     pub fn emit(self) {
-        FORMAT_CHANGES.with_label_values(&[self.camera]).inc();
+        FORMAT_CHANGES.with_label_values(&[self.camera, self.stream]).inc();
         let (width, height) = self.size.unwrap_or_default();
-        tracing::info!(camera = self.camera, codec = self.codec, width, height, "stream format");
+        tracing::info!(camera = self.camera, stream = self.stream, codec = self.codec, width, height, "stream format");
     }
 }
 
@@ -244,5 +277,67 @@ impl UnitsUndecodable<'_> {
     pub fn emit(self) {
         UNDECODABLE.with_label_values(&[self.camera]).inc_by(self.count);
         tracing::debug!(camera = self.camera, number = self.number, count = self.count, "undecodable pictures");
+    }
+}
+
+/// A box's decoders were chosen and proved.
+pub struct DecodersChosen {
+    /// The coding, who decodes it, and by which GStreamer element.
+    pub chosen: [(&'static str, &'static str, &'static str); 2],
+}
+
+impl DecodersChosen {
+    /// Logs it and sets the gauges.
+    pub fn emit(self) {
+        DECODER_INFO.reset();
+        for (codec, backend, element) in self.chosen {
+            DECODER_INFO.with_label_values(&[codec, backend, element]).set(1);
+            tracing::info!(codec, backend, element, "decoder");
+        }
+    }
+}
+
+/// A backend was tried and is not used.
+pub struct BackendPassedOver<'a> {
+    /// Which.
+    pub backend: &'static str,
+    /// For this coding.
+    pub codec: &'static str,
+    /// Whether it was to be expected to work: it is installed, or was asked for.
+    pub expected: bool,
+    /// Why not.
+    pub error: &'a dyn std::error::Error,
+}
+
+impl BackendPassedOver<'_> {
+    /// Logs it; [`DecodersChosen`] tells the metrics what is used instead.
+    pub fn emit(self) {
+        let Self { backend, codec, expected, error } = self;
+        if expected {
+            tracing::warn!(backend, codec, %error, "decoder backend not used");
+        } else {
+            tracing::debug!(backend, codec, %error, "decoder backend not used");
+        }
+    }
+}
+
+/// Hardware gave no further decoder, and software took its place.
+pub struct DecoderReplaced<'a> {
+    /// For this coding.
+    pub codec: &'static str,
+    /// Whose decoder it was to be.
+    pub backend: &'static str,
+    /// The GStreamer element.
+    pub element: &'static str,
+    /// What went wrong.
+    pub why: &'a str,
+}
+
+impl DecoderReplaced<'_> {
+    /// Logs and counts it.
+    pub fn emit(self) {
+        let Self { codec, backend, element, why } = self;
+        DECODERS_REPLACED.with_label_values(&[codec, backend]).inc();
+        tracing::warn!(codec, backend, element, why, "no further hardware decoder: decoding in software");
     }
 }

@@ -30,6 +30,9 @@ struct StateMessage<'a> {
     state: CameraState,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// Why the record stream is not live, where the camera has one of its own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record_reason: Option<String>,
     since: String,
 }
 
@@ -47,16 +50,25 @@ impl Board {
 
     /// A camera that is not even tried, and why.
     pub fn refused(&self, camera: &Id, reason: &str) {
-        self.set(camera, CameraState::Refused, Some(reason.to_owned()), self.clock.now().wall);
+        self.set(camera, CameraState::Refused, Some(reason.to_owned()), None, self.clock.now().wall);
     }
 
     fn heard(&self, health: &CameraHealth) {
         let reason = health.fault.as_ref().map(ToString::to_string);
-        self.set(&health.camera, health.state, reason, self.clock.moment_at(health.since).wall);
+        let record_reason = health.record_fault().map(ToString::to_string);
+        self.set(&health.camera, health.state, reason, record_reason, self.clock.moment_at(health.since).wall);
     }
 
-    fn set(&self, camera: &Id, state: CameraState, reason: Option<String>, since: jiff::Timestamp) {
-        let message = StateMessage { camera, state, reason: reason.as_deref(), since: since.to_string() };
+    fn set(
+        &self,
+        camera: &Id,
+        state: CameraState,
+        reason: Option<String>,
+        record_reason: Option<String>,
+        since: jiff::Timestamp,
+    ) {
+        let since = since.to_string();
+        let message = StateMessage { camera, state, reason: reason.as_deref(), record_reason, since };
         // A struct of strings always serialises.
         self.retained.set(self.topics.camera_state(camera), serde_json::to_vec(&message).unwrap_or_default());
         let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);

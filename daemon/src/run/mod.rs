@@ -22,10 +22,11 @@ use self::{board::Board, models::LoadedModels, stop::Stopping};
 use crate::{
     admin,
     camera::{
-        access_unit::Codec,
-        decode::{DecodeError, Decoder},
+        decode::Decoders,
         gop_ring::GopRing,
+        health::HealthTracker,
         receive::{Receiver, ReceiverConfig},
+        spec::StreamRole,
     },
     clock::SystemClock,
     config::{self, CameraConfig, Config, Problems, last_good},
@@ -82,9 +83,6 @@ pub enum RunError {
     /// GStreamer cannot be used.
     #[error("GStreamer cannot be used: {0}")]
     GStreamer(#[from] gstreamer::glib::Error),
-    /// A decoder is missing: every camera would be blind.
-    #[error(transparent)]
-    Decoder(#[from] DecodeError),
     /// A thread ended that should not have.
     #[error("thread {0} ended by itself; the log says why")]
     ThreadLost(String),
@@ -99,11 +97,8 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let shutdown = Shutdown::new();
     stop::on_signals(shutdown.clone())?;
     gstreamer::init()?;
-    for codec in [Codec::H264, Codec::H265] {
-        Decoder::new(codec)?;
-    }
 
-    let (config, models, origin) = load(options)?;
+    let (config, models, decoders, origin) = load(options)?;
     let data = options.data.clone().unwrap_or_else(|| config.data.clone());
     log_problems(&config.problems);
     let health = Arc::new(Health::default());
@@ -154,19 +149,28 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let watched = config.cameras.iter().filter(|camera| camera.is_watched());
     let watched: Vec<_> =
         watched.map(|camera| (camera, Arc::new(GopRing::new(camera.id.clone(), &camera.ring)))).collect();
-    let workers = start_workers(&config, &models, &watched, items, &clock, &shutdown, &mut threads)?;
+    let cameras = watched_cameras(&config, &models, &watched)?;
+    let tools = Tools::new(pool_size(config.workers.decode.value), decoders);
+    let workers = Workers::new(cameras, tools, items, Arc::clone(&clock), shutdown.clone());
+    start_workers(&config, &models, &workers, &mut threads)?;
     for (index, (camera, ring)) in watched.iter().enumerate() {
         ring.on_push(Box::new(workers.waker(index)));
-        let receiver = ReceiverConfig {
-            camera: camera.id.clone(),
-            stream: camera.stream.clone(),
-            password: camera.password.clone(),
-            ring: Arc::clone(ring),
-            clock: Arc::clone(&clock),
-            shutdown: shutdown.clone(),
-            health: board.sink(),
-        };
-        threads.insert(format!("camera-{}", camera.id), Receiver::spawn(receiver)?);
+        let health = HealthTracker::new(camera.id.clone(), board.sink());
+        for (role, address) in camera.stream.streams() {
+            let receiver = ReceiverConfig {
+                address: address.to_owned(),
+                stream: camera.stream.clone(),
+                password: camera.password.clone(),
+                ring: match role {
+                    StreamRole::Detect => Arc::clone(ring),
+                    StreamRole::Record => Arc::new(GopRing::new(camera.id.clone(), &camera.ring).of(role)),
+                },
+                clock: Arc::clone(&clock),
+                shutdown: shutdown.clone(),
+                health: health.clone(),
+            };
+            threads.insert(receiver.thread_name(), Receiver::spawn(receiver)?);
+        }
     }
     for camera in config.cameras.iter().filter(|camera| camera.enabled) {
         if let Some(reason) = &camera.refused {
@@ -227,21 +231,21 @@ enum Origin {
 }
 
 /// The configuration that was given, or else the last good one, loudly (I4).
-fn load(options: &Options) -> Result<(Config, LoadedModels, Origin), RunError> {
+fn load(options: &Options) -> Result<(Config, LoadedModels, Decoders, Origin), RunError> {
     let problems = match Config::load(&options.config).and_then(models::preflight) {
-        Ok((config, models)) => {
+        Ok((config, models, decoders)) => {
             Loaded { directory: &options.config, digest: &config.digest() }.emit();
-            return Ok((config, models, Origin::Given));
+            return Ok((config, models, decoders, Origin::Given));
         }
         Err(problems) => problems,
     };
     log_problems(&problems);
     let data = options.data.clone().unwrap_or_else(|| last_good::data_directory(&options.config));
     match last_good::load(&data, &options.config).and_then(models::preflight) {
-        Ok((config, models)) => {
+        Ok((config, models, decoders)) => {
             let errors = problems.count(config::Severity::Error);
             LastGoodUsed { directory: &options.config, errors }.emit();
-            Ok((config, models, Origin::LastGood))
+            Ok((config, models, decoders, Origin::LastGood))
         }
         Err(_) => Err(RunError::Config(problems)),
     }
@@ -290,31 +294,34 @@ fn start_evidence(
     Ok(Some(worker::spawn(open, files, Arc::clone(clock), shutdown.clone(), ready)?))
 }
 
-/// Decoding and inference threads for the cameras that are watched.
-fn start_workers(
+/// What the workers need of every camera that is watched.
+fn watched_cameras(
     config: &Config,
     models: &LoadedModels,
     watched: &[(&CameraConfig, Arc<GopRing>)],
-    items: reporting::Items,
-    clock: &Arc<dyn Clock>,
-    shutdown: &Shutdown,
-    threads: &mut BTreeMap<String, JoinHandle<()>>,
-) -> Result<Workers, RunError> {
-    let mut cameras = Vec::with_capacity(watched.len());
-    for (camera, ring) in watched {
+) -> Result<Vec<Watched>, RunError> {
+    let camera = |(camera, ring): &(&CameraConfig, Arc<GopRing>)| {
         let rules = cameras::watched_rules(config, camera, models);
-        cameras.push(Watched::new(Arc::clone(ring), &camera.detect, cameras::watcher(camera)?, rules));
-    }
-    let decode_threads = pool_size(config.workers.decode.value);
-    let workers = Workers::new(cameras, Tools::new(decode_threads), items, Arc::clone(clock), shutdown.clone());
-    for number in 0..decode_threads {
+        Ok(Watched::new(Arc::clone(ring), &camera.detect, cameras::watcher(camera)?, rules))
+    };
+    watched.iter().map(camera).collect()
+}
+
+/// Starts the decoding and inference threads, and the one that applies the overload policy.
+fn start_workers(
+    config: &Config,
+    models: &LoadedModels,
+    workers: &Workers,
+    threads: &mut BTreeMap<String, JoinHandle<()>>,
+) -> Result<(), RunError> {
+    for number in 0..pool_size(config.workers.decode.value) {
         threads.insert(format!("decode-{number}"), workers.spawn_decode(number)?);
     }
     for number in 0..pool_size(config.workers.infer.value) {
         threads.insert(format!("infer-{number}"), workers.spawn_infer(number, models.for_thread())?);
     }
     threads.insert("steward".to_owned(), workers.spawn_steward()?);
-    Ok(workers)
+    Ok(())
 }
 
 /// As many threads as configured, or one a core.

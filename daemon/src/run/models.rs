@@ -1,10 +1,11 @@
-//! The models of this machine, as `run`, `replay` and `check` all load them.
+//! The models and decoders of this machine, as `run`, `replay` and `check` all find them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use snowgate_core::{ids::Id, incidents::ModelDigest};
 
 use crate::{
+    camera::decode::Decoders,
     config::{self, Config, KnownModels, ModelsConfig, Problems},
     vision::{
         manifest::{self, Manifest},
@@ -12,14 +13,20 @@ use crate::{
     },
 };
 
-/// Holds a configuration against the models of this machine. `run`, `replay` and `check` all go this way, so that what one
+/// Holds a configuration against the models and decoders of this machine. `run`, `replay` and `check` all go this way, so that what one
 /// accepts the others do.
 ///
 /// # Errors
 /// Everything that is wrong with it, what loading it left open included.
-pub fn preflight(config: Config) -> Result<(Config, LoadedModels), Problems> {
+pub fn preflight(config: Config) -> Result<(Config, LoadedModels, Decoders), Problems> {
     let models = LoadedModels::open(&config);
-    config::preflight(config, models.known()).map(|config| (config, models))
+    let decoders = Decoders::find(config.decoders.backend);
+    let config = config::preflight(config, models.known(), decoders.as_ref().err())?;
+    match decoders {
+        Ok(decoders) => Ok((config, models, decoders)),
+        // `preflight` lets no configuration pass that has no decoders.
+        Err(_) => Err(config.problems),
+    }
 }
 
 /// Manifests that were found, the models of them that work, and the library that runs them.

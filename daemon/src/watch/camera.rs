@@ -22,7 +22,10 @@ use super::{
     schedule::Turn,
 };
 use crate::{
-    camera::gop_ring::{GopRing, Pushed},
+    camera::{
+        decode::Decoders,
+        gop_ring::{GopRing, Pushed},
+    },
     events::gate::{MemoryTaken, PacketSizesLearnt},
     reporting::WatchedRule,
     vision::{
@@ -42,14 +45,14 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// For so many threads that decode.
-    pub fn new(decode_threads: usize) -> Self {
-        Self { pool: DecoderPool::default(), admission: Admission::new(decode_threads), load: Load::default() }
+    /// For so many threads that decode, with these decoders.
+    pub fn new(decode_threads: usize, decoders: Decoders) -> Self {
+        Self { pool: DecoderPool::new(decoders), admission: Admission::new(decode_threads), load: Load::default() }
     }
 
     /// For one camera that has its thread to itself: it is never refused a token.
-    pub fn alone() -> Self {
-        Self { admission: Admission::unlimited(), ..Self::new(1) }
+    pub fn alone(decoders: Decoders) -> Self {
+        Self { admission: Admission::unlimited(), ..Self::new(1, decoders) }
     }
 }
 

@@ -4,20 +4,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::camera::{
     access_unit::{AccessUnit, Codec},
-    decode::{DecodeError, Decoder},
+    decode::{DecodeError, Decoder, Decoders},
     picture::Picture,
 };
 
 /// Decoders nobody uses that are kept for the next camera; an open one costs 10 to 17 MB.
 const MOST_IDLE: usize = 2;
 
-/// Lends decoders to cameras that are followed.
-#[derive(Default)]
+/// Opens decoders, and lends them to cameras that are followed.
 pub struct DecoderPool {
+    decoders: Decoders,
     idle: Mutex<Vec<(Codec, Decoder)>>,
 }
 
 impl DecoderPool {
+    /// Of decoders such as the box has.
+    pub fn new(decoders: Decoders) -> Self {
+        Self { decoders, idle: Mutex::default() }
+    }
+
     /// A decoder for one camera alone.
     ///
     /// # Errors
@@ -28,7 +33,7 @@ impl DecoderPool {
             Some(index) => Ok(idle.swap_remove(index).1),
             None => {
                 drop(idle);
-                Decoder::new(codec)
+                self.decoders.open(codec)
             }
         }
     }
@@ -57,19 +62,15 @@ impl LookDecoders {
     ///
     /// # Errors
     /// It is damaged, or of a format that is not supported, or no decoder can be opened.
-    pub fn look(&mut self, key: &AccessUnit) -> Result<Option<Picture>, DecodeError> {
+    pub fn look(&mut self, pool: &DecoderPool, key: &AccessUnit) -> Result<Option<Picture>, DecodeError> {
         let codec = key.format.codec;
         let index = match self.open.iter().position(|(of, _)| *of == codec) {
             Some(index) => index,
             None => {
-                self.open.push((codec, Decoder::new(codec)?));
+                self.open.push((codec, pool.decoders.open(codec)?));
                 self.open.len() - 1
             }
         };
-        let decoder = &mut self.open[index].1;
-        let mut picture = None;
-        let decoded = decoder.decode(key, &mut |out| picture = Some(out));
-        let drained = decoder.drain(&mut |out| picture = Some(out));
-        decoded.and(drained).map(|()| picture)
+        self.open[index].1.look(key)
     }
 }

@@ -87,7 +87,7 @@ struct Looked {
 
 enum Mode {
     Looking,
-    Following(Following),
+    Following(Box<Following>),
 }
 
 struct Following {
@@ -187,7 +187,9 @@ impl Decoding {
 
     /// The stream is over: lets out the pictures its decoder holds back.
     pub fn finish(&mut self, hands: &mut Hands<'_>) {
-        if let Mode::Following(Following { decoder: Some((_, decoder)), .. }) = &mut self.mode {
+        if let Mode::Following(following) = &mut self.mode
+            && let Some((_, decoder)) = &mut following.decoder
+        {
             let mut take = |picture| offer(&mut self.sampler, &self.camera, Urgency::CatchUp, picture, hands);
             if let Err(error) = decoder.drain(&mut take) {
                 events::CannotDecode { camera: self.camera.as_str(), error: &error }.emit();
@@ -225,7 +227,7 @@ impl Decoding {
         self.last_look = Some(key.at);
         let waited = hands.now.since(key.arrived);
         hands.load.look_waited(waited);
-        let picture = hands.looks.look(&key).unwrap_or_else(|error| {
+        let picture = hands.looks.look(hands.pool, &key).unwrap_or_else(|error| {
             events::CannotDecode { camera: self.camera.as_str(), error: &error }.emit();
             None
         });
@@ -266,7 +268,7 @@ impl Decoding {
         }
         Woken { camera: self.camera.as_str(), reason }.emit();
         let following = Following { reader, decoder: None, woken_by: Some(woken_by), key: from, starved: None };
-        self.mode = Mode::Following(following);
+        self.mode = Mode::Following(Box::new(following));
         self.pulse.want_everything();
         self.pulse.set_catching_up(true);
         if let Some(key) = from {
@@ -367,7 +369,8 @@ impl Decoding {
 
     /// Pictures are missing: what the decoder holds fits nothing that comes.
     fn lost_place(&mut self) {
-        let Mode::Following(Following { decoder: Some((_, decoder)), .. }) = &mut self.mode else { return };
+        let Mode::Following(following) = &mut self.mode else { return };
+        let Some((_, decoder)) = &mut following.decoder else { return };
         if let Err(error) = decoder.drain(&mut drop) {
             events::CannotDecode { camera: self.camera.as_str(), error: &error }.emit();
         }

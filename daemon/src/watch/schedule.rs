@@ -221,7 +221,7 @@ mod tests {
     #[test]
     fn cameras_of_one_priority_get_equal_shares_of_the_work() {
         let (schedule, _) = schedule(&[Priority::Normal; 2]);
-        [0, 1].map(|camera| schedule.wake(camera));
+        (0..2).for_each(|camera| schedule.wake(camera));
         let order = served(&schedule, 80, |camera| if camera == 0 { 3 } else { 1 });
         let turns = order.iter().filter(|camera| **camera == 0).count();
         assert!((19..=21).contains(&turns), "a camera of threefold cost gets a third of the turns: {turns} of 80");
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn priority_comes_first_and_nobody_starves() {
         let (schedule, clock) = schedule(&[Priority::Low, Priority::High, Priority::Normal]);
-        [0, 1, 2].map(|camera| schedule.wake(camera));
+        (0..3).for_each(|camera| schedule.wake(camera));
         assert_eq!(served(&schedule, 5, |_| 1), [1; 5]);
         clock.advance(PATIENCE);
         let order = served(&schedule, 3, |_| 1);

@@ -41,7 +41,7 @@ grid = "3301"
 place = { lat = 29, lon = 119.5 }
 
 [stream]
-url = "rtsp://10.0.0.1/north"
+detect = "rtsp://10.0.0.1/north"
 
 [detect]
 fps = 5
@@ -75,7 +75,7 @@ category = "crossing"
 pub const SOUTH: &str = r#"id = "south"
 grid = "33"
 category = "intrusion"
-stream = { url = "rtsp://10.0.0.1/south" }
+stream = { detect = "rtsp://10.0.0.1/south" }
 zones = [{ id = "all", polygon = [[0, 0], [1, 0], [1, 1], [0, 1]] }]
 rules = [{ id = "anyone", kind = "count", zone = "all", limit = 3 }]
 "#;

@@ -260,7 +260,12 @@ mod tests {
     #[test]
     fn the_configuration_is_the_one_that_is_played() {
         let config = Config::load(&repository().join("configs/demo")).unwrap();
-        let wanted: BTreeSet<_> = config.cameras.iter().map(|camera| camera.stream.url.to_string()).collect();
+        let wanted: BTreeSet<_> = config
+            .cameras
+            .iter()
+            .flat_map(|camera| camera.stream.streams())
+            .map(|(_, address)| address.to_owned())
+            .collect();
         let played = CAMERAS.map(|(mount, _)| format!("rtsp://127.0.0.1:{RTSP_PORT}{mount}"));
         assert_eq!(wanted, played.into());
         for kind in Wanted::ALL {

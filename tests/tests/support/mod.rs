@@ -12,7 +12,7 @@ use snowgate::{
     camera::{
         access_unit::AccessUnit,
         gop_ring::{GopRing, Next, RingReader},
-        health::{CameraFault, CameraHealth, CameraState, HealthSink},
+        health::{CameraFault, CameraHealth, CameraState, HealthSink, HealthTracker},
         receive::{Receiver, ReceiverConfig},
         spec::{RingSpec, StreamSpec, Transport},
     },
@@ -29,7 +29,8 @@ use snowgate_tests::{
 /// How a stream is reached, over TCP and without a password.
 pub fn stream(url: String) -> StreamSpec {
     StreamSpec {
-        url: Located::nowhere(url),
+        detect: Maybe(Some(Located::nowhere(url))),
+        record: Maybe::NONE,
         username: Maybe::NONE,
         password_file: Maybe::NONE,
         ca_file: Maybe::NONE,
@@ -64,14 +65,15 @@ impl Watched {
             let told = Arc::clone(&told);
             move |health| told.lock().unwrap().push(health)
         });
+        let address = stream.streams().next().unwrap().1.to_owned();
         let thread = Receiver::spawn(ReceiverConfig {
-            camera,
+            address,
             stream,
             password: password.map(|password| Secret::from(password.to_owned())),
             ring: Arc::clone(&ring),
             clock: Arc::new(SystemClock::new()),
             shutdown: shutdown.clone(),
-            health,
+            health: HealthTracker::new(camera, health),
         });
         Self { ring, reader, told, shutdown, thread: Some(thread.unwrap()) }
     }

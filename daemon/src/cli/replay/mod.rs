@@ -30,6 +30,7 @@ use crate::{
     camera::{
         access_unit::{AccessUnit, Arrival},
         clip::ClipReader,
+        decode::Decoders,
         gop_ring::GopRing,
     },
     config::{CameraConfig, Config},
@@ -107,14 +108,14 @@ impl Replay {
     }
 
     fn replay(&self) -> Result<Exit, ReplayError> {
-        let (config, models) = self.load()?;
+        let (config, models, decoders) = self.load()?;
         let no_camera = || ReplayError::NoCamera { camera: self.camera.clone(), directory: self.config.clone() };
         let camera = config.camera(&self.camera).ok_or_else(no_camera)?;
         if let Some(reason) = &camera.refused {
             return Err(ReplayError::Refused { camera: camera.id.clone(), reason: reason.clone() });
         }
         let began = Instant::now();
-        let mut player = Player::new(&config, camera, &models, self.start)?;
+        let mut player = Player::new(&config, camera, &models, decoders, self.start)?;
         let stats = player.play(ClipReader::open(&self.clip, camera.id.clone()).map_err(data)?)?;
         let incidents = player.into_incidents();
         self.print(&incidents)?;
@@ -129,7 +130,7 @@ impl Replay {
         self.compare(&incidents)
     }
 
-    fn load(&self) -> Result<(Config, LoadedModels), ReplayError> {
+    fn load(&self) -> Result<(Config, LoadedModels, Decoders), ReplayError> {
         let loaded = Config::load(&self.config).and_then(preflight);
         loaded.map_err(|problems| ReplayError::Config(problems.render(false)))
     }
@@ -203,6 +204,7 @@ impl Player {
         config: &Config,
         camera: &CameraConfig,
         models: &LoadedModels,
+        decoders: Decoders,
         start: jiff::Timestamp,
     ) -> Result<Self, ReplayError> {
         let clock = ManualClock::new("replay", start);
@@ -219,7 +221,7 @@ impl Player {
         }));
         let ledger = Ledger { clock, book, rules, incidents: Vec::new() };
         let judge = Judge { models: models.for_thread(), ledger, looked_at: 0, failure: None };
-        Ok(Self { ring, watched, woken, tools: Tools::alone(), looks: LookDecoders::default(), judge })
+        Ok(Self { ring, watched, woken, tools: Tools::alone(decoders), looks: LookDecoders::default(), judge })
     }
 
     fn play(&mut self, mut clip: ClipReader) -> Result<Stats, ReplayError> {
