@@ -1,1 +1,3 @@
-//! Micro-benchmarks of the hot path; see `benches/`.
+//! What the benchmarks are made of: `benches/` holds the micro-benchmarks, `bin/scale.rs` the load harness.
+
+pub mod serve;
