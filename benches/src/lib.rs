@@ -1,1 +1,3 @@
-//! Micro-benchmarks of the hot path; see `benches/`.
+//! Benchmarks: micro-benchmarks of the hot path (see `benches/`), and [`scale`], the load harness of the whole daemon.
+
+pub mod scale;
