@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Parser, Subcommand};
 use snowgate_benches::scale::{
     all::{self, Lengths},
-    clips::{ACTIVE, EVENTS, QUIET, SPARSE},
+    clips::{self, ACTIVE, SPARSE},
     configuration::Gate,
     error::ScaleError,
     floors::{self, Part},
@@ -65,7 +65,7 @@ struct Look {
 #[derive(Debug, Args)]
 struct FloorsArguments {
     /// Clips to measure.
-    #[arg(long, value_delimiter = ',', default_values_t = [QUIET, SPARSE, ACTIVE, EVENTS].map(str::to_owned))]
+    #[arg(long, value_delimiter = ',', default_values_t = clips::ALL.map(str::to_owned))]
     clips: Vec<String>,
     /// Cameras received at once.
     #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    clips::{ACTIVE, EVENTS, QUIET, SPARSE},
+    clips::{self, ACTIVE, ACTIVE_HEAVY, EVENTS, QUIET, QUIET_HEAVY, SPARSE},
     configuration::Gate,
     error::ScaleError,
     floors, load,
@@ -40,7 +40,7 @@ pub struct Lengths {
 impl Lengths {
     /// For figures that are published.
     pub const FULL: Self = Self {
-        floors: 20,
+        floors: 15,
         pictures: 1500,
         load: Duration::from_secs(60),
         warm_up: Duration::from_secs(15),
@@ -75,7 +75,7 @@ pub fn run(
     report: &mut Report,
 ) -> Result<(), ScaleError> {
     let wanted = floors::Wanted {
-        clips: [QUIET, SPARSE, ACTIVE, EVENTS].map(str::to_owned).into(),
+        clips: clips::ALL.map(str::to_owned).into(),
         cameras: 8,
         seconds: lengths.floors,
         look_every,
@@ -108,14 +108,14 @@ pub fn run(
         let events = Load { cameras: 4, quiet_clip: EVENTS.to_owned(), gate, measure: lengths.recall, ..base.clone() };
         load(name, events)?;
     }
-    let wanted = search::Wanted {
-        load: Load { quiet_clip: SPARSE.to_owned(), ..base },
-        active: 0.1,
-        step: 8,
-        most: lengths.most,
-        hold: lengths.hold,
-    };
-    search::run(&wanted, Some(&floors), patience, report)?;
+    // The goal, held; then rarer looks, and heavier streams.
+    let usual = Load { quiet_clip: SPARSE.to_owned(), ..base.clone() };
+    let rarer = Load { look_every: look_every * 2, ..usual.clone() };
+    let heavier = Load { quiet_clip: QUIET_HEAVY.to_owned(), active_clip: ACTIVE_HEAVY.to_owned(), ..base };
+    for (load, hold) in [(usual, lengths.hold), (rarer, Duration::ZERO), (heavier, Duration::ZERO)] {
+        let wanted = search::Wanted { load, active: 0.1, step: 8, most: lengths.most, hold };
+        search::run(&wanted, Some(&floors), patience, report)?;
+    }
     let wanted = overload::Wanted {
         cameras: lengths.overloaded,
         gate: Gate::Keyframe,

@@ -15,6 +15,14 @@ use super::error::{ScaleError, media};
 
 /// Nothing moves; constant bit rate.
 pub const QUIET: &str = "quiet-cbr";
+/// Nothing moves; constant quality, so few bits.
+pub const QUIET_VBR: &str = "quiet-vbr";
+/// Nothing moves; a heavy stream with heavy key frames.
+pub const QUIET_HEAVY: &str = "quiet-heavy";
+/// There is always somebody; a heavy stream with heavy key frames.
+pub const ACTIVE_HEAVY: &str = "active-heavy";
+/// Every clip that floors are measured of.
+pub const ALL: [&str; 7] = [QUIET, QUIET_VBR, SPARSE, ACTIVE, EVENTS, QUIET_HEAVY, ACTIVE_HEAVY];
 /// Somebody walks by now and then; constant bit rate.
 pub const SPARSE: &str = "sparse-cbr";
 /// There is always somebody; constant bit rate.
@@ -63,13 +71,13 @@ impl Clip {
     /// # Errors
     /// It has not been built, or cannot be read.
     pub fn open(name: &str) -> Result<Self, ScaleError> {
-        let folder = repository().join("assets/scale");
+        let folder = folder();
         let file = folder.join(format!("{name}.mp4"));
         let script = folder.join(format!("{name}.json"));
         for file in [&file, &script] {
             if !file.exists() {
                 let what = file.strip_prefix(repository()).unwrap_or(file).display().to_string();
-                return Err(ScaleError::Missing { what, remedy: "make bench builds the clips first" });
+                return Err(ScaleError::Missing { what, remedy: "make scale-media" });
             }
         }
         let text = fs::read_to_string(&script).map_err(ScaleError::file(&script))?;
@@ -90,6 +98,11 @@ impl Clip {
             zone: script.zone.unwrap_or(whole),
         })
     }
+}
+
+/// Where the clips are.
+pub fn folder() -> PathBuf {
+    repository().join("assets/scale")
 }
 
 /// Several clips by name.

@@ -6,9 +6,9 @@ use std::{
 };
 
 use serde::Serialize;
-use serde_json::Value;
 
 use super::{
+    cameras::Totals,
     clips::{self, Clip},
     configuration::{Gate, HOLD},
     error::ScaleError,
@@ -122,7 +122,7 @@ pub struct Figures {
     /// The cost against the floors, where they were measured.
     pub compared: Option<Compared>,
     /// What the camera server counted.
-    pub served: Option<Value>,
+    pub served: Totals,
 }
 
 /// Runs a load.
@@ -185,7 +185,7 @@ pub fn run(load: &Load, floors: Option<&Floors>, patience: &Patience) -> Result<
 
 /// Shows what a run showed.
 pub fn show(figures: &Figures, report: &mut Report) {
-    let Figures { load, window, recall, event_to_arrival, memory, compared, .. } = figures;
+    let Figures { load, window, recall, event_to_arrival, memory, compared, served } = figures;
     report.heading(&load.title());
     let cameras = load.cameras as f64;
     let mut processes =
@@ -228,6 +228,12 @@ pub fn show(figures: &Figures, report: &mut Report) {
     ));
     let lost: Vec<String> = window.losses.iter().map(|(what, count)| format!("{what} {count:.0}")).collect();
     report.line(format!("lost: {}", if lost.is_empty() { "nothing".to_owned() } else { lost.join(", ") }));
+    report.line(format!(
+        "camera server: {} pictures dropped for slow readers, {} sent more than 20 ms late, the latest {:.0} ms",
+        served.dropped(),
+        served.late_pictures,
+        served.latest_ms
+    ));
     let stalled = &window.stalled;
     report.line(format!("stalled: {}", if stalled.is_empty() { "none".to_owned() } else { stalled.join(", ") }));
     report.line(format!("frame to publish: {}", or_dash(window.frame_to_publish.as_ref(), show_delay)));

@@ -5,7 +5,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::Value;
 use snowgate::clock::SystemClock;
 use snowgate_core::time::{Clock, Mono};
 use snowgate_tests::{
@@ -17,7 +16,7 @@ use snowgate_tests::{
 use tempfile::TempDir;
 
 use super::{
-    cameras::{Cameras, Plan, PlannedCamera},
+    cameras::{Cameras, Plan, PlannedCamera, Totals},
     clips::Clip,
     configuration::{self, Camera, GATEWAY, Gate, Settings},
     error::ScaleError,
@@ -198,13 +197,13 @@ impl Rig {
     /// Ends everything in good order; what the camera server has counted.
     ///
     /// # Errors
-    /// The daemon does not stop as it should.
-    pub fn stop(self) -> Result<Option<Value>, ScaleError> {
+    /// The daemon does not stop as it should, or the camera server did not count.
+    pub fn stop(self) -> Result<Totals, ScaleError> {
         let Self { daemon, cameras, .. } = self;
         let stopped = daemon.stop(STOP_WITHIN);
         let totals = cameras.stop();
         stopped?;
-        Ok(totals)
+        totals
     }
 }
 

@@ -36,6 +36,8 @@ pub struct Wanted {
 /// What was found.
 #[derive(Debug, Serialize)]
 pub struct Found {
+    /// The load, with the cameras that were tried first.
+    pub load: Load,
     /// The most cameras that held.
     pub cameras: usize,
     /// Every number tried, with why it did not hold.
@@ -51,13 +53,14 @@ pub fn active_of(cameras: usize, share: f64) -> usize {
 
 /// Why a run does not count as carried; empty if it does.
 pub fn faults(figures: &Figures) -> Vec<String> {
-    let Figures { window, recall, .. } = figures;
+    let Figures { window, recall, served, .. } = figures;
     let missed = recall.class(Length::AtLeastLookAndGop).missed();
     let late = window.frame_to_publish.filter(|delay| delay.p99 > P99);
     let lost = window.lost("frames_lost");
     let faults = [
         (!window.stalled.is_empty()).then(|| format!("{} cameras stalled", window.stalled.len())),
         (lost > 0.0).then(|| format!("{lost:.0} encoded pictures lost")),
+        (served.dropped() > 0).then(|| format!("{} pictures not taken from the camera server", served.dropped())),
         (missed > 0).then(|| format!("{missed} events of look interval + GOP or longer missed")),
         late.map(|delay| format!("frame to publish p99 {}", millis(delay.p99))),
     ];
@@ -94,7 +97,13 @@ pub fn run(
     patience: &Patience,
     report: &mut Report,
 ) -> Result<Found, ScaleError> {
-    report.heading(&format!("The most cameras, {:.0} % of them active", wanted.active * 100.0));
+    let Load { active_clip, quiet_clip, look_every, gate, .. } = &wanted.load;
+    report.heading(&format!(
+        "The most cameras, {:.0} % of them {active_clip}, the others {quiet_clip}; gate {}, looks every {} s",
+        wanted.active * 100.0,
+        gate.as_str(),
+        look_every.as_secs_f64()
+    ));
     let load = |cameras: usize, measure| {
         let active = active_of(cameras, wanted.active);
         Load { cameras, active, measure, ..wanted.load.clone() }
@@ -121,7 +130,7 @@ pub fn run(
     })?;
     report.table(&table);
     report.line(format!("The most: {most} cameras. The camera server ran on the same cores."));
-    let mut found = Found { cameras: most, tried, held: None };
+    let mut found = Found { load: wanted.load.clone(), cameras: most, tried, held: None };
     if most > 0 && !wanted.hold.is_zero() {
         let figures = load::run(&load(most, wanted.hold), floors, patience)?;
         load::show(&figures, report);

@@ -146,7 +146,7 @@ fn measure_clip(clip: Clip, wanted: &Wanted, patience: &Patience) -> Result<Clip
         None => None,
     };
     cameras.ensure_running()?;
-    cameras.stop();
+    cameras.stop()?;
     let look_share = decode.seconds_per_look / wanted.look_every.as_secs_f64();
     let decode_share = decode.seconds_per_picture * clip.fps;
     Ok(ClipFloors { clip, receive, decode, ffmpeg, look_share, decode_share })
