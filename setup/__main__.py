@@ -1,4 +1,4 @@
-"""`python3 setup deps|models|media`: what the Makefile targets of the same names run."""
+"""`python3 setup deps|models|media|scale-media`: what the Makefile targets of the same names run."""
 
 import sys
 
@@ -9,12 +9,14 @@ import debian
 import fetch
 import media
 import models
+import scale
 from cache import Cache, SetupError
 
 STEPS = {
     "deps": [debian.install, fetch.link_runtime],
     "models": [models.make],
     "media": [media.make],
+    "scale-media": [scale.make],
 }
 
 

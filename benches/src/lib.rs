@@ -1,3 +1,5 @@
-//! Benchmarks: micro-benchmarks of the hot path (see `benches/`), and [`scale`], the load harness of the whole daemon.
+//! What the benchmarks are made of: `benches/` holds the micro-benchmarks, [`scale`] measures the whole daemon under load,
+//! [`serve`] is the cameras it measures with.
 
 pub mod scale;
+pub mod serve;

@@ -3,18 +3,21 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use snowgate_benches::scale::{
-    all::{self, Lengths},
-    clips::{self, ACTIVE, SPARSE},
-    configuration::Gate,
-    error::ScaleError,
-    floors::{self, Part},
-    load::{self, Load},
-    machine::Machine,
-    overload,
-    patience::Patience,
-    report::Report,
-    search::{self, active_of},
+use snowgate_benches::{
+    scale::{
+        all::{self, Lengths},
+        clips::{self, ACTIVE, SPARSE},
+        configuration::Gate,
+        error::{ScaleError, media},
+        floors::{self, Part},
+        load::{self, Load},
+        machine::Machine,
+        overload,
+        patience::Patience,
+        report::Report,
+        search::{self, active_of},
+    },
+    serve,
 };
 use snowgate_core::spec::TimeSpan;
 
@@ -34,6 +37,17 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    #[command(flatten)]
+    Measure(Measurement),
+    /// Be the cameras: an RTSP server that plays clips in loops.
+    Serve(serve::Arguments),
+    /// One floor, in this process: what `floors` starts.
+    #[command(subcommand, hide = true)]
+    Part(Part),
+}
+
+#[derive(Debug, Subcommand)]
+enum Measurement {
     /// What a camera costs at the least: receiving, looking, decoding, inferring; and with ffmpeg.
     Floors(FloorsArguments),
     /// So many cameras, so many of them active.
@@ -50,9 +64,6 @@ enum Command {
         #[command(flatten)]
         look: Look,
     },
-    /// One floor, in this process: what `floors` starts.
-    #[command(subcommand, hide = true)]
-    Part(Part),
 }
 
 #[derive(Debug, Clone, Args)]
@@ -179,12 +190,17 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &Cli) -> Result<(), ScaleError> {
-    if let Command::Part(part) = &cli.command {
-        return part.run();
+    match &cli.command {
+        Command::Serve(arguments) => serve::run(arguments).map_err(media),
+        Command::Part(part) => part.run(),
+        Command::Measure(measurement) => report(cli, measurement),
     }
+}
+
+fn report(cli: &Cli, measurement: &Measurement) -> Result<(), ScaleError> {
     let patience = Patience::with_signals()?;
     let mut report = Report::new(&Machine::look());
-    let measured = measure(&cli.command, &patience, &mut report);
+    let measured = measure(measurement, &patience, &mut report);
     // What was measured before something went wrong is kept too.
     if let Some(file) = &cli.json {
         report.write_json(file)?;
@@ -195,9 +211,9 @@ fn run(cli: &Cli) -> Result<(), ScaleError> {
     measured
 }
 
-fn measure(command: &Command, patience: &Patience, report: &mut Report) -> Result<(), ScaleError> {
-    match command {
-        Command::Floors(arguments) => {
+fn measure(measurement: &Measurement, patience: &Patience, report: &mut Report) -> Result<(), ScaleError> {
+    match measurement {
+        Measurement::Floors(arguments) => {
             let wanted = floors::Wanted {
                 clips: arguments.clips.clone(),
                 cameras: arguments.cameras,
@@ -208,14 +224,14 @@ fn measure(command: &Command, patience: &Patience, report: &mut Report) -> Resul
             };
             floors::measure(&wanted, patience, report)?;
         }
-        Command::Daemon(arguments) => {
+        Measurement::Daemon(arguments) => {
             let load = arguments.run.load(arguments.cameras, arguments.seconds);
             let floors = arguments.run.floors(&load, patience, report)?;
             let figures = load::run(&load, floors.as_ref(), patience)?;
             load::show(&figures, report);
             report.keep("daemon", &figures);
         }
-        Command::Search(arguments) => {
+        Measurement::Search(arguments) => {
             let step = usize::from(arguments.step);
             let load = arguments.run.load(step, arguments.seconds);
             let floors = arguments.run.floors(&load, patience, report)?;
@@ -228,7 +244,7 @@ fn measure(command: &Command, patience: &Patience, report: &mut Report) -> Resul
             };
             search::run(&wanted, floors.as_ref(), patience, report)?;
         }
-        Command::Overload(arguments) => {
+        Measurement::Overload(arguments) => {
             let wanted = overload::Wanted {
                 cameras: arguments.cameras,
                 gate: arguments.gate,
@@ -238,11 +254,10 @@ fn measure(command: &Command, patience: &Patience, report: &mut Report) -> Resul
             };
             overload::run(&wanted, patience, report)?;
         }
-        Command::All { quick, look } => {
+        Measurement::All { quick, look } => {
             let lengths = if *quick { Lengths::QUICK } else { Lengths::FULL };
             all::run(&lengths, look.look_every.0, patience, report)?;
         }
-        Command::Part(part) => part.run()?,
     }
     Ok(())
 }
