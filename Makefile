@@ -29,8 +29,12 @@ check: rust deps models media ## The quick part of it, for while you work: forma
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test --workspace --lib
 
-bench: rust deps models media ## Micro-benchmarks of the hot path
-	$(CARGO) bench -p snowgate-benches
+BENCH_TO = $(or $(CARGO_TARGET_DIR),target)/bench
+bench: rust deps models media scale-media ## Everything measured: micro-benchmarks, models, the whole daemon (an hour; BENCH_QUICK=1: 15 minutes)
+	$(CARGO) bench -p snowgate-benches $(if $(BENCH_QUICK),-- --quick)
+	$(CARGO) build --release -p snowgate -p snowgate-benches --bins
+	$(or $(CARGO_TARGET_DIR),target)/release/precision
+	$(or $(CARGO_TARGET_DIR),target)/release/scale all $(if $(BENCH_QUICK),--quick) --text $(BENCH_TO)/scale.txt --json $(BENCH_TO)/scale.json
 
 include setup.mk
 

@@ -1,3 +1,5 @@
-//! What the benchmarks are made of: `benches/` holds the micro-benchmarks, `bin/scale.rs` the load harness.
+//! What the benchmarks are made of: `benches/` holds the micro-benchmarks, [`scale`] measures the whole daemon under load,
+//! [`serve`] is the cameras it measures with.
 
+pub mod scale;
 pub mod serve;

@@ -83,6 +83,11 @@ impl Mosquitto {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
+    /// Its process id, while it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
     /// Ends it as a power cut would.
     pub fn kill9(&mut self) {
         if let Some(mut child) = self.child.take() {

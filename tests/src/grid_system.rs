@@ -13,7 +13,11 @@ use std::{
 use rumqttc::{Client, Connection, Event, MqttOptions, Packet, Publish, QoS};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use snowgate_core::ids::{Id, IncidentId};
+use snowgate::clock::SystemClock;
+use snowgate_core::{
+    ids::{Id, IncidentId},
+    time::{Clock, Mono},
+};
 
 /// The largest packet taken.
 const MAX_PACKET: usize = 4 << 20;
@@ -38,6 +42,9 @@ pub struct IncidentEvent {
     /// The topic it came on.
     #[serde(skip)]
     pub topic: String,
+    /// When it came, on the machine's monotonic clock.
+    #[serde(skip)]
+    pub arrived: Mono,
 }
 
 impl IncidentEvent {
@@ -181,6 +188,7 @@ pub struct GridSystem {
 struct Inbox {
     gateway: String,
     stills: PathBuf,
+    clock: SystemClock,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -211,6 +219,7 @@ impl GridSystem {
         let inbox = Arc::new(Inbox {
             gateway: gateway.to_owned(),
             stills: stills.to_owned(),
+            clock: SystemClock::new(),
             state: Mutex::default(),
             changed: Condvar::new(),
         });
@@ -306,11 +315,12 @@ impl Inbox {
     }
 
     fn take_event(&self, publish: &Publish) {
+        let arrived = self.clock.mono();
         let json = serde_json::from_slice::<serde_json::Value>(&publish.payload);
         let event = json.and_then(|json| Ok(IncidentEvent { json: json.clone(), ..serde_json::from_value(json)? }));
         self.change(|received| match event {
             Ok(event) if !received.ids.insert(event.id.clone()) => received.duplicates += 1,
-            Ok(event) => received.events.push(IncidentEvent { topic: publish.topic.clone(), ..event }),
+            Ok(event) => received.events.push(IncidentEvent { topic: publish.topic.clone(), arrived, ..event }),
             Err(error) => received.reject(&publish.topic, &error),
         });
     }

@@ -39,6 +39,24 @@ impl Metrics {
         self.matching(name, &[]).filter_map(|sample| sample.labels.get(label).cloned()).collect()
     }
 
+    /// The names of all samples.
+    pub fn names(&self) -> BTreeSet<&str> {
+        self.0.iter().map(|sample| sample.name.as_str()).collect()
+    }
+
+    /// What was added since an earlier scrape, sample by sample: what counters and histograms counted in between. Of
+    /// gauges it is the change.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        let before: BTreeMap<_, f64> =
+            earlier.0.iter().map(|sample| ((&sample.name, &sample.labels), sample.value)).collect();
+        let added = |sample: &Sample| {
+            let before = before.get(&(&sample.name, &sample.labels)).copied().unwrap_or(0.0);
+            Sample { value: sample.value - before, ..sample.clone() }
+        };
+        Self(self.0.iter().map(added).collect())
+    }
+
     /// The `q`-quantile (0..1) of the histogram of this name, over all its labels; none if it has counted nothing.
     pub fn quantile(&self, name: &str, q: f64) -> Option<Quantile> {
         let mut buckets: Vec<(f64, f64)> = Vec::new();
@@ -154,6 +172,17 @@ delay_seconds_count{camera="a"} 4
         assert_eq!(metrics.total("up", &[]), 1.0);
         assert_eq!(metrics.total("down", &[]).to_string(), "0");
         assert_eq!(metrics.label_values("frames_total", "gate"), ["open".to_owned()].into());
+    }
+
+    #[test]
+    fn a_window_holds_what_was_counted_in_it() {
+        let later = SCRAPE.replace("frames_total{camera=\"a\"} 3", "frames_total{camera=\"a\"} 10");
+        let later = later.replace("camera=\"b\",le=\"+Inf\"} 6", "camera=\"b\",le=\"+Inf\"} 9") + "new_total 2\n";
+        let window = Metrics::parse(&later).since(&Metrics::parse(SCRAPE));
+        assert_eq!(window.total("frames_total", &[]), 7.0);
+        assert_eq!(window.total("new_total", &[]), 2.0);
+        assert_eq!(window.quantile("delay_seconds", 0.5), Some(Quantile::Above(1.0)));
+        assert!(window.names().contains("new_total") && !Metrics::parse(SCRAPE).names().contains("new_total"));
     }
 
     #[test]

@@ -1,0 +1,139 @@
+//! ONNX sessions only: the daemon's default models, opened as it opens them, on one input that never changes.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+use ort::{
+    session::{
+        Session,
+        builder::{GraphOptimizationLevel, SessionBuilder},
+    },
+    value::Tensor,
+};
+use serde::{Deserialize, Serialize};
+use snowgate::vision::{
+    manifest::{self, Manifest},
+    preprocess::Layout,
+    spec::ModelsSpec,
+};
+use snowgate_core::spec::read_table;
+use snowgate_tests::repository;
+
+use super::{Resident, in_a_child, own_cpu};
+use crate::scale::{
+    error::{ScaleError, media},
+    machine::onnxruntime,
+    patience::Patience,
+};
+
+/// Runs that warm caches up.
+const WARM_UP: u32 = 20;
+/// Runs that are measured.
+const RUNS: u32 = 200;
+
+/// What to run.
+#[derive(Debug, Clone, Args)]
+pub struct Arguments {
+    /// The manifest's file.
+    manifest: PathBuf,
+    /// ONNX Runtime's shared library.
+    #[arg(long)]
+    library: PathBuf,
+    /// Width of the input.
+    #[arg(long)]
+    width: u32,
+    /// Height of the input.
+    #[arg(long)]
+    height: u32,
+}
+
+/// What it cost.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Figures {
+    /// The model's id.
+    pub model: String,
+    /// Width of the input.
+    pub width: u32,
+    /// Height of the input.
+    pub height: u32,
+    /// CPU seconds of one run.
+    pub seconds: f64,
+    /// Resident memory of the session, in bytes.
+    pub bytes: u64,
+}
+
+/// The ids of the models a daemon uses unless it is told otherwise: objects, faces.
+///
+/// # Errors
+/// The defaults cannot be read.
+pub fn defaults() -> Result<[String; 2], ScaleError> {
+    let mut empty = toml_span::parse("").map_err(media)?;
+    let spec: ModelsSpec = read_table(&mut empty).map_err(media)?;
+    Ok([spec.object.value.to_string(), spec.face.value.to_string()])
+}
+
+/// Measures every default model at every size it is used in, each in a child.
+///
+/// # Errors
+/// A model is missing or does not run.
+pub fn measure(patience: &Patience) -> Result<Vec<Figures>, ScaleError> {
+    let folder = repository().join("models");
+    let (manifests, _) = manifest::read_folder(&folder);
+    let library = onnxruntime()?.display().to_string();
+    let mut figures = Vec::new();
+    for id in defaults()? {
+        let missing = || ScaleError::Missing { what: format!("model {id}"), remedy: "make models" };
+        let manifest = manifests.values().find(|manifest| manifest.id.value.as_str() == id).ok_or_else(missing)?;
+        let file = folder.join(format!("{id}.toml")).display().to_string();
+        for (width, height) in manifest.input_sizes() {
+            let sizes = ["--width".to_owned(), width.to_string(), "--height".to_owned(), height.to_string()];
+            let mut arguments = vec!["session".to_owned(), file.clone(), "--library".to_owned(), library.clone()];
+            arguments.extend(sizes);
+            figures.push(in_a_child(&arguments, Duration::from_secs(60), patience)?);
+        }
+    }
+    Ok(figures)
+}
+
+/// Measures it here.
+///
+/// # Errors
+/// The model does not open or does not run.
+pub fn run(arguments: &Arguments) -> Result<Figures, ScaleError> {
+    let manifest = Manifest::read(&arguments.manifest).map_err(media)?;
+    let model = arguments.manifest.with_file_name(manifest.file.as_str());
+    let before = Resident::now()?;
+    let environment = ort::init_from(&arguments.library).map_err(media)?.build().map_err(media)?;
+    let mut session = open(Session::builder(&environment).map_err(media)?)?.commit_from_file(model).map_err(media)?;
+    let (width, height) = (arguments.width as usize, arguments.height as usize);
+    let shape = match manifest.input.layout {
+        Layout::Nchw => [1, 3, height, width],
+        Layout::Nhwc => [1, height, width, 3],
+    };
+    let input = Tensor::from_array((shape, vec![0.25f32; 3 * width * height])).map_err(media)?;
+    let mut run = |times| -> Result<Duration, ScaleError> {
+        let cpu = own_cpu();
+        for _ in 0..times {
+            session.run(ort::inputs![&input]).map_err(media)?;
+        }
+        Ok(own_cpu() - cpu)
+    };
+    run(WARM_UP)?;
+    let seconds = run(RUNS)?.as_secs_f64() / f64::from(RUNS);
+    Ok(Figures {
+        model: manifest.id.value.to_string(),
+        width: arguments.width,
+        height: arguments.height,
+        seconds,
+        bytes: Resident::now()?.grown_since(before),
+    })
+}
+
+/// The settings are those of the daemon's `vision::model`.
+fn open(builder: SessionBuilder) -> Result<SessionBuilder, ScaleError> {
+    let builder = builder.with_intra_threads(1).map_err(media)?;
+    let builder = builder.with_inter_threads(1).map_err(media)?;
+    let builder = builder.with_intra_op_spinning(false).map_err(media)?;
+    let builder = builder.with_inter_op_spinning(false).map_err(media)?;
+    builder.with_optimization_level(GraphOptimizationLevel::All).map_err(media)
+}

@@ -1,0 +1,97 @@
+//! The sum of floors: what the cameras of a run would cost if every part cost no more than it does alone.
+
+use std::time::Duration;
+
+use serde::Serialize;
+
+use super::{
+    floors::{ClipFloors, Floors},
+    window::Window,
+};
+
+/// Shares of one core.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Sum {
+    /// Receiving every camera.
+    pub receive: f64,
+    /// Looking at quiet cameras' key frames.
+    pub look: f64,
+    /// Decoding active cameras.
+    pub decode: f64,
+    /// The inferences that were made.
+    pub session: f64,
+}
+
+impl Sum {
+    /// All of it.
+    pub fn total(&self) -> f64 {
+        self.receive + self.look + self.decode + self.session
+    }
+}
+
+/// What a run is compared with.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub struct Compared {
+    /// Floors of what was asked for: receive × all + look × quiet + decode × active + the inferences made.
+    pub wanted: Sum,
+    /// Floors of what was really done: the looks and pictures that the daemon counted.
+    pub done: Sum,
+    /// The daemon's cost over the first.
+    pub ratio: f64,
+    /// The daemon's cost over the second.
+    pub ratio_to_done: f64,
+}
+
+/// A group of cameras that play one clip.
+#[derive(Debug, Clone, Copy)]
+pub struct Group<'a> {
+    /// Its floors.
+    pub floors: &'a ClipFloors,
+    /// How many cameras.
+    pub cameras: usize,
+    /// Whether all of it has to be decoded.
+    pub decoded: bool,
+}
+
+/// Compares a run with the floors of its groups of cameras. `looks`: whether quiet cameras are looked at rather than
+/// decoded.
+pub fn compare(window: &Window, floors: &Floors, groups: &[Group<'_>], look_every: Duration) -> Compared {
+    let sum =
+        |part: &dyn Fn(&Group<'_>) -> f64| groups.iter().map(|group| group.cameras as f64 * part(group)).sum::<f64>();
+    let receive = sum(&|group| group.floors.receive.share_per_camera);
+    let session = sessions(window, floors);
+    let wanted = Sum {
+        receive,
+        look: sum(&|group| {
+            if group.decoded { 0.0 } else { group.floors.decode.seconds_per_look / look_every.as_secs_f64() }
+        }),
+        decode: sum(&|group| if group.decoded { group.floors.decode_share } else { 0.0 }),
+        session,
+    };
+    // Looks and decoded pictures are counted over all cameras; what one of them costs is the mean over the cameras' clips.
+    let cameras = groups.iter().map(|group| group.cameras).sum::<usize>().max(1) as f64;
+    let mean = |part: &dyn Fn(&Group<'_>) -> f64| sum(part) / cameras;
+    let looks = window.looks.unwrap_or(0.0) / window.seconds;
+    let decoded = window.rates.iter().map(|rates| rates.decoded).sum::<f64>();
+    let done = Sum {
+        receive,
+        look: looks * mean(&|group| group.floors.decode.seconds_per_look),
+        // A look gives a decoded picture too.
+        decode: (decoded - looks).max(0.0) * mean(&|group| group.floors.decode.seconds_per_picture),
+        session,
+    };
+    let ratio = |sum: &Sum| window.daemon.share / sum.total();
+    Compared { ratio: ratio(&wanted), ratio_to_done: ratio(&done), wanted, done }
+}
+
+/// The inferences that were made, at what their sessions cost alone. Which of a model's sizes a region was shown in is not
+/// counted: the smallest stands for all, so that the floor is one.
+fn sessions(window: &Window, floors: &Floors) -> f64 {
+    let cost = |model: &str| {
+        let figures = floors.sessions.iter().filter(|figures| figures.model == model);
+        figures
+            .map(|figures| figures.seconds)
+            .fold(None, |least: Option<f64>, it| Some(least.map_or(it, |l| l.min(it))))
+    };
+    window.regions.iter().map(|(model, count)| count * cost(model).unwrap_or(0.0)).sum::<f64>() / window.seconds
+}
