@@ -112,19 +112,19 @@ impl Reader {
         self.session.is_some()
     }
 
-    /// Reads what has come; true: there may be more.
+    /// Reads some of what has come; what is left makes the socket ready again.
     ///
     /// # Errors
     /// The connection is over.
-    pub fn receive(&mut self) -> Result<bool, Gone> {
+    pub fn receive(&mut self) -> Result<(), Gone> {
         let mut bytes = [0; 4096];
         match self.stream.read(&mut bytes) {
             Ok(0) => Err(Gone),
             Ok(count) => {
                 self.input.extend_from_slice(bytes.get(..count).unwrap_or_default());
-                Ok(count == bytes.len())
+                Ok(())
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(false),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(()),
             Err(_) => Err(Gone),
         }
     }
