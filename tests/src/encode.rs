@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use gstreamer::{self as gst, prelude::*};
+use gstreamer_app as gst_app;
 
 /// Runs `launch`, which describes a source and an encoder, into a Matroska file.
 ///
@@ -16,12 +17,59 @@ pub fn encode(launch: &str, file: &Path) {
     let pipeline = pipeline.downcast::<gst::Pipeline>().expect("more than one element makes a pipeline");
     pipeline.by_name("file").expect("named above").set_property("location", file);
     pipeline.set_state(gst::State::Playing).expect("the encoder starts");
+    wait_for_end(&pipeline);
+}
+
+fn wait_for_end(pipeline: &gst::Pipeline) {
     let bus = pipeline.bus().expect("a pipeline has a bus");
     let end =
         bus.timed_pop_filtered(gst::ClockTime::from_seconds(120), &[gst::MessageType::Eos, gst::MessageType::Error]);
     pipeline.set_state(gst::State::Null).expect("the encoder stops");
     let end = end.expect("encoding ends");
     assert_eq!(end.type_(), gst::MessageType::Eos, "{end:?}");
+}
+
+/// Pictures that a test draws itself.
+pub struct Drawn {
+    /// How many.
+    pub count: u32,
+    /// Width and height in pixels, both even.
+    pub size: (usize, usize),
+    /// A second.
+    pub fps: i32,
+}
+
+impl Drawn {
+    /// Encodes grey pictures into a Matroska file: `draw` paints the luma of each, row after row without gaps.
+    ///
+    /// # Panics
+    /// The encoder's description is wrong, or encoding fails or takes longer than two minutes.
+    pub fn encode(&self, encoder: &str, file: &Path, mut draw: impl FnMut(u32, &mut [u8])) {
+        gst::init().expect("GStreamer starts");
+        let (width, height) = self.size;
+        let description = format!(
+            "appsrc name=source format=time block=true caps=video/x-raw,format=I420,width={width},height={height},framerate={}/1 \
+             ! {encoder} ! matroskamux ! filesink name=file",
+            self.fps
+        );
+        let pipeline = gst::parse::launch(&description).expect("a sound description");
+        let pipeline = pipeline.downcast::<gst::Pipeline>().expect("more than one element makes a pipeline");
+        pipeline.by_name("file").expect("named above").set_property("location", file);
+        let source = pipeline.by_name("source").and_downcast::<gst_app::AppSrc>().expect("named above");
+        pipeline.set_state(gst::State::Playing).expect("the encoder starts");
+        let interval = gst::ClockTime::SECOND / u64::try_from(self.fps).expect("a positive rate");
+        for number in 0..self.count {
+            let mut picture = vec![128; width * height * 3 / 2];
+            draw(number, &mut picture[..width * height]);
+            let mut buffer = gst::Buffer::from_mut_slice(picture);
+            let view = buffer.make_mut();
+            view.set_pts(interval * u64::from(number));
+            view.set_duration(interval);
+            source.push_buffer(buffer).expect("the encoder takes pictures");
+        }
+        source.end_of_stream().expect("the encoder takes the end");
+        wait_for_end(&pipeline);
+    }
 }
 
 /// `count` pictures of a moving ball, 25 a second, with a key frame every ten, encoded by `encoder`.

@@ -13,8 +13,9 @@ use snowgate_core::{ids::Id, time::Mono};
 
 use super::{
     Slot, Watcher,
+    cadence::Fallback,
     decoders::{DecoderPool, LookDecoders},
-    decoding::{Decoding, Hands},
+    decoding::{Decoding, GateState, Hands},
     inference::{Inference, Offer, Outcome},
     overload::{Admission, Load},
     packet_sizes::Informative,
@@ -160,11 +161,26 @@ impl Watched {
         work(lock(&self.inference).watcher())
     }
 
+    /// What the camera's gate is doing, and why it decodes everything if its stream makes it.
+    pub fn gate(&self) -> (GateState, Option<Fallback>) {
+        (lock(&self.decoding).state(), self.pulse.heard().cadence.fallback())
+    }
+
+    /// What the sizes of the camera's encoded pictures are good for.
+    pub fn packet_sizes(&self) -> Informative {
+        self.pulse.heard().sizes.informative()
+    }
+
+    /// Puts the camera on a rung of the overload policy.
+    pub fn set_rung(&self, rung: usize) {
+        self.pulse.set_rung(rung);
+    }
+
     /// Refreshes slow gauges.
     pub(super) fn measure(&self) {
         let vision = lock(&self.inference).watcher().bytes();
         MemoryTaken { camera: self.camera.as_str(), ring: self.ring.bytes(), vision }.emit();
-        let state = self.pulse.heard().sizes.informative().word();
+        let state = self.packet_sizes().word();
         PacketSizesLearnt { camera: self.camera.as_str(), states: &Informative::WORDS, state }.emit();
     }
 }

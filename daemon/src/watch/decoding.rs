@@ -197,6 +197,11 @@ impl Decoding {
         }
     }
 
+    /// What the gate is doing.
+    pub fn state(&self) -> GateState {
+        self.state
+    }
+
     fn must_follow(&self) -> bool {
         self.gate != Gate::Keyframe || self.fallback().is_some()
     }

@@ -23,9 +23,12 @@ mod slot;
 mod watcher;
 mod workers;
 
+pub use cadence::Fallback;
 pub use camera::{Tools, Watched};
 pub use decoders::LookDecoders;
+pub use decoding::GateState;
 pub use inference::{Outcome, Urgency};
+pub use packet_sizes::Informative;
 pub use watcher::{Seen, Watcher};
 pub use workers::Workers;
 

@@ -155,7 +155,7 @@ impl Workers {
         policy.tick(pressure, |camera| self.cameras[camera].pulse.busy(), &mut changes);
         for change in changes {
             let watched = &self.cameras[change.camera];
-            watched.pulse.set_rung(change.to);
+            watched.set_rung(change.to);
             Degraded { camera: watched.camera.as_str(), from: change.from, to: change.to, why: change.why }.emit();
             // What it may do now, it does at once.
             self.decode.wake(change.camera);
