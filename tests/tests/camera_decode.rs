@@ -125,7 +125,7 @@ fn streams_that_are_hard_to_gate_are_what_they_are_called() {
 
     // With constant quality, pictures of a scene that stands still cost next to nothing until somebody walks.
     let units = units(&still_scene_with_walkers(250, H264_CONSTANT_QUALITY));
-    assert_eq!(units.len(), 250);
+    assert!((248..=252).contains(&units.len()), "{}", units.len());
     let mut sizes: Vec<_> = units.iter().filter(|unit| !unit.key).map(|unit| unit.size).collect();
     sizes.sort_unstable();
     let (quiet, busy) = (sizes[sizes.len() / 20], sizes[sizes.len() * 19 / 20]);
