@@ -6,6 +6,7 @@ mod common;
 
 use std::{
     fs,
+    path::Path,
     process::{Command, Output},
 };
 
@@ -38,6 +39,21 @@ fn a_missing_library_is_not_valid() {
     assert!(printed.contains("gateway.toml:14:16"), "{printed}");
     assert!(printed.ends_with(": not valid; 1 error, 0 warnings\n"), "{printed}");
     assert!(!printed.contains('\u{1b}'), "colours are for terminals");
+}
+
+#[test]
+fn a_decoder_that_this_machine_has_not_is_told_with_what_gives_it() {
+    if Path::new("/dev/mpp_service").exists() {
+        return;
+    }
+    let directory = without_models();
+    directory.replace("gateway.toml", "[models]", "[decoders]\nbackend = \"rockchip\"\n[models]");
+    let (code, printed) = check(&directory, &[]);
+    assert_eq!(code, Some(78), "{printed}");
+    for part in ["no H.264 decoder by rockchip: mppvideodec is missing", "/dev/mpp_service", "gateway.toml:14:12"] {
+        assert!(printed.contains(part), "{part} is not in\n{printed}");
+    }
+    assert!(printed.ends_with(": not valid; 2 errors, 0 warnings\n"), "beside the other mistake: {printed}");
 }
 
 #[test]

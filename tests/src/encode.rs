@@ -85,13 +85,13 @@ pub fn walkers(count: u32, encoder: &str) -> String {
     format!("{} ! {encoder}", first_walkers(count))
 }
 
-/// `count` pictures of a scene that stands still but for the walkers of the sample clip's left road: what the camera saw
-/// first for ever, and life in a corner of it. Encoded by `encoder`.
+/// About `count` pictures of a scene that stands still but for the walkers in a third of it: what the sample's camera saw
+/// first for ever, and life only there. Encoded by `encoder`.
 pub fn still_scene_with_walkers(count: u32, encoder: &str) -> String {
     format!(
-        "compositor name=scene sink_1::xpos=64 sink_1::ypos=160 ! video/x-raw,format=I420,width=768,height=576 ! {encoder} \
-         {} ! imagefreeze num-buffers={count} ! video/x-raw,framerate=10/1 ! scene.sink_0 \
-         {} ! videocrop left=64 top=160 right=576 bottom=288 ! scene.sink_1",
+        "{} ! imagefreeze num-buffers={count} ! video/x-raw,framerate=10/1 ! scene.sink_0 \
+         {} ! videocrop left=64 top=160 right=448 bottom=160 ! scene.sink_1 \
+         compositor name=scene sink_0::repeat-after-eos=true sink_1::xpos=64 sink_1::ypos=160 ! video/x-raw,format=I420,width=768,height=576 ! {encoder}",
         first_walkers(1),
         first_walkers(count)
     )
@@ -120,9 +120,9 @@ pub const H264_INTRA_REFRESH: &str =
 /// H.264 with B-frames that refer across key frames, of which only the first is an IDR picture.
 pub const H264_OPEN_GOP: &str =
     "x264enc speed-preset=veryfast key-int-max=20 bframes=2 option-string=open-gop=1:scenecut=0 bitrate=500";
-/// H.264 of constant quality: a picture is as large as it is new.
+/// H.264 of constant quality (a fixed quantiser): a picture is as large as it is new.
 pub const H264_CONSTANT_QUALITY: &str =
-    "x264enc pass=qual quantizer=23 tune=zerolatency speed-preset=veryfast key-int-max=20 option-string=scenecut=0";
+    "x264enc pass=quant quantizer=24 tune=zerolatency speed-preset=veryfast key-int-max=20 option-string=scenecut=0";
 
 /// H.264 without B-frames, a key frame every ten pictures.
 pub const H264: &str = "x264enc tune=zerolatency speed-preset=ultrafast key-int-max=10 bitrate=500";

@@ -11,7 +11,10 @@ use snowgate::camera::{
     pixels::Chroma,
 };
 use snowgate_core::ids::Id;
-use snowgate_tests::encode::{H264, H264_B_FRAMES, H265, ball, encode};
+use snowgate_tests::encode::{
+    H264, H264_B_FRAMES, H264_CONSTANT_QUALITY, H264_INFINITE_GOP, H264_INTRA_REFRESH, H264_LONG_GOP, H264_OPEN_GOP,
+    H265, ball, encode, still_scene_with_walkers, walkers,
+};
 use tempfile::TempDir;
 
 const INTERVAL: u64 = 40_000_000;
@@ -100,6 +103,33 @@ fn a_key_frame_alone_is_seen_at_once_and_one_decoder_serves_streams_of_any_size_
             }
         }
     }
+}
+
+/// The streams that the gate's tests are made of.
+#[test]
+fn streams_that_are_hard_to_gate_are_what_they_are_called() {
+    let keys = |units: &[AccessUnit]| units.iter().filter(|unit| unit.key).map(|unit| unit.number).collect::<Vec<_>>();
+    assert_eq!(keys(&units(&walkers(250, H264_INFINITE_GOP))), [1]);
+    assert_eq!(keys(&units(&walkers(250, H264_LONG_GOP))), [1, 121, 241]);
+
+    // Key frames that show something alone: in open GOPs each, with intra refresh the first.
+    let mut decoder = Decoder::new(Codec::H264).unwrap();
+    let mut shown = |units: &[AccessUnit]| {
+        let keys = units.iter().filter(|unit| unit.key);
+        keys.map(|unit| decoder.look(unit).unwrap().is_some()).collect::<Vec<_>>()
+    };
+    let open = shown(&units(&walkers(60, H264_OPEN_GOP)));
+    assert!(open.len() > 2 && open.iter().all(|shown| *shown), "{open:?}");
+    let refreshed = shown(&units(&walkers(60, H264_INTRA_REFRESH)));
+    assert!(refreshed.len() > 2 && refreshed[0] && !refreshed[1..].contains(&true), "{refreshed:?}");
+
+    // With constant quality, pictures of a scene that stands still cost next to nothing until somebody walks.
+    let units = units(&still_scene_with_walkers(250, H264_CONSTANT_QUALITY));
+    assert!((248..=252).contains(&units.len()), "{}", units.len());
+    let mut sizes: Vec<_> = units.iter().filter(|unit| !unit.key).map(|unit| unit.size).collect();
+    sizes.sort_unstable();
+    let (quiet, busy) = (sizes[sizes.len() / 20], sizes[sizes.len() * 19 / 20]);
+    assert!(busy > 3 * quiet, "{quiet} bytes and {busy} bytes");
 }
 
 #[test]
