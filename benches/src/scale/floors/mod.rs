@@ -137,7 +137,11 @@ fn measure_clip(clip: Clip, wanted: &Wanted, patience: &Patience) -> Result<Clip
         clip: clip.name.clone(),
         offset_s: f64::from(at) * spread,
     };
-    let plan = Plan { listen: "127.0.0.1:0".into(), cameras: names.iter().zip(0..).map(camera).collect() };
+    let plan = Plan {
+        listen: "127.0.0.1:0".into(),
+        cameras: names.iter().zip(0..).map(camera).collect(),
+        standby: Vec::new(),
+    };
     let mut cameras = Cameras::start(&plan, home.path(), patience)?;
     let urls: Vec<String> = names.iter().map(|name| cameras.url(name)).collect();
     let receive = receive::measure(&urls, wanted.seconds, patience)?;
