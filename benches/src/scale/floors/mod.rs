@@ -207,7 +207,7 @@ fn show(floors: &Floors, wanted: &Wanted, report: &mut Report) {
     let mut sessions = Table::new(&["model", "input", "one inference", "memory"]);
     for figures in &floors.sessions {
         sessions.row([
-            figures.model.clone(),
+            figures.file.clone(),
             format!("{}x{}", figures.width, figures.height),
             millis(figures.seconds),
             mebibytes(figures.bytes as f64),
