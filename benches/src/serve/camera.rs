@@ -152,3 +152,54 @@ impl Camera {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Plays `count` pictures, one a tick from `from` on, and notes each event and switch as text.
+    fn played(camera: &mut Camera, from: u64, count: u64) -> Vec<String> {
+        let mut lines = Vec::new();
+        for now in from..from + count {
+            let mut log = |line: &Line<'_>| {
+                lines.push(match line {
+                    Line::Event { event, r#loop, begin_mono_ns, end_mono_ns, whole, .. } => {
+                        format!("{event} {begin_mono_ns}-{end_mono_ns} loop {loop} {}", if *whole { "whole" } else { "cut" }, loop = r#loop)
+                    }
+                    Line::Switched { clip, mono_ns, .. } => format!("to {clip} at {mono_ns}"),
+                    Line::Totals(_) => unreachable!(),
+                });
+                Ok::<(), ()>(())
+            };
+            camera.next(now, &mut log).unwrap();
+        }
+        lines
+    }
+
+    #[test]
+    fn events_are_logged_as_they_are_shown() {
+        let clip = Rc::new(Clip::of_pictures("x", 20, 5, &[("a", 2, 4), ("b", 4, 9), ("c", 7, 7)]));
+        let mut camera = Camera::new("cam", clip, VecDeque::new(), Duration::from_millis(120));
+        // It begins at picture 3, in the middle of `a`, which therefore is not an event here.
+        assert_eq!(played(&mut camera, 100, 10), ["c 104-104 loop 0 whole", "b 101-106 loop 0 whole"]);
+        assert_eq!(played(&mut camera, 110, 12), ["a 119-121 loop 1 whole"]);
+    }
+
+    #[test]
+    fn a_switch_waits_for_a_key_frame_and_cuts_what_is_open() {
+        let first = Rc::new(Clip::of_pictures("x", 20, 10, &[("a", 8, 12)]));
+        let other = Rc::new(Clip::of_pictures("y", 20, 4, &[("b", 4, 5)]));
+        let schedule = VecDeque::from([(3, other)]);
+        let mut camera = Camera::new("cam", first, schedule, Duration::from_millis(240));
+        // Asked for at 3, picture 9; 10 is a key frame. The offset, 6 pictures, begins the other clip at its key frame 4.
+        assert_eq!(played(&mut camera, 0, 6), ["a 2-4 loop 0 cut", "to y at 4", "b 4-5 loop 0 whole"]);
+    }
+
+    #[test]
+    fn rtp_time_goes_on_from_loop_to_loop() {
+        let clip = Rc::new(Clip::of_pictures("x", 3, 3, &[]));
+        let mut camera = Camera::new("cam", clip, VecDeque::new(), Duration::ZERO);
+        let times: Vec<u32> = (0..7).map(|now| camera.next(now, &mut |_| Ok::<(), ()>(())).unwrap().rtp_time).collect();
+        assert_eq!(times, [0, 3600, 7200, 10800, 14400, 18000, 21600]);
+    }
+}

@@ -177,3 +177,21 @@ impl Shelf {
         self.clips.get(name).map(Rc::clone)
     }
 }
+
+#[cfg(test)]
+impl Clip {
+    /// A clip of tiny pictures, a key frame every `gop`, 25 a second, with these events (name, first, last).
+    pub fn of_pictures(name: &str, count: usize, gop: usize, events: &[(&str, usize, usize)]) -> Self {
+        let event =
+            |&(id, first_frame, last_frame): &(&str, _, _)| Event { id: id.to_owned(), first_frame, last_frame };
+        let unit = |at| Unit { key: at % gop == 0, packets: Packets::of_unit(&[&[1; 3000]]) };
+        Self {
+            name: name.to_owned(),
+            units: (0..count).map(unit).collect(),
+            interval: Duration::from_millis(40),
+            events: events.iter().map(event).collect(),
+            sps: Vec::new(),
+            pps: Vec::new(),
+        }
+    }
+}

@@ -153,8 +153,11 @@ mod tests {
 
     use super::*;
 
-    /// Takes interleaved frames apart again: NAL units, and what each packet's header says.
-    fn received(mut wire: &[u8]) -> (Vec<Vec<u8>>, Vec<(u8, u16, u32, u32, bool)>) {
+    /// What a packet's header says: channel, sequence number, time, source, marker.
+    type Header = (u8, u16, u32, u32, bool);
+
+    /// Takes interleaved frames apart again: NAL units, and each packet's header.
+    fn received(mut wire: &[u8]) -> (Vec<Vec<u8>>, Vec<Header>) {
         let (mut nals, mut headers) = (Vec::new(), Vec::new());
         let mut open: Option<Vec<u8>> = None;
         while let [b'$', channel, high, low, rest @ ..] = wire {

@@ -112,19 +112,19 @@ impl Reader {
         self.session.is_some()
     }
 
-    /// Reads what has come; true: there may be more.
+    /// Reads some of what has come; what is left makes the socket ready again.
     ///
     /// # Errors
     /// The connection is over.
-    pub fn receive(&mut self) -> Result<bool, Gone> {
+    pub fn receive(&mut self) -> Result<(), Gone> {
         let mut bytes = [0; 4096];
         match self.stream.read(&mut bytes) {
             Ok(0) => Err(Gone),
             Ok(count) => {
                 self.input.extend_from_slice(bytes.get(..count).unwrap_or_default());
-                Ok(count == bytes.len())
+                Ok(())
             }
-            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(false),
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(()),
             Err(_) => Err(Gone),
         }
     }
@@ -242,5 +242,73 @@ impl Reader {
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => Ok(0),
             Err(_) => Err(Gone),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+    use crate::serve::clip::Clip;
+
+    fn pair() -> (Reader, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Reader::new(listener.accept().unwrap().0).unwrap(), peer)
+    }
+
+    /// Sequence numbers of the media packets in what a reader received.
+    fn sequences(mut wire: &[u8]) -> Vec<u16> {
+        let mut numbers = Vec::new();
+        while let [b'$', channel, high, low, rest @ ..] = wire {
+            let (packet, after) = rest.split_at(usize::from(u16::from_be_bytes([*high, *low])));
+            if *channel == 0 {
+                numbers.push(u16::from_be_bytes([packet[2], packet[3]]));
+            }
+            wire = after;
+        }
+        assert!(wire.is_empty(), "only whole packets");
+        numbers
+    }
+
+    #[test]
+    fn a_slow_reader_loses_whole_pictures_up_to_a_key_frame_and_the_gap_shows() {
+        let clip = Clip::of_pictures("x", 2, 2, &[]);
+        let (key, delta) = (&clip.units[0], &clip.units[1]);
+        let (mut reader, mut peer) = pair();
+        let mut scratch = Vec::new();
+        let mut deliver = |reader: &mut Reader, unit| reader.deliver(unit, 0, 1, &mut scratch).unwrap();
+        reader.set_up(0, (0, 1), 7);
+        assert_eq!(deliver(&mut reader, key), Delivery::NotYet, "nobody asked to play");
+        reader.play();
+        assert_eq!(deliver(&mut reader, delta), Delivery::NotYet, "it begins with a key frame");
+
+        let mut sent = 0;
+        while deliver(&mut reader, key) == Delivery::Sent {
+            sent += 1;
+            assert!(sent < 100_000, "nothing is ever dropped");
+        }
+        assert!(reader.queue() <= QUEUE_LIMIT + key.packets.size() + 64);
+
+        // The peer reads again: the next picture cannot be decoded, the next key frame can.
+        let mut wire = Vec::new();
+        let mut bytes = vec![0; 1 << 16];
+        while reader.queue() > 0 {
+            let count = peer.read(&mut bytes).unwrap();
+            wire.extend_from_slice(&bytes[..count]);
+            reader.flush().unwrap();
+        }
+        assert_eq!(deliver(&mut reader, delta), Delivery::Dropped);
+        assert_eq!(deliver(&mut reader, key), Delivery::Sent);
+        drop(reader);
+        peer.read_to_end(&mut wire).unwrap();
+
+        let numbers = sequences(&wire);
+        let per_picture = key.packets.count();
+        assert_eq!(numbers.len(), (sent + 1) * per_picture);
+        let gaps: Vec<u16> =
+            numbers.windows(2).map(|pair| pair[1].wrapping_sub(pair[0])).filter(|&gap| gap != 1).collect();
+        assert_eq!(gaps, [1 + 2 * per_picture as u16], "two pictures were lost");
     }
 }
