@@ -247,9 +247,9 @@ fn long() {
 criterion_group!(benches, outbox);
 
 fn main() {
-    // `cargo test --benches` only wants to see that it runs.
-    let only_tested = std::env::args().any(|argument| argument == "--test");
-    if !only_tested {
+    // Without `--bench` it was started by `cargo test`, which only wants to see that it runs.
+    let has = |wanted: &str| std::env::args().any(|argument| argument == wanted);
+    if has("--bench") && !has("--test") && !has("--list") {
         ratio();
         if std::env::var_os("BENCH_LONG").is_some() {
             long();

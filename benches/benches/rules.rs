@@ -29,7 +29,7 @@ fn zone(id: &str, x: f64, y: f64, size: f64) -> ZoneSpec {
     let corner = |turn: usize| {
         let angle = turn as f64 / 12.0 * std::f64::consts::TAU;
         // Every second corner is drawn in, so that no zone is convex.
-        let radius = size * if turn % 2 == 0 { 0.5 } else { 0.4 };
+        let radius = size * if turn.is_multiple_of(2) { 0.5 } else { 0.4 };
         format!("[{:.4}, {:.4}]", x + radius * angle.cos(), y + radius * angle.sin())
     };
     let corners: Vec<String> = (0..12).map(corner).collect();

@@ -46,7 +46,7 @@ fn scene(file: &Path, encoder: &str, seconds: u32, visible: &[Range<f64>]) {
     Drawn { count: seconds * FPS, size: (width, height), fps: FPS as i32 }.encode(encoder, file, |number, luma| {
         for (index, sample) in luma.iter_mut().enumerate() {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            *sample = 90 + (index % width / 16) as u8 * 3 + (state >> 30) as u8;
+            *sample = 90 + (index % width / 16) as u8 * 3 + (state >> 31) as u8;
         }
         let at = f64::from(number) / f64::from(FPS);
         if let Some(walk) = visible.iter().find(|walk| walk.contains(&at)) {
@@ -261,8 +261,9 @@ fn at_the_floor_of_the_overload_policy_key_frames_are_looked_at_and_nothing_else
     let gate = Gate::new(&spec(), &ring(10));
     gate.watched.set_rung(overload::FLOOR);
     let gate = gate.play(&file);
-    // With the background that shows where it was, the look after it may still show a change.
-    assert!(gate.seen.starts_with(&[10.0, 12.0, 14.0, 16.0]) && gate.seen.len() <= 5, "{:?}", gate.seen);
+    assert!(gate.seen.starts_with(&[10.0, 12.0, 14.0, 16.0]), "{:?}", gate.seen);
+    // Where it was is no longer what the background shows, so the looks after it may still show a change.
+    assert!(gate.seen.iter().all(|at| at % 2.0 == 0.0 && *at < 24.0), "{:?}", gate.seen);
     assert!(
         gate.story.iter().all(|(_, state)| matches!(state, GateState::Quiet | GateState::Held)),
         "{:?}",

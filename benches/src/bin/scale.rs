@@ -226,7 +226,7 @@ fn measure(measurement: &Measurement, patience: &Patience, report: &mut Report) 
         }
         Measurement::Daemon(arguments) => {
             let load = arguments.run.load(arguments.cameras, arguments.seconds);
-            let floors = arguments.run.floors(&load, patience, report)?;
+            let floors = arguments.run.floors(load.clips(), patience, report)?;
             let figures = load::run(&load, floors.as_ref(), patience)?;
             load::show(&figures, report);
             report.keep("daemon", &figures);
@@ -234,7 +234,7 @@ fn measure(measurement: &Measurement, patience: &Patience, report: &mut Report) 
         Measurement::Search(arguments) => {
             let step = usize::from(arguments.step);
             let load = arguments.run.load(step, arguments.seconds);
-            let floors = arguments.run.floors(&load, patience, report)?;
+            let floors = arguments.run.floors(vec![&load.active_clip, &load.quiet_clip], patience, report)?;
             let wanted = search::Wanted {
                 load,
                 active: arguments.run.active,
@@ -278,10 +278,10 @@ impl RunArguments {
         }
     }
 
-    /// The floors of the clips that a load plays, unless they are not wanted.
+    /// The floors of these clips, unless they are not wanted.
     fn floors(
         &self,
-        load: &Load,
+        clips: Vec<&str>,
         patience: &Patience,
         report: &mut Report,
     ) -> Result<Option<floors::Floors>, ScaleError> {
@@ -289,10 +289,10 @@ impl RunArguments {
             return Ok(None);
         }
         let wanted = floors::Wanted {
-            clips: load.clips().into_iter().map(str::to_owned).collect(),
+            clips: clips.into_iter().map(str::to_owned).collect(),
             cameras: 8,
             seconds: 10,
-            look_every: load.look_every,
+            look_every: self.look.look_every.0,
             pictures: 750,
             ffmpeg: false,
         };

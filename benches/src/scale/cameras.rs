@@ -30,6 +30,8 @@ pub struct Plan {
     pub listen: String,
     /// The cameras.
     pub cameras: Vec<PlannedCamera>,
+    /// Clips that [`Cameras::play_everywhere`] may ask for later.
+    pub standby: Vec<String>,
 }
 
 /// One camera of a plan.
@@ -59,6 +61,9 @@ enum Line {
         end_mono_ns: u64,
         whole: bool,
         readers: usize,
+    },
+    Switched {
+        clip: String,
     },
     Totals(Totals),
     #[serde(other)]
@@ -138,7 +143,7 @@ impl Cameras {
         self.server.ensure_running()
     }
 
-    /// Lets every camera play another clip from now on.
+    /// Lets every camera play another clip, from its next key frame on. [`Cameras::switches`] tells when they do.
     ///
     /// # Errors
     /// The server does not listen any more.
@@ -148,6 +153,14 @@ impl Cameras {
         writeln!(input, "{}", json!({ "all": clip }))
             .and_then(|()| input.flush())
             .map_err(ScaleError::system("the camera server's input"))
+    }
+
+    /// How many times a camera has begun to play a clip because it was asked to.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn switches(&self, to: &str) -> Result<usize, ScaleError> {
+        Ok(self.lines()?.iter().filter(|line| matches!(line, Line::Switched { clip } if clip == to)).count())
     }
 
     /// What has appeared up to now, from its begin to its end, in front of somebody who watched.
@@ -193,7 +206,10 @@ mod tests {
         let read = |line| serde_json::from_str::<Line>(line).unwrap();
         let event = r#"{"type":"event","camera":"a","clip":"c","event":"e00","loop":0,"begin_mono_ns":5,"end_mono_ns":9,"begin_wall":"2026-01-01T00:00:00Z","whole":true,"readers":1}"#;
         assert!(matches!(read(event), Line::Event { begin_mono_ns: 5, end_mono_ns: 9, whole: true, readers: 1, .. }));
-        assert!(matches!(read(r#"{"type":"switched","camera":"a","clip":"c","mono_ns":5}"#), Line::Other));
+        assert!(
+            matches!(read(r#"{"type":"switched","camera":"a","clip":"c","mono_ns":5}"#), Line::Switched { clip } if clip == "c")
+        );
+        assert!(matches!(read(r#"{"type":"news"}"#), Line::Other));
         let totals = r#"{"type":"totals","seconds":9.5,"cpu_seconds":0.1,"latest_ms":3.5,"late_pictures":2,"cameras":[{"camera":"a","sent":250,"dropped":3,"bytes":1,"plays":1,"longest_queue":0}]}"#;
         assert!(matches!(read(totals), Line::Totals(totals) if totals.dropped() == 3 && totals.late_pictures == 2));
     }

@@ -133,6 +133,7 @@ pub fn run(load: &Load, floors: Option<&Floors>, patience: &Patience) -> Result<
     let clips = clips::open_all(load.clips())?;
     let wanted = rig::Wanted {
         clips: load.plan(&clips)?,
+        standby: Vec::new(),
         gate: load.gate,
         look_every: load.look_every,
         fps: load.fps,

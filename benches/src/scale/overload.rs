@@ -79,6 +79,7 @@ pub fn run(wanted: &Wanted, patience: &Patience, report: &mut Report) -> Result<
     place.zone.clone_from(&active.zone);
     let rig = RigWanted {
         clips: vec![&place; wanted.cameras],
+        standby: vec![ACTIVE.to_owned()],
         gate: wanted.gate,
         look_every: wanted.look_every,
         fps: wanted.fps,
@@ -103,6 +104,7 @@ pub fn run(wanted: &Wanted, patience: &Patience, report: &mut Report) -> Result<
             seconds.push(second(&before, &now, phase, began, rig.names()));
             before = now;
         }
+        clip.map_or(Ok(()), |clip| rig.ensure_playing(clip))?;
     }
     let served = rig.stop()?;
     show(&seconds, wanted, report);
@@ -176,7 +178,7 @@ fn show(seconds: &[Second], wanted: &Wanted, report: &mut Report) {
             it.pressure.map(|pressure| or_dash(pressure, |pressure| format!("{pressure:.2}"))).join(" / "),
             format!("{:.0}", it.decoded),
             format!("{:.0}", it.inferred),
-            format!("{:.0}", it.losses.values().sum::<f64>()),
+            format!("{:.0}", it.losses.values().fold(0.0, |sum, count| sum + count)),
             or_dash(it.slot_wait, |delay| millis(delay.p99)),
             or_dash(it.frame_to_publish, |delay| millis(delay.p99)),
             percent(it.share),

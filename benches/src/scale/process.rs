@@ -79,7 +79,7 @@ impl Usage {
 
 /// Which part of the daemon a thread belongs to. What is not one of ours is GStreamer's.
 pub fn group(thread: &str) -> &'static str {
-    const OURS: [(&str, &str); 13] = [
+    const OURS: [(&str, &str); 14] = [
         ("decode-", "decode"),
         ("look-", "look"),
         ("gate", "look"),
@@ -90,7 +90,8 @@ pub fn group(thread: &str) -> &'static str {
         ("store", "store"),
         ("evidence", "evidence"),
         ("admin", "admin"),
-        ("lapse", "reporting"),
+        ("lapse", "steward"),
+        ("steward", "steward"),
         ("signals", "main"),
         ("snowgate", "main"),
     ];

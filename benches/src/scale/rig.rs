@@ -37,6 +37,8 @@ const SUBSCRIBED_WITHIN: Duration = Duration::from_secs(10);
 pub struct Wanted<'a> {
     /// What each camera plays; the cameras are numbered in this order.
     pub clips: Vec<&'a Clip>,
+    /// Clips that cameras may be told to play later.
+    pub standby: Vec<String>,
     /// When pictures are decoded.
     pub gate: Gate,
     /// The look interval of a quiet camera.
@@ -88,7 +90,7 @@ impl Rig {
             clip: clip.name.clone(),
             offset_s: offset(index, clip.seconds),
         });
-        let plan = Plan { listen: "127.0.0.1:0".into(), cameras: planned.collect() };
+        let plan = Plan { listen: "127.0.0.1:0".into(), cameras: planned.collect(), standby: wanted.standby.clone() };
         let mut cameras = Cameras::start(&plan, home.path(), patience)?;
         let broker = Mosquitto::start();
         let grid = GridSystem::start(broker.address().port(), GATEWAY, &home.path().join("stills"))
@@ -150,12 +152,24 @@ impl Rig {
         })
     }
 
-    /// Lets every camera play another clip.
+    /// Lets every camera play another clip, from its next key frame on.
     ///
     /// # Errors
     /// The camera server has ended.
     pub fn play_everywhere(&mut self, clip: &Clip) -> Result<(), ScaleError> {
         self.cameras.play_everywhere(&clip.name)
+    }
+
+    /// Checks that every camera plays what it was told to.
+    ///
+    /// # Errors
+    /// Some do not.
+    pub fn ensure_playing(&self, clip: &Clip) -> Result<(), ScaleError> {
+        let (cameras, playing) = (self.names.len(), self.cameras.switches(&clip.name)?);
+        if playing == cameras {
+            return Ok(());
+        }
+        Err(ScaleError::Media(format!("{playing} of {cameras} cameras play {} as they were told to", clip.name)))
     }
 
     /// What has appeared in front of the cameras.

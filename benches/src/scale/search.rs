@@ -8,13 +8,15 @@ use serde::Serialize;
 use super::{
     error::ScaleError,
     floors::Floors,
-    load::{self, Figures, Load},
+    load::{self, Figures, Load, Moment},
     patience::Patience,
     recall::Length,
     report::Report,
     table::{Table, mebibytes, millis, or_dash, percent},
 };
 
+/// Memory that grows by more than this share in the second half of a long run is not bounded.
+const GROWTH: f64 = 0.05;
 /// The longest that one in a hundred messages may take.
 const P99: f64 = 0.5;
 
@@ -65,6 +67,13 @@ pub fn faults(figures: &Figures) -> Vec<String> {
         late.map(|delay| format!("frame to publish p99 {}", millis(delay.p99))),
     ];
     faults.into_iter().flatten().collect()
+}
+
+/// By which share memory grew in the second half of a run; none if the run was too short to tell.
+fn late_growth(memory: &[Moment]) -> Option<f64> {
+    let last = memory.last()?;
+    let half = memory.iter().find(|moment| moment.at >= last.at / 2.0).filter(|half| half.at < last.at)?;
+    Some(last.resident as f64 / half.resident as f64 - 1.0)
 }
 
 /// The largest multiple of `step` up to `most` that holds, if what holds for more holds for less; 0 if none does. Doubles
@@ -134,7 +143,11 @@ pub fn run(
     if most > 0 && !wanted.hold.is_zero() {
         let figures = load::run(&load(most, wanted.hold), floors, patience)?;
         load::show(&figures, report);
-        let why = faults(&figures);
+        let mut why = faults(&figures);
+        let growth = late_growth(&figures.memory);
+        why.extend(
+            growth.filter(|it| *it > GROWTH).map(|it| format!("memory grew by {} in the second half", percent(it))),
+        );
         let held = if why.is_empty() { "held".to_owned() } else { format!("not held: {}", why.join("; ")) };
         report.line(format!("{most} cameras for {} s: {held}", wanted.hold.as_secs()));
         let mut memory = Table::new(&["at", "resident", "rings"]);
@@ -184,6 +197,21 @@ mod tests {
             assert_eq!(found, Ok((limit / 8 * 8).min(96)), "{tries:?}");
             assert!(tries.len() <= 7, "{limit}: {tries:?}");
         }
+    }
+
+    #[test]
+    fn memory_that_fills_up_first_is_bounded_and_memory_that_grows_is_not() {
+        let run = |resident: &[u64]| {
+            let moment = |(index, resident): (usize, &u64)| Moment {
+                at: 10.0 * (index + 1) as f64,
+                resident: *resident,
+                ring_bytes: 0.0,
+            };
+            late_growth(&resident.iter().enumerate().map(moment).collect::<Vec<_>>())
+        };
+        assert_eq!(run(&[100, 180, 200, 200, 200, 200]), Some(0.0));
+        assert!(run(&[100, 120, 140, 160, 180, 200]).is_some_and(|growth| growth > 0.4));
+        assert_eq!((run(&[100]), run(&[])), (None, None));
     }
 
     #[test]

@@ -84,8 +84,8 @@ pub fn compare(window: &Window, floors: &Floors, groups: &[Group<'_>], look_ever
     Compared { ratio: ratio(&wanted), ratio_to_done: ratio(&done), wanted, done }
 }
 
-/// The inferences that were made, at what their sessions cost alone. Which of a model's sizes a region was shown in is not
-/// counted: the smallest stands for all, so that the floor is one.
+/// The inferences that were made, at what their sessions cost alone. Which of a model's sizes and
+/// files a region was shown to is not counted: the cheapest stands for all, so that the floor is one.
 fn sessions(window: &Window, floors: &Floors) -> f64 {
     let cost = |model: &str| {
         let figures = floors.sessions.iter().filter(|figures| figures.model == model);

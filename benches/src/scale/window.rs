@@ -165,7 +165,9 @@ impl Window {
 
     /// A loss, of all kinds whose names begin so.
     pub fn lost(&self, prefix: &str) -> f64 {
-        self.losses.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, count)| count).sum()
+        let kinds = self.losses.iter().filter(|(name, _)| name.starts_with(prefix));
+        // Not `sum`: that of nothing is -0.
+        kinds.fold(0.0, |sum, (_, count)| sum + count)
     }
 }
 

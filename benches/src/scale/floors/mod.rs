@@ -137,7 +137,11 @@ fn measure_clip(clip: Clip, wanted: &Wanted, patience: &Patience) -> Result<Clip
         clip: clip.name.clone(),
         offset_s: f64::from(at) * spread,
     };
-    let plan = Plan { listen: "127.0.0.1:0".into(), cameras: names.iter().zip(0..).map(camera).collect() };
+    let plan = Plan {
+        listen: "127.0.0.1:0".into(),
+        cameras: names.iter().zip(0..).map(camera).collect(),
+        standby: Vec::new(),
+    };
     let mut cameras = Cameras::start(&plan, home.path(), patience)?;
     let urls: Vec<String> = names.iter().map(|name| cameras.url(name)).collect();
     let receive = receive::measure(&urls, wanted.seconds, patience)?;
@@ -203,7 +207,7 @@ fn show(floors: &Floors, wanted: &Wanted, report: &mut Report) {
     let mut sessions = Table::new(&["model", "input", "one inference", "memory"]);
     for figures in &floors.sessions {
         sessions.row([
-            figures.model.clone(),
+            figures.file.clone(),
             format!("{}x{}", figures.width, figures.height),
             millis(figures.seconds),
             mebibytes(figures.bytes as f64),

@@ -1,6 +1,6 @@
 //! ONNX sessions only: the daemon's default models, opened as it opens them, on one input that never changes.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fs, path::PathBuf, time::Duration};
 
 use clap::Args;
 use ort::{
@@ -36,6 +36,9 @@ const RUNS: u32 = 200;
 pub struct Arguments {
     /// The manifest's file.
     manifest: PathBuf,
+    /// The ONNX file, beside the manifest.
+    #[arg(long)]
+    file: String,
     /// ONNX Runtime's shared library.
     #[arg(long)]
     library: PathBuf,
@@ -52,6 +55,8 @@ pub struct Arguments {
 pub struct Figures {
     /// The model's id.
     pub model: String,
+    /// Which of its files: the float one, or one of fewer bits.
+    pub file: String,
     /// Width of the input.
     pub width: u32,
     /// Height of the input.
@@ -72,7 +77,14 @@ pub fn defaults() -> Result<[String; 2], ScaleError> {
     Ok([spec.object.value.to_string(), spec.face.value.to_string()])
 }
 
-/// Measures every default model at every size it is used in, each in a child.
+/// The files of a model that its manifest names: the float one, and those of fewer bits.
+fn files(manifest: &str) -> Vec<String> {
+    let Ok(manifest) = toml_span::parse(manifest) else { return Vec::new() };
+    let files = ["/file", "/int8/file", "/int8/reduced/file"].into_iter();
+    files.filter_map(|key| Some(manifest.pointer(key)?.as_str()?.to_owned())).collect()
+}
+
+/// Measures every file of the default models at every size it is used in, each in a child.
 ///
 /// # Errors
 /// A model is missing or does not run.
@@ -84,12 +96,16 @@ pub fn measure(patience: &Patience) -> Result<Vec<Figures>, ScaleError> {
     for id in defaults()? {
         let missing = || ScaleError::Missing { what: format!("model {id}"), remedy: "make models" };
         let manifest = manifests.values().find(|manifest| manifest.id.value.as_str() == id).ok_or_else(missing)?;
-        let file = folder.join(format!("{id}.toml")).display().to_string();
-        for (width, height) in manifest.input_sizes() {
-            let sizes = ["--width".to_owned(), width.to_string(), "--height".to_owned(), height.to_string()];
-            let mut arguments = vec!["session".to_owned(), file.clone(), "--library".to_owned(), library.clone()];
-            arguments.extend(sizes);
-            figures.push(in_a_child(&arguments, Duration::from_secs(60), patience)?);
+        let path = folder.join(format!("{id}.toml"));
+        let text = fs::read_to_string(&path).map_err(ScaleError::file(&path))?;
+        for file in files(&text).into_iter().filter(|file| folder.join(file).exists()) {
+            for (width, height) in manifest.input_sizes() {
+                let (width, height, path) = (width.to_string(), height.to_string(), path.display().to_string());
+                let sizes = ["--width", &width, "--height", &height];
+                let arguments = ["session", &path, "--file", &file, "--library", &library].into_iter().chain(sizes);
+                let arguments: Vec<String> = arguments.map(str::to_owned).collect();
+                figures.push(in_a_child(&arguments, Duration::from_secs(60), patience)?);
+            }
         }
     }
     Ok(figures)
@@ -101,7 +117,7 @@ pub fn measure(patience: &Patience) -> Result<Vec<Figures>, ScaleError> {
 /// The model does not open or does not run.
 pub fn run(arguments: &Arguments) -> Result<Figures, ScaleError> {
     let manifest = Manifest::read(&arguments.manifest).map_err(media)?;
-    let model = arguments.manifest.with_file_name(manifest.file.as_str());
+    let model = arguments.manifest.with_file_name(&arguments.file);
     let before = Resident::now()?;
     let environment = ort::init_from(&arguments.library).map_err(media)?.build().map_err(media)?;
     let mut session = open(Session::builder(&environment).map_err(media)?)?.commit_from_file(model).map_err(media)?;
@@ -122,6 +138,7 @@ pub fn run(arguments: &Arguments) -> Result<Figures, ScaleError> {
     let seconds = run(RUNS)?.as_secs_f64() / f64::from(RUNS);
     Ok(Figures {
         model: manifest.id.value.to_string(),
+        file: arguments.file.clone(),
         width: arguments.width,
         height: arguments.height,
         seconds,
@@ -136,4 +153,17 @@ fn open(builder: SessionBuilder) -> Result<SessionBuilder, ScaleError> {
     let builder = builder.with_intra_op_spinning(false).map_err(media)?;
     let builder = builder.with_inter_op_spinning(false).map_err(media)?;
     builder.with_optimization_level(GraphOptimizationLevel::All).map_err(media)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::files;
+
+    #[test]
+    fn every_file_of_a_manifest_is_found() {
+        let manifest =
+            "id = 'm'\nfile = 'm.onnx'\n[int8]\nfile = 'm.int8.onnx'\n[int8.reduced]\nfile = 'm.reduced.onnx'";
+        assert_eq!(files(manifest), ["m.onnx", "m.int8.onnx", "m.reduced.onnx"]);
+        assert_eq!(files("file = 'm.onnx'"), ["m.onnx"]);
+    }
 }
