@@ -57,6 +57,9 @@ const LIVE: Duration = Duration::from_millis(300);
 /// What a look costs beside decoding one picture of a followed camera.
 const LOOK_COST: u32 = 3;
 
+/// The reason of a wake-up by [`super::packet_sizes`].
+const PACKET_SIZES: &str = "packet_sizes";
+
 /// Reads one camera's ring, holds its gate, picks the pictures that are to be looked at.
 pub struct Decoding {
     camera: Id,
@@ -95,6 +98,10 @@ struct Following {
     decoder: Option<(Codec, Decoder)>,
     /// When the key frame arrived that began it; none once it has caught up.
     woken_by: Option<Mono>,
+    /// The key frame it began with.
+    from: Option<Looked>,
+    /// Whether it was the sizes of packets that told of motion.
+    alarmed: bool,
     /// The newest key frame read.
     key: Option<Looked>,
     /// Since when it has been waiting for a key frame.
@@ -219,7 +226,7 @@ impl Decoding {
         self.pulse.want_keys_from(due);
         if self.pulse.take_alarm() && limits.follow && hands.admission.admit(self.priority) {
             let from = self.looked.or_else(|| self.ring.newest_key().map(|key| Looked::at(&key)));
-            self.wake(from, hands.now, "packet_sizes");
+            self.wake(from, hands.now, PACKET_SIZES);
             return self.follow(hands);
         }
         let newer = |key: &AccessUnit| self.looked.is_none_or(|looked| key.number > looked.number) && key.at >= due;
@@ -272,8 +279,15 @@ impl Decoding {
             PlaceLost { camera: self.camera.as_str(), wanted: key.number, found: reader.position() }.emit();
         }
         Woken { camera: self.camera.as_str(), reason }.emit();
-        let following = Following { reader, decoder: None, woken_by: Some(woken_by), key: from, starved: None };
-        self.mode = Mode::Following(Box::new(following));
+        self.mode = Mode::Following(Box::new(Following {
+            reader,
+            decoder: None,
+            woken_by: Some(woken_by),
+            from,
+            alarmed: reason == PACKET_SIZES,
+            key: from,
+            starved: None,
+        }));
         self.pulse.want_everything();
         self.pulse.set_catching_up(true);
         if let Some(key) = from {
@@ -385,6 +399,10 @@ impl Decoding {
         let Mode::Following(following) = std::mem::replace(&mut self.mode, Mode::Looking) else { return };
         self.pulse.set_catching_up(false);
         self.looked = following.key;
+        if following.alarmed {
+            let since = following.from.map_or(Mono(0), |from| from.at);
+            self.pulse.heard().sizes.judged(self.pulse.was_lively_after(since));
+        }
         if let Some((codec, mut decoder)) = following.decoder {
             match decoder.drain(&mut drop) {
                 Ok(()) => hands.pool.take_back(codec, decoder),

@@ -114,6 +114,11 @@ impl Pulse {
         self.lively.store(at.0, Ordering::Release);
     }
 
+    /// Whether a picture later than this had anything lively in it.
+    pub fn was_lively_after(&self, at: Mono) -> bool {
+        self.lively.load(Ordering::Acquire) > at.0
+    }
+
     /// Whether nothing lively was seen for so long before `at`, by pictures analysed to within `lag` of it.
     pub fn is_quiet(&self, at: Mono, quiet_after: Duration, lag: Duration) -> bool {
         let (analysed, lively) =
