@@ -44,6 +44,13 @@ static WAKEUP_SECONDS: LazyLock<Histogram> = LazyLock::new(|| {
         &[0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 5.0, 10.0],
     )
 });
+static FOUND_LATE: LazyLock<Histogram> = LazyLock::new(|| {
+    histogram(
+        "snowgate_gate_found_late_seconds",
+        "From a picture's arrival until something was found in it, where the camera was woken after it had arrived.",
+        &[0.1, 0.25, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 7.5, 10.0],
+    )
+});
 static PLACES_LOST: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter(
         "snowgate_gate_places_lost_total",
@@ -166,6 +173,19 @@ impl CaughtUp<'_> {
     pub fn emit(self) {
         WAKEUP_SECONDS.observe(self.took.as_secs_f64());
         tracing::debug!(camera = self.camera, took = ?self.took, "caught up");
+    }
+}
+
+/// Something was found in a picture that the camera caught up with.
+pub struct FoundLate {
+    /// Since the picture arrived.
+    pub took: Duration,
+}
+
+impl FoundLate {
+    /// Observes it.
+    pub fn emit(self) {
+        FOUND_LATE.observe(self.took.as_secs_f64());
     }
 }
 

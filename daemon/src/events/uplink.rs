@@ -36,7 +36,8 @@ static FRAME_TO_PUBLISH: LazyLock<HistogramVec> = LazyLock::new(|| {
         [0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0];
     seconds_histogram(
         "snowgate_frame_to_publish_seconds",
-        "From the arrival of the frame that completed a condition until its message was written to the socket.",
+        "From the arrival of the frame that completed a condition until its message was written to the socket; frames of cameras \
+         that were woken after it had arrived are counted in snowgate_gate_found_late_seconds instead.",
         &[],
         &buckets,
     )

@@ -83,6 +83,8 @@ pub enum Outcome<'a> {
     Looked {
         /// The picture.
         picture: Picture,
+        /// How soon it was to be looked at.
+        urgency: Urgency,
         /// What it showed.
         seen: Result<Seen<'a>, VisionError>,
     },
@@ -138,12 +140,12 @@ impl Inference {
         if !stale && self.watcher.step(&offer.picture, models) == Step::Region {
             return Outcome::More;
         }
-        let Some(Offer { picture, .. }) = self.under_way.take() else { return Outcome::Nothing };
+        let Some(Offer { picture, urgency, .. }) = self.under_way.take() else { return Outcome::Nothing };
         if stale {
             self.watcher.give_up();
             return Outcome::Stale;
         }
         pulse.analysed(picture.at(), self.watcher.is_lively());
-        Outcome::Looked { picture, seen: self.watcher.finish() }
+        Outcome::Looked { picture, urgency, seen: self.watcher.finish() }
     }
 }

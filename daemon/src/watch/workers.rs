@@ -16,14 +16,14 @@ use super::{
     Watched,
     camera::Tools,
     decoders::LookDecoders,
-    inference::Outcome,
+    inference::{Outcome, Urgency},
     overload::{Policy, TICK},
     schedule::{Schedule, Turn},
 };
 use crate::{
     camera::gop_ring::Pushed,
     events::{
-        gate::{Degraded, PressureRead},
+        gate::{Degraded, FoundLate, PressureRead},
         incident::FindingMade,
         watch as events,
     },
@@ -134,14 +134,17 @@ impl Workers {
             }
             Outcome::Looked { seen: Err(error), .. } => events::CannotLook { camera, error: &error }.emit(),
             Outcome::Looked { seen: Ok(seen), .. } if seen.findings.is_empty() => {}
-            Outcome::Looked { picture, seen: Ok(seen) } => {
+            Outcome::Looked { picture, urgency, seen: Ok(seen) } => {
                 let people = people(seen.tracks);
-                let arrived = picture.arrived();
+                let arrived = Some(picture.arrived()).filter(|_| urgency != Urgency::CatchUp);
+                if arrived.is_none() {
+                    FoundLate { took: self.clock.mono().since(picture.arrived()) }.emit();
+                }
                 let picture = Arc::new(picture);
                 for finding in seen.findings.drain(..) {
                     let sight = (finding.change == Change::Began)
                         .then(|| Sight { picture: Arc::clone(&picture), people: people.clone() });
-                    self.report(watched, finding, Some(arrived), sight);
+                    self.report(watched, finding, arrived, sight);
                 }
             }
         }

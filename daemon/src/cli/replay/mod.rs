@@ -268,7 +268,7 @@ impl Judge {
     fn look(&mut self, watched: &Watched, tools: &Tools, now: Mono) {
         let Self { models, ledger, looked_at, failure } = self;
         let mut judge = |outcome: Outcome<'_>| {
-            let Outcome::Looked { picture, seen } = outcome else { return };
+            let Outcome::Looked { picture, seen, .. } = outcome else { return };
             *looked_at += 1;
             ledger.clock.advance_to(picture.at());
             match seen {
