@@ -7,7 +7,7 @@ use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ort::{
@@ -120,6 +120,7 @@ pub struct Model {
     inputs: Vec<Input>,
     preprocessor: Preprocessor,
     candidates: Candidates,
+    session_time: Duration,
 }
 
 #[derive(Debug)]
@@ -177,6 +178,7 @@ impl Model {
             inputs,
             preprocessor: Preprocessor::default(),
             candidates: Candidates::default(),
+            session_time: Duration::ZERO,
             running,
             id,
         };
@@ -222,6 +224,24 @@ impl Model {
     /// The sizes regions are shown in, smallest first.
     pub fn input_sizes(&self) -> impl Iterator<Item = (u32, u32)> {
         self.inputs.iter().map(|input| input.size)
+    }
+
+    /// The size a region is shown in.
+    pub fn input_for(&self, region: PixelRect) -> (u32, u32) {
+        self.inputs[self.input_index(region)].size
+    }
+
+    /// The smallest input that shows the region without reducing it much; the largest for what is larger still.
+    fn input_index(&self, region: PixelRect) -> usize {
+        let fits = |size: (u32, u32)| {
+            region.width as f32 <= size.0 as f32 * 1.25 && region.height as f32 <= size.1 as f32 * 1.25
+        };
+        self.inputs.iter().position(|input| fits(input.size)).unwrap_or(self.inputs.len() - 1)
+    }
+
+    /// ONNX Runtime's share of the time for the last region: what it took without preparing and decoding.
+    pub fn session_time(&self) -> Duration {
+        self.session_time
     }
 
     /// The score below which boxes are nothing, by its manifest.
@@ -283,12 +303,7 @@ impl Model {
         min_score: f32,
     ) -> Result<(), ModelError> {
         let started = Instant::now();
-        // The smallest input that shows the region without reducing it much; the largest for what is larger still.
-        let fits = |size: (u32, u32)| {
-            region.width as f32 <= size.0 as f32 * 1.25 && region.height as f32 <= size.1 as f32 * 1.25
-        };
-        let index = self.inputs.iter().position(|input| fits(input.size)).unwrap_or(self.inputs.len() - 1);
-        self.run(pixels, masks, region, index, min_score)?;
+        self.run(pixels, masks, region, self.input_index(region), min_score)?;
         RegionInferred { model: &self.id, took: started.elapsed() }.emit();
         Ok(())
     }
@@ -301,12 +316,15 @@ impl Model {
         index: usize,
         min_score: f32,
     ) -> Result<(), ModelError> {
-        let Self { id, session, inputs, preprocessor, candidates, format, kind, outputs, labels, .. } = self;
+        let Self { id, session, inputs, preprocessor, candidates, format, kind, outputs, labels, session_time, .. } =
+            self;
         let failed = |error: ort::Error| ModelError::Failed { model: id.clone(), message: error.to_string() };
         let Input { size, tensor } = &mut inputs[index];
         let (_, values) = tensor.extract_tensor_mut();
         let placement: Placement = preprocessor.fill(pixels, masks, region, *size, format, values);
+        let started = Instant::now();
         let answers = session.run(ort::inputs![&*tensor]).map_err(failed)?;
+        *session_time = started.elapsed();
         let output = |name: &str| -> Result<Output<'_>, ModelError> {
             let missing = || ModelError::Mismatch { model: id.clone(), message: format!("no output {name:?}") };
             let value = answers.get(name).ok_or_else(missing)?;
