@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use snowgate::{
     camera::pixels::{Chroma, Pixels, Plane},
+    config::Config,
+    run::models::LoadedModels,
     vision::{
         execution::{CpuFeatures, Execution, Precision, Provider, Running, Variant},
         manifest::{self, Manifest},
@@ -347,6 +349,26 @@ fn each_variant_is_the_file_its_manifest_pins() {
             assert_eq!(*file.model().unwrap().running(), running, "{id}");
         }
         assert_eq!(Model::load(&runtime(), manifest, &folder).unwrap().running().precision, Variant::Float);
+    }
+}
+
+/// What incidents say looked at the pictures is the file that did, not merely the model's manifest.
+#[test]
+fn incidents_name_the_file_that_looks() {
+    let (_, manifests) = shipped();
+    let mut config = Config::load(&root().join("configs/demo")).unwrap_or_else(|problems| panic!("{problems}"));
+    for (precision, exact, variant) in [
+        (Precision::Float, true, Variant::Float),
+        (Precision::Int8, true, Variant::Int8),
+        (Precision::Int8, false, Variant::Int8Reduced),
+    ] {
+        config.models.execution = execution(precision, &[], exact);
+        let loaded = LoadedModels::open(&config);
+        let mut models = loaded.for_thread();
+        let id = SSD.parse().unwrap();
+        let digest = loaded.digest(&id).unwrap();
+        assert_eq!(digest.sha256, *manifests[&id].file(variant).unwrap().sha256);
+        assert_eq!(models.get_mut(&id).unwrap().running().sha256, digest.sha256);
     }
 }
 

@@ -185,7 +185,7 @@ fn print(lines: &[Line], format: Format) -> io::Result<()> {
                 let state = match (running, error) {
                     (_, Some(error)) => format!("does not work: {error}"),
                     (Some(Running { precision, provider, sha256 }), _) => {
-                        format!("{precision:12} {provider:8} {sha256:.12}")
+                        format!("{:12} {:8} {sha256:.12}", precision.as_str(), provider.as_str())
                     }
                     (None, None) => String::new(),
                 };
@@ -194,6 +194,7 @@ fn print(lines: &[Line], format: Format) -> io::Result<()> {
                     writeln!(out, "  not on {provider}: {reason}")?;
                 }
                 for FileLine { precision, file, sha256, works, error } in files {
+                    let precision = precision.as_str();
                     match (works, error) {
                         (_, Some(error)) => writeln!(out, "  {precision:12} does not work: {error}")?,
                         (Some(true), _) => writeln!(out, "  {precision:12} {sha256:.12} {file} works")?,

@@ -155,6 +155,8 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let watched: Vec<_> =
         watched.map(|camera| (camera, Arc::new(GopRing::new(camera.id.clone(), &camera.ring)))).collect();
     let workers = start_workers(&config, &models, &watched, items, &clock, &shutdown, &mut threads)?;
+    // Every thread has its sessions: the files they were opened from need no memory any more.
+    drop(models);
     for (index, (camera, ring)) in watched.iter().enumerate() {
         ring.on_push(Box::new(workers.waker(index)));
         let receiver = ReceiverConfig {
