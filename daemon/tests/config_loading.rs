@@ -223,3 +223,29 @@ proptest! {
         prop_assert!(!load(text.as_bytes(), CATEGORIES.as_bytes(), text.as_bytes()));
     }
 }
+
+#[test]
+fn execution_providers_are_read_and_those_never_tried_are_named() {
+    use snowgate::vision::execution::{Precision, Provider};
+    let with = |keys: &str| {
+        let directory = Directory::good();
+        let text = directory.read("gateway.toml");
+        directory.write("gateway.toml", format!("{text}\n[models]\n{keys}\n").as_bytes());
+        Config::load(directory.path())
+    };
+    let execution = with("").unwrap().models.execution;
+    assert_eq!((execution.precision, execution.providers), (Precision::Auto, vec![Provider::Cpu]));
+    let config = with("precision = 'float'\nproviders = ['openvino', 'cuda']").unwrap();
+    assert!(config.problems.is_empty(), "{}", config.problems);
+    let execution = config.models.execution;
+    assert_eq!(
+        (execution.precision, execution.providers),
+        (Precision::Float, vec![Provider::Openvino, Provider::Cuda])
+    );
+    let late = with("providers = ['cpu', 'tensorrt']").unwrap().problems.render(false);
+    assert!(late.contains("`tensorrt` is never tried"), "{late}");
+    let none = with("providers = []").unwrap_err().render(false);
+    assert!(none.contains("no execution provider is named"), "{none}");
+    let unknown = with("providers = ['gpu']").unwrap_err().render(false);
+    assert!(["\"gpu\"", "openvino"].iter().all(|part| unknown.contains(part)), "{unknown}");
+}

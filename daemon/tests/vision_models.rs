@@ -9,10 +9,14 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 use snowgate::{
     camera::pixels::{Chroma, Pixels, Plane},
+    config::Config,
+    run::models::LoadedModels,
     vision::{
+        execution::{CpuFeatures, Execution, Precision, Provider, Running, Variant},
         manifest::{self, Manifest},
         masks::Masks,
         model::{Model, ModelError, Models, Runtime, RuntimeError},
+        model_file::ModelFile,
         preprocess::PixelRect,
     },
 };
@@ -309,4 +313,154 @@ fn a_missing_broken_or_old_library_is_said_so() {
     runtime();
     runtime();
     assert!(matches!(refused(&old), RuntimeError::AnotherLoaded { .. }));
+}
+
+fn shipped() -> (PathBuf, std::collections::BTreeMap<snowgate_core::ids::Id, Manifest>) {
+    let folder = root().join("models");
+    let (manifests, errors) = manifest::read_folder(&folder);
+    assert!(errors.is_empty(), "{errors:?}");
+    (folder, manifests)
+}
+
+/// A processor that sums exactly, or one that does not, whatever this one is.
+fn execution(precision: Precision, providers: &[Provider], exact: bool) -> Execution {
+    let cpu = CpuFeatures { avx512_vnni: exact, ..CpuFeatures::default() };
+    Execution { precision, providers: providers.to_vec(), cpu }
+}
+
+#[test]
+fn each_variant_is_the_file_its_manifest_pins() {
+    let (folder, manifests) = shipped();
+    for id in [SSD, "centerface"] {
+        let manifest = &manifests[&id.parse().unwrap()];
+        for (precision, exact, variant) in [
+            (Precision::Float, true, Variant::Float),
+            (Precision::Auto, true, Variant::Int8),
+            (Precision::Auto, false, Variant::Int8Reduced),
+        ] {
+            let (file, model) =
+                ModelFile::open(&runtime(), manifest, &folder, &execution(precision, &[], exact)).unwrap();
+            let bytes = std::fs::read(folder.join(manifest.file(variant).unwrap().file.as_str())).unwrap();
+            let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let running = Running { precision: variant, provider: Provider::Cpu, sha256 };
+            assert_eq!(*file.running(), running, "{id}");
+            assert_eq!(*model.running(), running, "{id}");
+            // What other threads open is the same thing, and the file is not asked again.
+            assert_eq!(*file.model().unwrap().running(), running, "{id}");
+        }
+        assert_eq!(Model::load(&runtime(), manifest, &folder).unwrap().running().precision, Variant::Float);
+    }
+}
+
+/// What incidents say looked at the pictures is the file that did, not merely the model's manifest.
+#[test]
+fn incidents_name_the_file_that_looks() {
+    let (_, manifests) = shipped();
+    let mut config = Config::load(&root().join("configs/demo")).unwrap_or_else(|problems| panic!("{problems}"));
+    for (precision, exact, variant) in [
+        (Precision::Float, true, Variant::Float),
+        (Precision::Int8, true, Variant::Int8),
+        (Precision::Int8, false, Variant::Int8Reduced),
+    ] {
+        config.models.execution = execution(precision, &[], exact);
+        let loaded = LoadedModels::open(&config);
+        let mut models = loaded.for_thread();
+        let id = SSD.parse().unwrap();
+        let digest = loaded.digest(&id).unwrap();
+        assert_eq!(digest.sha256, *manifests[&id].file(variant).unwrap().sha256);
+        assert_eq!(models.get_mut(&id).unwrap().running().sha256, digest.sha256);
+    }
+}
+
+#[test]
+fn a_wrong_int8_file_is_refused_and_not_passed_over() {
+    let (folder, manifests) = shipped();
+    let manifest = &manifests[&SSD.parse().unwrap()];
+    let copy = tempfile::tempdir().unwrap();
+    let name = |variant| manifest.file(variant).unwrap().file.to_string();
+    std::fs::copy(folder.join(name(Variant::Float)), copy.path().join(name(Variant::Float))).unwrap();
+    let open = || ModelFile::open(&runtime(), manifest, copy.path(), &execution(Precision::Auto, &[], true));
+    assert!(matches!(open().unwrap_err(), ModelError::Unreadable { .. }));
+    // The float file under the int8 file's name.
+    std::fs::copy(folder.join(name(Variant::Float)), copy.path().join(name(Variant::Int8))).unwrap();
+    let error = open().unwrap_err();
+    assert!(matches!(error, ModelError::WrongDigest { .. }), "{error}");
+    assert!(error.to_string().contains(&name(Variant::Int8)), "{error}");
+}
+
+#[test]
+fn providers_that_are_not_there_are_passed_over_with_the_reason() {
+    let (folder, manifests) = shipped();
+    let manifest = &manifests[&SSD.parse().unwrap()];
+    let preferred = [Provider::Tensorrt, Provider::Cuda, Provider::Openvino];
+    let execution = execution(Precision::Auto, &preferred, true);
+    let (file, mut model) = ModelFile::open(&runtime(), manifest, &folder, &execution).unwrap();
+    assert_eq!(file.running().provider, Provider::Cpu);
+    assert_eq!(file.running().precision, Variant::Int8, "float was for the cards");
+    let refused: Vec<Provider> = file.refused().iter().map(|refused| refused.provider).collect();
+    assert_eq!(refused, preferred);
+    for (refused, name) in file.refused().iter().zip(["Tensorrt", "CUDA", "OpenVINO"]) {
+        assert!(refused.reason.contains("built without") && refused.reason.contains(name), "{refused:?}");
+    }
+    assert!(!detect_all(&mut model, &Picture::open("multi_face.jpg")).is_empty());
+    let metrics = snowgate::events::REGISTRY.gather();
+    let labels = |name: &str| -> Vec<String> {
+        let family = metrics.iter().find(|family| family.name() == name).unwrap_or_else(|| panic!("no {name}"));
+        let text = |metric: &prometheus::proto::Metric| {
+            metric.get_label().iter().map(|label| label.value()).collect::<Vec<_>>().join(" ")
+        };
+        family.get_metric().iter().map(text).collect()
+    };
+    let info = format!("{SSD} int8 cpu {}", file.running().sha256);
+    assert!(labels("snowgate_model_info").contains(&info), "{info}");
+    for provider in ["tensorrt", "cuda", "openvino"] {
+        let counted = format!("{SSD} {provider}");
+        assert!(labels("snowgate_model_provider_refusals_total").contains(&counted), "{counted}");
+    }
+}
+
+/// How many of `these` have a partner among `those`: the same label, boxes that overlap by half.
+fn matched(these: &[Detection], those: &[Detection]) -> usize {
+    let partner =
+        |one: &&Detection| those.iter().any(|other| other.label == one.label && other.rect.iou(&one.rect) >= 0.5);
+    these.iter().filter(partner).count()
+}
+
+#[test]
+fn int8_finds_what_float_finds() {
+    let (folder, manifests) = shipped();
+    let pictures: Vec<Picture> = ["multi_face.jpg", "faces4.jpg", "faces5.jpg", "faces6.jpg"].map(Picture::open).into();
+    for variant in [Variant::Int8, Variant::Int8Reduced] {
+        let load = |id: &str| {
+            let manifest = &manifests[&id.parse().unwrap()];
+            let open = |variant| Model::load_variant(&runtime(), manifest, &folder, variant).unwrap();
+            (open(Variant::Float), open(variant))
+        };
+        // Faces: every one, and no other.
+        let (mut float, mut int8) = load("centerface");
+        for picture in &pictures {
+            let (wanted, found) = (detect_all(&mut float, picture), detect_all(&mut int8, picture));
+            assert_eq!(matched(&wanted, &found), wanted.len(), "{variant}: {wanted:?} {found:?}");
+            assert_eq!(found.len(), wanted.len(), "{variant}: {wanted:?} {found:?}");
+        }
+        // Things, in quarters as regions show them: nine in ten either way.
+        let (mut float, mut int8) = load(SSD);
+        let (mut wanted_count, mut lost, mut won) = (0, 0, 0);
+        for picture in &pictures {
+            let (width, height) = (picture.width as u32 / 2, picture.height as u32 / 2);
+            for (x, y) in [(0, 0), (width, 0), (0, height), (width, height)] {
+                let region = PixelRect { x, y, width, height };
+                let find = |model: &mut Model| detect(model, picture, region, &Masks::default());
+                let (wanted, found) = (find(&mut float), find(&mut int8));
+                wanted_count += wanted.len();
+                lost += wanted.len() - matched(&wanted, &found);
+                won += found.len() - matched(&found, &wanted);
+            }
+        }
+        assert!(wanted_count >= 20, "{wanted_count} are too few to tell");
+        assert!(
+            lost * 10 <= wanted_count && won * 10 <= wanted_count,
+            "{variant}: {lost} lost, {won} won of {wanted_count}"
+        );
+    }
 }

@@ -1,4 +1,6 @@
-"""Builds one model file: `build.py ID OUTPUT [SOURCE …]`, where the sources are the files of the model's package.
+"""Builds one model file: `build.py ID VARIANT OUTPUT [SOURCE …]`.
+
+The sources of the variant `float` are the files of the model's package; of `int8` and `int8.reduced`, the float file.
 
 The bytes written are the same on every run and machine: nothing here depends on the time, on the order of
 a hash table, or on a linear algebra library (weights are changed only element by element, in IEEE arithmetic).
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import centerface
 import coco_ssd
+import onnx
+import quantise
 import synthetic
 from onnx import ModelProto
 
@@ -20,9 +24,15 @@ BUILDERS = {
 }
 
 
-def main(identifier: str, output: str, *sources: str) -> None:
+LIMITS = {"int8": quantise.FULL, "int8.reduced": quantise.REDUCED}
+
+
+def main(identifier: str, variant: str, output: str, *sources: str) -> None:
     """Builds, and writes the file."""
-    model: ModelProto = BUILDERS[identifier]([Path(source) for source in sources])
+    if variant == "float":
+        model: ModelProto = BUILDERS[identifier]([Path(source) for source in sources])
+    else:
+        model = quantise.variant(identifier, onnx.load(sources[0]), LIMITS[variant])
     Path(output).write_bytes(model.SerializeToString(deterministic=True))
 
 

@@ -27,6 +27,12 @@ class Writer:
         self.constants[name] = helper.make_tensor(name, kind, value.shape, little_endian.tobytes(), raw=True)
         return name
 
+    def scalar(self, name: str, value: np.generic) -> str:
+        """Stores a constant without dimensions."""
+        self.constant(name, np.asarray(value))
+        del self.constants[name].dims[:]
+        return name
+
     def floats(self, name: str, values: object) -> str:
         """A float32 constant."""
         return self.constant(name, np.array(values, np.float32))

@@ -139,7 +139,7 @@ fn camera(settings: &Settings, camera: &Camera<'_>) -> String {
 grid = "{GRID}"
 
 [stream]
-url = "{url}"
+detect = "{url}"
 
 [detect]
 gate = "{gate}"

@@ -6,12 +6,17 @@ use std::{
 };
 
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use serde::{Serialize, de::DeserializeOwned};
 
 use super::{Format, exit::Exit, print_json};
-use crate::vision::{
-    manifest::{self, Manifest},
-    model::{Model, Runtime},
+use crate::{
+    config::{Config, ModelsConfig},
+    vision::{
+        execution::{Execution, Precision, Provider, Running, Variant},
+        manifest::{self, Manifest},
+        model::{Model, Runtime},
+        model_file::{ModelFile, Refused},
+    },
 };
 
 /// Arguments of `snowgate models`.
@@ -23,30 +28,63 @@ pub struct Models {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the models that manifests describe.
-    List(Where),
-    /// Check every model's hash, open it, and ask it once.
-    Verify(Verify),
+    /// List the models that manifests describe, with what each runs as and on here.
+    List(Options),
+    /// Check the hash of every file of every model, open it, and ask it once.
+    Verify(Options),
 }
 
-/// Where the models lie.
+/// Where the models lie and how they are run: as a configuration says, or as said here.
 #[derive(Debug, Args)]
-struct Where {
+struct Options {
+    /// Take everything from the configuration in this directory.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["directory", "onnxruntime", "precision", "providers"])]
+    config: Option<PathBuf>,
     /// Folder of manifests and ONNX files.
     #[arg(long, value_name = "DIR", default_value = "/usr/share/snowgate/models")]
     directory: PathBuf,
+    /// ONNX Runtime's shared library.
+    #[arg(long, value_name = "FILE", default_value = "/usr/lib/snowgate/libonnxruntime.so.1.31.1")]
+    onnxruntime: PathBuf,
+    /// With how many bits models reckon: auto, float or int8.
+    #[arg(long, default_value = "auto", value_parser = word::<Precision>)]
+    precision: Precision,
+    /// Execution providers, the preferred one first: cpu, openvino, cuda, tensorrt.
+    #[arg(long, value_delimiter = ',', default_value = "cpu", value_parser = word::<Provider>)]
+    providers: Vec<Provider>,
     /// How to print them.
     #[arg(long, value_enum, default_value = "human")]
     format: Format,
 }
 
-#[derive(Debug, Args)]
-struct Verify {
-    #[command(flatten)]
-    place: Where,
-    /// ONNX Runtime's shared library.
-    #[arg(long, value_name = "FILE", default_value = "/usr/lib/snowgate/libonnxruntime.so.1.31.1")]
+/// One of the words of a setting.
+fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_json::from_value(text.into()).map_err(|error| error.to_string())
+}
+
+/// What is listed or verified, and how.
+struct Place {
+    directory: PathBuf,
     onnxruntime: PathBuf,
+    execution: Execution,
+}
+
+impl Options {
+    fn place(&self) -> Result<Place, Exit> {
+        let Some(config) = &self.config else {
+            let execution = Execution::here(self.precision, self.providers.clone());
+            return Ok(Place { directory: self.directory.clone(), onnxruntime: self.onnxruntime.clone(), execution });
+        };
+        match Config::load(config) {
+            Ok(Config { models: ModelsConfig { directory, onnxruntime, execution, .. }, .. }) => {
+                Ok(Place { directory, onnxruntime, execution })
+            }
+            Err(problems) => {
+                eprint!("{}", problems.render(false));
+                Err(Exit::BadConfig)
+            }
+        }
+    }
 }
 
 /// One model as it is printed.
@@ -55,6 +93,21 @@ struct Line {
     id: String,
     task: String,
     licence: String,
+    files: Vec<FileLine>,
+    /// What it runs as and on; unknown where ONNX Runtime or the model does not work.
+    running: Option<Running>,
+    /// Providers that are preferred to that one, and why they do not run it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<Refused>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// One file of a model as it is printed.
+#[derive(Debug, Serialize)]
+struct FileLine {
+    precision: Variant,
+    file: String,
     sha256: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     works: Option<bool>,
@@ -65,24 +118,33 @@ struct Line {
 impl Models {
     /// Lists or verifies; [`Exit::BadData`] where something is wrong with a manifest or a model.
     pub fn run(self) -> Exit {
-        let (place, runtime) = match &self.command {
-            Command::List(place) => (place, None),
-            Command::Verify(verify) => match Runtime::load(&verify.onnxruntime) {
-                Ok(runtime) => (&verify.place, Some(runtime)),
-                Err(error) => {
-                    eprintln!("snowgate: {error}");
+        let (options, verify) = match &self.command {
+            Command::List(options) => (options, false),
+            Command::Verify(options) => (options, true),
+        };
+        let place = match options.place() {
+            Ok(place) => place,
+            Err(exit) => return exit,
+        };
+        let runtime = match Runtime::load(&place.onnxruntime) {
+            Ok(runtime) => Some(runtime),
+            Err(error) => {
+                eprintln!("snowgate: {error}");
+                if verify {
                     return Exit::Unavailable;
                 }
-            },
+                None
+            }
         };
         let (manifests, errors) = manifest::read_folder(&place.directory);
         let mut good = errors.is_empty();
         for error in errors {
             eprintln!("snowgate: {error}");
         }
-        let lines: Vec<Line> = manifests.values().map(|manifest| line(manifest, place, runtime.as_ref())).collect();
-        good &= lines.iter().all(|line| line.error.is_none());
-        match print(&lines, place.format) {
+        let describe = |manifest| line(manifest, &place, runtime.as_ref(), verify);
+        let lines: Vec<Line> = manifests.values().map(describe).collect();
+        good &= lines.iter().all(|line| line.error.is_none() && line.files.iter().all(|file| file.error.is_none()));
+        match print(&lines, options.format) {
             Err(_) => Exit::Io,
             Ok(()) if good => Exit::Ok,
             Ok(()) => Exit::BadData,
@@ -90,16 +152,28 @@ impl Models {
     }
 }
 
-fn line(manifest: &Manifest, place: &Where, runtime: Option<&Runtime>) -> Line {
-    let opened = runtime.map(|runtime| Model::load(runtime, manifest, &place.directory).map(drop));
-    Line {
-        id: manifest.id.to_string(),
-        task: manifest.task.to_string(),
-        licence: manifest.licence.clone(),
-        sha256: manifest.sha256.to_string(),
-        works: opened.as_ref().map(Result::is_ok),
-        error: opened.and_then(Result::err).map(|error| error.to_string()),
-    }
+fn line(manifest: &Manifest, place: &Place, runtime: Option<&Runtime>, verify: bool) -> Line {
+    let files = manifest.files().map(|(precision, pinned)| {
+        let opened = runtime
+            .filter(|_| verify)
+            .map(|runtime| Model::load_variant(runtime, manifest, &place.directory, precision));
+        FileLine {
+            precision,
+            file: pinned.file.to_string(),
+            sha256: pinned.sha256.to_string(),
+            works: opened.as_ref().map(Result::is_ok),
+            error: opened.and_then(Result::err).map(|error| error.to_string()),
+        }
+    });
+    let files = files.collect();
+    let opened = runtime.map(|runtime| ModelFile::open(runtime, manifest, &place.directory, &place.execution));
+    let (running, refused, error) = match opened {
+        None => (None, Vec::new(), None),
+        Some(Ok((file, _))) => (Some(file.running().clone()), file.refused().to_vec(), None),
+        Some(Err(error)) => (None, Vec::new(), Some(error.to_string())),
+    };
+    let (task, licence) = (manifest.task.to_string(), manifest.licence.clone());
+    Line { id: manifest.id.to_string(), task, licence, files, running, refused, error }
 }
 
 fn print(lines: &[Line], format: Format) -> io::Result<()> {
@@ -107,13 +181,26 @@ fn print(lines: &[Line], format: Format) -> io::Result<()> {
         Format::Json => print_json(lines),
         Format::Human => {
             let mut out = io::stdout().lock();
-            for Line { id, task, licence, sha256, works, error } in lines {
-                let state = match (works, error) {
+            for Line { id, task, licence, files, running, refused, error } in lines {
+                let state = match (running, error) {
                     (_, Some(error)) => format!("does not work: {error}"),
-                    (Some(true), _) => "works".to_owned(),
-                    _ => String::new(),
+                    (Some(Running { precision, provider, sha256 }), _) => {
+                        format!("{:12} {:8} {sha256:.12}", precision.as_str(), provider.as_str())
+                    }
+                    (None, None) => String::new(),
                 };
-                writeln!(out, "{id:24} {task:8} {licence:12} {:.12} {state}", sha256)?;
+                writeln!(out, "{id:24} {task:8} {licence:12} {state}")?;
+                for Refused { provider, reason } in refused {
+                    writeln!(out, "  not on {provider}: {reason}")?;
+                }
+                for FileLine { precision, file, sha256, works, error } in files {
+                    let precision = precision.as_str();
+                    match (works, error) {
+                        (_, Some(error)) => writeln!(out, "  {precision:12} does not work: {error}")?,
+                        (Some(true), _) => writeln!(out, "  {precision:12} {sha256:.12} {file} works")?,
+                        _ => {}
+                    }
+                }
             }
             out.flush()
         }

@@ -28,7 +28,10 @@ use crate::{
         Broker, MqttSecrets,
         spec::{MqttSpec, TlsSpec},
     },
-    vision::spec::{ModelsSpec, WorkersSpec},
+    vision::{
+        execution::{Execution, Provider},
+        spec::{ModelsSpec, WorkersSpec},
+    },
 };
 
 /// gateway.toml, resolved. What is `None` was wrong, and an error says so.
@@ -220,12 +223,23 @@ fn data_directory(spec: &StorageSpec, check: &mut Checker<'_>) -> PathBuf {
     check.path(&spec.directory)
 }
 
-fn models(spec: ModelsSpec, check: &Checker<'_>) -> ModelsConfig {
+fn models(spec: ModelsSpec, check: &mut Checker<'_>) -> ModelsConfig {
+    let providers = &spec.providers;
+    if providers.is_empty() {
+        check.error(providers.span, "no execution provider is named", "write providers = [\"cpu\"]".to_owned());
+    }
+    if let Some(cpu) = providers.iter().position(|provider| *provider == Provider::Cpu)
+        && cpu + 1 < providers.len()
+    {
+        let message = format!("`{}` is never tried: \"cpu\", before it, runs every model", providers[cpu + 1]);
+        check.warning(providers.span, message, "name the preferred one first".to_owned());
+    }
     ModelsConfig {
         directory: check.path(&spec.directory),
         onnxruntime: check.path(&spec.onnxruntime),
         object: spec.object.value,
         face: spec.face.value,
+        execution: Execution::here(spec.precision, spec.providers.value),
     }
 }
 

@@ -22,7 +22,10 @@ use crate::{
     secret::Secret,
     store::spec::StorageSpec,
     uplink::Broker,
-    vision::spec::{DetectSpec, WorkersSpec},
+    vision::{
+        execution::Execution,
+        spec::{DetectSpec, WorkersSpec},
+    },
 };
 
 /// Everything the daemon was told, valid as a whole.
@@ -93,6 +96,8 @@ pub struct ModelsConfig {
     pub object: Id,
     /// Manifest id of the face model.
     pub face: Id,
+    /// How they are run.
+    pub execution: Execution,
 }
 
 /// One camera.

@@ -4,7 +4,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 use snowgate_core::ids::Id;
-use tracing::info;
+use tracing::{info, warn};
 
 static INFERENCE: LazyLock<HistogramVec> = LazyLock::new(|| {
     super::seconds_histogram(
@@ -31,6 +31,20 @@ static MOTION: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 static TRACKS: LazyLock<IntGaugeVec> =
     LazyLock::new(|| super::gauge("snowgate_tracks", "Things followed at present", &["camera"]));
+static MODEL_INFO: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    super::gauge(
+        "snowgate_model_info",
+        "1 for each model file opened since the start: its precision, what runs it, its SHA-256",
+        &["model", "precision", "provider", "sha256"],
+    )
+});
+static PROVIDERS_REFUSED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    super::counter(
+        "snowgate_model_provider_refusals_total",
+        "Execution providers that could not run a model, so that the next one was tried",
+        &["model", "provider"],
+    )
+});
 
 /// One region went through a model. Counted only.
 pub struct RegionInferred<'a> {
@@ -94,15 +108,40 @@ impl PictureAnalysed<'_> {
 pub struct ModelLoaded<'a> {
     /// Its manifest id.
     pub model: &'a Id,
-    /// Its digest, hexadecimal.
+    /// Which of its files.
+    pub precision: &'a str,
+    /// The execution provider that runs all of it.
+    pub provider: &'a str,
+    /// The file's digest, hexadecimal.
     pub sha256: &'a str,
     /// Time it took.
     pub took: Duration,
 }
 
 impl ModelLoaded<'_> {
-    /// Logs it; the inference histogram counts what it does.
+    /// Logs it, and shows it as `snowgate_model_info`.
     pub fn emit(self) {
-        info!(model = %self.model, sha256 = self.sha256, took = ?self.took, "model loaded");
+        let Self { model, precision, provider, sha256, took } = self;
+        MODEL_INFO.with_label_values(&[model.as_str(), precision, provider, sha256]).set(1);
+        info!(%model, precision, provider, sha256, ?took, "model loaded");
+    }
+}
+
+/// A model does not run on an execution provider that the configuration prefers: the next one is tried.
+pub struct ProviderRefused<'a> {
+    /// The model's manifest id.
+    pub model: &'a Id,
+    /// The provider.
+    pub provider: &'a str,
+    /// Why.
+    pub reason: &'a str,
+}
+
+impl ProviderRefused<'_> {
+    /// Logs and counts it.
+    pub fn emit(self) {
+        let Self { model, provider, reason } = self;
+        PROVIDERS_REFUSED.with_label_values(&[model.as_str(), provider]).inc();
+        warn!(%model, provider, reason, "the execution provider cannot run the model: the next one is tried");
     }
 }

@@ -154,7 +154,9 @@ pub struct StillModels<'a> {
 }
 
 impl StillModels<'_> {
-    /// Loads the models into sessions of their own.
+    /// Loads the models into sessions of their own: always the float files, always on the processor, whatever the
+    /// configuration says of precision and providers. A still is made now and then, so speed is worth little here,
+    /// and a face that int8 or a driver loses would leave the box uncovered.
     ///
     /// # Errors
     /// A model cannot be loaded, or does not find what must be covered.

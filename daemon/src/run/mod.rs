@@ -153,6 +153,8 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let tools = Tools::new(pool_size(config.workers.decode.value), decoders);
     let workers = Workers::new(cameras, tools, items, Arc::clone(&clock), shutdown.clone());
     start_workers(&config, &models, &workers, &mut threads)?;
+    // Every thread has its sessions: the files they were opened from need no memory any more.
+    drop(models);
     for (index, (camera, ring)) in watched.iter().enumerate() {
         ring.on_push(Box::new(workers.waker(index)));
         let health = HealthTracker::new(camera.id.clone(), board.sink());

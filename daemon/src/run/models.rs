@@ -6,15 +6,16 @@ use snowgate_core::{ids::Id, incidents::ModelDigest};
 
 use crate::{
     camera::decode::Decoders,
-    config::{self, Config, KnownModels, ModelsConfig, Problems},
+    config::{self, Config, KnownModels, Problems},
     vision::{
         manifest::{self, Manifest},
-        model::{Model, Models, Runtime},
+        model::{Models, Runtime},
+        model_file::ModelFile,
     },
 };
 
-/// Holds a configuration against the models and decoders of this machine. `run`, `replay` and `check` all go this way, so that what one
-/// accepts the others do.
+/// Holds a configuration against the models and decoders of this machine. `run`, `replay` and `check` all go this way, so
+/// that what one accepts the others do.
 ///
 /// # Errors
 /// Everything that is wrong with it, what loading it left open included.
@@ -31,17 +32,17 @@ pub fn preflight(config: Config) -> Result<(Config, LoadedModels, Decoders), Pro
 
 /// Manifests that were found, the models of them that work, and the library that runs them.
 pub struct LoadedModels {
-    config: ModelsConfig,
     runtime: Option<Runtime>,
     manifests: BTreeMap<Id, Manifest>,
-    usable: BTreeSet<Id>,
+    /// Those that a camera names and that work.
+    files: BTreeMap<Id, ModelFile>,
     known: KnownModels,
 }
 
 impl LoadedModels {
     /// Loads the library and opens every model that a camera names once, to see that it works.
     pub fn open(config: &Config) -> Self {
-        let spec = config.models.clone();
+        let spec = &config.models;
         let enabled = config.cameras.iter().filter(|camera| camera.enabled);
         let wanted: BTreeSet<Id> =
             enabled.flat_map(|camera| [camera.object_model.clone(), camera.face_model.clone()]).collect();
@@ -62,23 +63,24 @@ impl LoadedModels {
                 None
             }
         };
-        let mut usable = BTreeSet::new();
+        let mut files = BTreeMap::new();
         for (id, manifest) in &manifests {
             let opened = match &runtime {
-                Some(runtime) if wanted.contains(id) => Model::load(runtime, manifest, &spec.directory).map(drop),
-                _ => Ok(()),
+                Some(runtime) if wanted.contains(id) => {
+                    ModelFile::open(runtime, manifest, &spec.directory, &spec.execution).map(|(file, _)| Some(file))
+                }
+                _ => Ok(None),
             };
             let state = match opened {
-                Ok(()) => {
-                    usable.insert(id.clone());
+                Ok(file) => {
+                    files.extend(file.map(|file| (id.clone(), file)));
                     Ok(manifest.labels.value.clone())
                 }
                 Err(error) => Err(error.to_string()),
             };
             known.models.insert(id.clone(), state);
         }
-        usable.retain(|id| wanted.contains(id));
-        Self { config: spec, runtime, manifests, usable, known }
+        Self { runtime, manifests, files, known }
     }
 
     /// What works and what does not.
@@ -88,9 +90,7 @@ impl LoadedModels {
 
     /// Sessions for one inference thread: every usable model that a camera names.
     pub fn for_thread(&self) -> Models {
-        let Some(runtime) = &self.runtime else { return Models::default() };
-        let usable = self.usable.iter().filter_map(|id| self.manifests.get(id));
-        let (models, errors) = Models::load(runtime, usable, &self.config.directory);
+        let (models, errors) = Models::of_files(self.files.values());
         for error in errors {
             // It worked a moment ago; cameras that need it will say so with every picture.
             tracing::error!(%error, "model cannot be opened again");
@@ -108,9 +108,9 @@ impl LoadedModels {
         self.manifests.get(id)
     }
 
-    /// What incidents say of a model.
+    /// What incidents say of a model: the digest of the file that looks at the pictures.
     pub fn digest(&self, id: &Id) -> Option<ModelDigest> {
-        let manifest = self.manifests.get(id)?;
-        Some(ModelDigest { id: id.clone(), sha256: manifest.sha256.to_string() })
+        let sha256 = self.files.get(id)?.running().sha256.clone();
+        Some(ModelDigest { id: id.clone(), sha256 })
     }
 }

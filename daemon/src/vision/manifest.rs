@@ -19,10 +19,13 @@ use snowgate_core::{
     choice,
     ids::Id,
     spec,
-    spec::{DeserError, Deserialize, Error, Fraction, Located, Span, Value, custom, number_between, read_table},
+    spec::{DeserError, Deserialize, Error, Fraction, Located, Maybe, Span, Value, custom, number_between, read_table},
 };
 
-use super::preprocess::{Colour, Fit, Format, Layout};
+use super::{
+    execution::Variant,
+    preprocess::{Colour, Fit, Format, Layout},
+};
 
 /// The most bytes a manifest may have.
 const MAX_BYTES: u64 = 256 << 10;
@@ -151,10 +154,8 @@ spec! {
         id: Located<Id>,
         /// What it finds.
         task: Task,
-        /// The ONNX file, in the manifest's folder.
-        file: Located<String>,
-        /// SHA-256 of the ONNX file, hexadecimal.
-        sha256: Located<String>,
+        /// The float file.
+        flatten float: PinnedFile,
         /// Licence of the weights (SPDX).
         licence: String,
         /// Where the weights come from.
@@ -165,6 +166,30 @@ spec! {
         input: InputSpec,
         /// How its answer is read.
         decoder: DecoderSpec,
+        /// The same model with weights and activations of 8 bits.
+        int8: Maybe<Int8Spec> = Maybe::NONE,
+    }
+}
+
+spec! {
+    /// An ONNX file and its digest.
+    pub struct PinnedFile {
+        /// The ONNX file, in the manifest's folder.
+        file: Located<String>,
+        /// SHA-256 of the ONNX file, hexadecimal.
+        sha256: Located<String>,
+    }
+}
+
+spec! {
+    /// The int8 files of a model: inputs, outputs and what they mean are those of the float file.
+    pub struct Int8Spec {
+        /// Weights of the full range.
+        flatten full: PinnedFile,
+        /// Whether `precision = "auto"` takes it: say so when its detections have been compared with the float file's.
+        recommended: bool = false,
+        /// Weights so small that sums of two products fit into 16 bits, for x86 processors without VNNI.
+        reduced: Maybe<PinnedFile> = Maybe::NONE,
     }
 }
 
@@ -386,12 +411,13 @@ impl Manifest {
     }
 
     fn check(&self, problems: &mut Problems) {
-        let file = Path::new(self.file.value.as_str());
-        if file.file_name().is_none_or(|name| name != file.as_os_str()) {
-            problems.add(self.file.span, "the file lies beside its manifest: a name without a path is wanted");
-        }
-        if self.sha256.len() != 64 || !self.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            problems.add(self.sha256.span, "a SHA-256 has 64 hexadecimal digits");
+        let mut names: Vec<&str> = Vec::new();
+        for (_, pinned) in self.files() {
+            pinned.check(problems);
+            if names.contains(&pinned.file.as_str()) {
+                problems.add(pinned.file.span, format!("{:?} is named twice", *pinned.file));
+            }
+            names.push(&pinned.file);
         }
         self.check_labels(problems);
         self.check_input(problems);
@@ -443,6 +469,22 @@ impl Manifest {
         }
     }
 
+    /// Every file of the model, the float one first.
+    pub fn files(&self) -> impl Iterator<Item = (Variant, &PinnedFile)> {
+        [Variant::Float, Variant::Int8, Variant::Int8Reduced]
+            .into_iter()
+            .filter_map(|variant| Some((variant, self.file(variant)?)))
+    }
+
+    /// The file of a variant, where the model has it.
+    pub fn file(&self, variant: Variant) -> Option<&PinnedFile> {
+        match variant {
+            Variant::Float => Some(&self.float),
+            Variant::Int8 => self.int8.as_ref().map(|int8| &int8.full),
+            Variant::Int8Reduced => self.int8.as_ref().and_then(|int8| int8.reduced.as_ref()),
+        }
+    }
+
     /// What the model wants to see.
     pub fn format(&self) -> Format {
         let InputSpec { layout, colour, resize, mean, std, .. } = &self.input;
@@ -462,6 +504,18 @@ impl Manifest {
             }
         }
         sizes
+    }
+}
+
+impl PinnedFile {
+    fn check(&self, problems: &mut Problems) {
+        let file = Path::new(self.file.value.as_str());
+        if file.file_name().is_none_or(|name| name != file.as_os_str()) {
+            problems.add(self.file.span, "the file lies beside its manifest: a name without a path is wanted");
+        }
+        if self.sha256.len() != 64 || !self.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            problems.add(self.sha256.span, "a SHA-256 has 64 hexadecimal digits");
+        }
     }
 }
 
@@ -574,6 +628,49 @@ outputs = ["output"]
         for part in ["nchw", "yolov8", "licence"] {
             assert!(all.contains(part), "{part} is missing from\n{all}");
         }
+    }
+
+    const INT8: &str = r#"
+[int8]
+file = "mine.int8.onnx"
+sha256 = "706beac21671041f888644935499d86b998ac92c7971c15e3929c81409369c64"
+[int8.reduced]
+file = "mine.reduced.onnx"
+sha256 = "806beac21671041f888644935499d86b998ac92c7971c15e3929c81409369c64"
+"#;
+
+    #[test]
+    fn int8_files_are_named_beside_the_float_one() {
+        let manifest = Manifest::parse(&format!("{GOOD}{INT8}")).unwrap();
+        let files: Vec<(Variant, &str)> =
+            manifest.files().map(|(variant, pinned)| (variant, pinned.file.as_str())).collect();
+        let wanted = [
+            (Variant::Float, "mine.onnx"),
+            (Variant::Int8, "mine.int8.onnx"),
+            (Variant::Int8Reduced, "mine.reduced.onnx"),
+        ];
+        assert_eq!(files, wanted);
+        assert!(!manifest.int8.as_ref().unwrap().recommended, "nothing is recommended unless the manifest says so");
+        assert_eq!(Manifest::parse(GOOD).unwrap().files().count(), 1);
+        let full_only = format!("{GOOD}{}", INT8.split_once("[int8.reduced]").unwrap().0);
+        assert_eq!(Manifest::parse(&full_only).unwrap().file(Variant::Int8Reduced), None);
+    }
+
+    #[test]
+    fn mistakes_in_int8_files_are_named_with_their_places() {
+        let text = format!("{GOOD}{INT8}")
+            .replace("mine.int8.onnx", "mine.onnx")
+            .replace("806beac2", "xyz")
+            .replace("mine.reduced.onnx", "/mine.reduced.onnx");
+        let all = problems(&text);
+        for part in ["23:9: \"mine.onnx\" is named twice", "26:9: the file lies beside", "27:11: a SHA-256"] {
+            assert!(all.contains(part), "{part} is missing from\n{all}");
+        }
+        let all = problems(&format!("{GOOD}{}", INT8.replace("[int8.reduced]", "recommended = 1\n[int8.reducd]")));
+        for part in ["reducd", "bool"] {
+            assert!(all.contains(part), "{part} is missing from\n{all}");
+        }
+        assert!(problems(&format!("{GOOD}[int8]\nrecommended = true\n")).contains("missing"));
     }
 
     #[test]

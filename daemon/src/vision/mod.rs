@@ -16,12 +16,15 @@
 
 pub mod analyser;
 pub mod decoders;
+pub mod execution;
 pub mod manifest;
 pub mod masks;
 pub mod model;
+pub mod model_file;
 pub mod motion;
 pub mod nms;
 pub mod preprocess;
 pub mod regions;
+pub mod runtime;
 pub mod spec;
 pub mod tracker;

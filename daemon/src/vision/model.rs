@@ -5,22 +5,15 @@
 
 use std::{
     collections::BTreeMap,
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
+    io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use ort::{
-    environment::Environment,
-    session::{
-        Session,
-        builder::{GraphOptimizationLevel, SessionBuilder},
-    },
+    session::Session,
     value::{Tensor, TensorElementType, ValueType},
 };
-use sha2::{Digest, Sha256};
 use snowgate_core::{
     ids::Id,
     observation::{Detection, Label},
@@ -28,55 +21,19 @@ use snowgate_core::{
 
 use super::{
     decoders::{self, Output, ShapeError, Sink},
+    execution::{Running, Variant},
     manifest::{DecoderKind, Manifest},
     masks::Masks,
+    model_file::{self, ModelFile},
     nms::{Candidate, Candidates},
     preprocess::{Format, Layout, PixelRect, Placement, Preprocessor},
 };
 use crate::{
     camera::pixels::{Chroma, Pixels, Plane},
-    events::vision::{ModelLoaded, RegionInferred},
+    events::vision::RegionInferred,
 };
 
-/// The most bytes a model file may have.
-const MAX_MODEL_BYTES: u64 = 512 << 20;
-
-/// Why ONNX Runtime is not there.
-#[derive(Debug, thiserror::Error)]
-pub enum RuntimeError {
-    /// The library cannot be read.
-    #[error("ONNX Runtime at {}: {source}", path.display())]
-    Unreadable {
-        /// Where it was looked for.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file is no shared library, or not all of one.
-    #[error("ONNX Runtime at {} {what}", path.display())]
-    NoLibrary {
-        /// Where.
-        path: PathBuf,
-        /// What is wrong with it.
-        what: &'static str,
-    },
-    /// It is a library, but not one that can be used: another one, another machine's, too old.
-    #[error("ONNX Runtime at {} cannot be used: {message}", path.display())]
-    Unusable {
-        /// Where.
-        path: PathBuf,
-        /// What the loader or the library said.
-        message: String,
-    },
-    /// Another library is already in use; a process can have one only.
-    #[error("ONNX Runtime is already loaded from {}, it cannot be loaded from {} too", loaded.display(), path.display())]
-    AnotherLoaded {
-        /// The one in use.
-        loaded: PathBuf,
-        /// The one asked for.
-        path: PathBuf,
-    },
-}
+pub use super::runtime::{Runtime, RuntimeError};
 
 /// Why a model cannot be used. Every message names the model.
 #[derive(Debug, thiserror::Error)]
@@ -147,77 +104,11 @@ pub enum ModelError {
     },
 }
 
-/// ONNX Runtime's shared library, loaded.
-#[derive(Debug, Clone)]
-pub struct Runtime {
-    environment: Environment,
-}
-
-/// The one environment a process may have, and where its library came from.
-static LOADED: Mutex<Option<(PathBuf, Environment)>> = Mutex::new(None);
-
-impl Runtime {
-    /// Loads the library; loading the same one again gives the same runtime.
-    ///
-    /// # Errors
-    /// When the file is missing, no shared library, not ONNX Runtime, or too old.
-    pub fn load(path: &Path) -> Result<Self, RuntimeError> {
-        let unreadable = |source| RuntimeError::Unreadable { path: path.to_owned(), source };
-        let path = path.canonicalize().map_err(unreadable)?;
-        let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((from, environment)) = loaded.as_ref() {
-            return if *from == path {
-                Ok(Self { environment: environment.clone() })
-            } else {
-                Err(RuntimeError::AnotherLoaded { loaded: from.clone(), path })
-            };
-        }
-        check_library(&path)?;
-        let unusable = |message| RuntimeError::Unusable { path: path.clone(), message };
-        let environment = ort::init_from(&path)
-            .map_err(|error| unusable(error.to_string()))?
-            .with_name("snowgate")
-            .with_telemetry(false)
-            .build()
-            .map_err(|error| unusable(error.to_string()))?;
-        // Warnings about graphs (unused initialisers) help nobody here; errors come back as errors.
-        environment.set_log_level(ort::logging::LogLevel::Error);
-        *loaded = Some((path, environment.clone()));
-        Ok(Self { environment })
-    }
-}
-
-/// Refuses what the dynamic loader might crash on: a file that is no ELF, or one that was cut off (the loader maps pages
-/// beyond the end of the file and touching them is a bus error, not an error message).
-fn check_library(path: &Path) -> Result<(), RuntimeError> {
-    let unreadable = |source| RuntimeError::Unreadable { path: path.to_owned(), source };
-    let broken = |what| RuntimeError::NoLibrary { path: path.to_owned(), what };
-    let mut file = File::open(path).map_err(unreadable)?;
-    let metadata = file.metadata().map_err(unreadable)?;
-    if !metadata.is_file() {
-        return Err(broken("is no file"));
-    }
-    let mut header = [0u8; 64];
-    file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
-    if file.read_exact(&mut header).is_err() || !header.starts_with(b"\x7fELF") {
-        return Err(broken("is no shared library"));
-    }
-    // ELF-64, System V ABI: the section headers stand last, at e_shoff, e_shnum of e_shentsize bytes each.
-    let is_64_bit_little_endian = header[4] == 2 && header[5] == 1;
-    let field = |at: usize| u64::from(u16::from_le_bytes([header[at], header[at + 1]]));
-    let mut offset = [0u8; 8];
-    offset.copy_from_slice(&header[40..48]);
-    let end = u64::from_le_bytes(offset).saturating_add(field(58) * field(60));
-    if is_64_bit_little_endian && end > metadata.len() {
-        return Err(broken("is cut off"));
-    }
-    Ok(())
-}
-
 /// An opened model with everything it needs to answer.
 #[derive(Debug)]
 pub struct Model {
     id: Id,
+    running: Running,
     labels: Vec<Label>,
     format: Format,
     kind: DecoderKind,
@@ -229,6 +120,7 @@ pub struct Model {
     inputs: Vec<Input>,
     preprocessor: Preprocessor,
     candidates: Candidates,
+    session_time: Duration,
 }
 
 #[derive(Debug)]
@@ -238,18 +130,31 @@ struct Input {
 }
 
 impl Model {
-    /// Verifies and opens the model of a manifest whose file lies in `folder`, and asks it once.
+    /// Verifies and opens the float file of a manifest, which lies in `folder`, on the processor, and asks it once: the
+    /// reference. What the configuration wants instead is a [`ModelFile`]'s business.
     ///
     /// # Errors
     /// When the file is not there, not the one that is pinned, cannot be opened, or is not what the manifest says.
     pub fn load(runtime: &Runtime, manifest: &Manifest, folder: &Path) -> Result<Self, ModelError> {
-        let started = Instant::now();
+        Self::load_variant(runtime, manifest, folder, Variant::Float)
+    }
+
+    /// The same with another file of the model: for comparing them, and for checking each.
+    ///
+    /// # Errors
+    /// As [`Self::load`]; and when the model has no such file.
+    pub fn load_variant(
+        runtime: &Runtime,
+        manifest: &Manifest,
+        folder: &Path,
+        variant: Variant,
+    ) -> Result<Self, ModelError> {
+        model_file::load(runtime, manifest, folder, variant)
+    }
+
+    /// Wraps a session of a manifest's model, and asks it once.
+    pub(super) fn new(manifest: &Manifest, session: Session, running: Running) -> Result<Self, ModelError> {
         let id = manifest.id.value.clone();
-        let path = folder.join(manifest.file.as_str());
-        let bytes = read_verified(manifest, &path)?;
-        let broken = |error: String| ModelError::Broken { model: id.clone(), path: path.clone(), message: error };
-        let session = open(runtime, &bytes).map_err(broken)?;
-        drop(bytes);
         verify(manifest, &session)?;
         let failed = |error: ort::Error| ModelError::Failed { model: id.clone(), message: error.to_string() };
         let mut inputs = Vec::new();
@@ -273,10 +178,11 @@ impl Model {
             inputs,
             preprocessor: Preprocessor::default(),
             candidates: Candidates::default(),
+            session_time: Duration::ZERO,
+            running,
             id,
         };
         model.ask_once()?;
-        ModelLoaded { model: &model.id, sha256: &manifest.sha256, took: started.elapsed() }.emit();
         Ok(model)
     }
 
@@ -300,6 +206,11 @@ impl Model {
         &self.id
     }
 
+    /// Which of its files it is, and on what it runs.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
     /// The label of a class; "" is a class nobody is told of.
     pub fn label(&self, class: u16) -> Option<&Label> {
         self.labels.get(usize::from(class))
@@ -313,6 +224,24 @@ impl Model {
     /// The sizes regions are shown in, smallest first.
     pub fn input_sizes(&self) -> impl Iterator<Item = (u32, u32)> {
         self.inputs.iter().map(|input| input.size)
+    }
+
+    /// The size a region is shown in.
+    pub fn input_for(&self, region: PixelRect) -> (u32, u32) {
+        self.inputs[self.input_index(region)].size
+    }
+
+    /// The smallest input that shows the region without reducing it much; the largest for what is larger still.
+    fn input_index(&self, region: PixelRect) -> usize {
+        let fits = |size: (u32, u32)| {
+            region.width as f32 <= size.0 as f32 * 1.25 && region.height as f32 <= size.1 as f32 * 1.25
+        };
+        self.inputs.iter().position(|input| fits(input.size)).unwrap_or(self.inputs.len() - 1)
+    }
+
+    /// ONNX Runtime's share of the time for the last region: what it took without preparing and decoding.
+    pub fn session_time(&self) -> Duration {
+        self.session_time
     }
 
     /// The score below which boxes are nothing, by its manifest.
@@ -374,12 +303,7 @@ impl Model {
         min_score: f32,
     ) -> Result<(), ModelError> {
         let started = Instant::now();
-        // The smallest input that shows the region without reducing it much; the largest for what is larger still.
-        let fits = |size: (u32, u32)| {
-            region.width as f32 <= size.0 as f32 * 1.25 && region.height as f32 <= size.1 as f32 * 1.25
-        };
-        let index = self.inputs.iter().position(|input| fits(input.size)).unwrap_or(self.inputs.len() - 1);
-        self.run(pixels, masks, region, index, min_score)?;
+        self.run(pixels, masks, region, self.input_index(region), min_score)?;
         RegionInferred { model: &self.id, took: started.elapsed() }.emit();
         Ok(())
     }
@@ -392,12 +316,15 @@ impl Model {
         index: usize,
         min_score: f32,
     ) -> Result<(), ModelError> {
-        let Self { id, session, inputs, preprocessor, candidates, format, kind, outputs, labels, .. } = self;
+        let Self { id, session, inputs, preprocessor, candidates, format, kind, outputs, labels, session_time, .. } =
+            self;
         let failed = |error: ort::Error| ModelError::Failed { model: id.clone(), message: error.to_string() };
         let Input { size, tensor } = &mut inputs[index];
         let (_, values) = tensor.extract_tensor_mut();
         let placement: Placement = preprocessor.fill(pixels, masks, region, *size, format, values);
+        let started = Instant::now();
         let answers = session.run(ort::inputs![&*tensor]).map_err(failed)?;
+        *session_time = started.elapsed();
         let output = |name: &str| -> Result<Output<'_>, ModelError> {
             let missing = || ModelError::Mismatch { model: id.clone(), message: format!("no output {name:?}") };
             let value = answers.get(name).ok_or_else(missing)?;
@@ -421,36 +348,6 @@ impl Model {
         };
         decoded.map_err(|source| ModelError::Shape { model: id.clone(), source })
     }
-}
-
-/// Reads a model file and compares its digest.
-fn read_verified(manifest: &Manifest, path: &Path) -> Result<Vec<u8>, ModelError> {
-    let id = || manifest.id.value.clone();
-    let unreadable = |source| ModelError::Unreadable { model: id(), path: path.to_owned(), source };
-    let size = std::fs::metadata(path).map_err(unreadable)?.len();
-    if size > MAX_MODEL_BYTES {
-        return Err(unreadable(io::Error::other(format!("{size} bytes are too many for a model"))));
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    if found.eq_ignore_ascii_case(&manifest.sha256) {
-        Ok(bytes)
-    } else {
-        let expected = manifest.sha256.to_ascii_lowercase();
-        Err(ModelError::WrongDigest { model: id(), path: path.to_owned(), expected, found })
-    }
-}
-
-fn open(runtime: &Runtime, bytes: &[u8]) -> Result<Session, String> {
-    let text = |error: ort::Error| error.to_string();
-    let refused = |error: ort::Error<SessionBuilder>| error.to_string();
-    let builder = Session::builder(&runtime.environment).map_err(text)?;
-    let builder = builder.with_intra_threads(1).map_err(refused)?;
-    let builder = builder.with_inter_threads(1).map_err(refused)?;
-    let builder = builder.with_intra_op_spinning(false).map_err(refused)?;
-    let builder = builder.with_inter_op_spinning(false).map_err(refused)?;
-    let mut builder = builder.with_optimization_level(GraphOptimizationLevel::All).map_err(refused)?;
-    builder.commit_from_memory(bytes).map_err(text)
 }
 
 /// Compares what the graph says of itself with what the manifest says of it.
@@ -498,16 +395,25 @@ pub struct Models {
 }
 
 impl Models {
-    /// Opens models; one that cannot be opened takes no other down.
+    /// Opens the reference ([`Model::load`]) of each manifest; one that cannot be opened takes no other down.
     pub fn load<'a>(
         runtime: &Runtime,
         manifests: impl IntoIterator<Item = &'a Manifest>,
         folder: &Path,
     ) -> (Self, Vec<ModelError>) {
+        Self::gather(manifests.into_iter().map(|manifest| Model::load(runtime, manifest, folder)))
+    }
+
+    /// Sessions of their own for files that were opened before; one that cannot be opened takes no other down.
+    pub fn of_files<'a>(files: impl IntoIterator<Item = &'a ModelFile>) -> (Self, Vec<ModelError>) {
+        Self::gather(files.into_iter().map(ModelFile::model))
+    }
+
+    fn gather(opened: impl Iterator<Item = Result<Model, ModelError>>) -> (Self, Vec<ModelError>) {
         let mut errors = Vec::new();
         let mut models = BTreeMap::new();
-        for manifest in manifests {
-            match Model::load(runtime, manifest, folder) {
+        for result in opened {
+            match result {
                 Ok(model) => {
                     models.insert(model.id.clone(), model);
                 }

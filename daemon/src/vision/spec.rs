@@ -10,6 +10,8 @@ use snowgate_core::{
     spec::{Fraction, Located, Maybe, TimeSpan},
 };
 
+use super::execution::{Precision, Provider};
+
 spec! {
     /// How a camera's pictures are looked at.
     pub struct DetectSpec {
@@ -98,6 +100,11 @@ spec! {
         object: Located<Id> = default_id("ssdlite-mobilenet-v2"),
         /// Manifest id of the face model.
         face: Located<Id> = default_id("centerface"),
+        /// With how many bits models reckon. Faces and heads in stills are always found in float.
+        precision: Precision = Precision::Auto,
+        /// ONNX Runtime's execution providers, the preferred one first; what cannot run a model is passed over, and the
+        /// processor (`cpu`) is the last resort. Faces and heads in stills are always found on the processor.
+        providers: Located<Vec<Provider>> = Located::nowhere(vec![Provider::Cpu]),
     }
 }
 

@@ -1,0 +1,164 @@
+//! A model's file: read and verified once, tried on the execution providers in turn, and from then on what every thread
+//! opens its own session from.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use sha2::{Digest, Sha256};
+
+use super::{
+    execution::{self, Execution, Provider, Running, Variant},
+    manifest::{Manifest, PinnedFile},
+    model::{Model, ModelError, Runtime},
+};
+use crate::events::vision::{ModelLoaded, ProviderRefused};
+
+/// The most bytes a model file may have.
+const MAX_MODEL_BYTES: u64 = 512 << 20;
+
+/// A model's file, verified, with the provider it was found to run on.
+#[derive(Debug, Clone)]
+pub struct ModelFile {
+    runtime: Runtime,
+    manifest: Arc<Manifest>,
+    bytes: Verified,
+    running: Running,
+    refused: Vec<Refused>,
+}
+
+/// Why a model does not run on a provider that is preferred to its own.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Refused {
+    /// The preferred one.
+    pub provider: Provider,
+    /// What ONNX Runtime, or the model's first answer on it, said.
+    pub reason: String,
+}
+
+/// The bytes of one of a model's files, with the digest they were found to have.
+#[derive(Debug, Clone)]
+struct Verified {
+    variant: Variant,
+    path: PathBuf,
+    sha256: String,
+    bytes: Arc<[u8]>,
+}
+
+impl ModelFile {
+    /// Reads and verifies the file that suits, opens it on the first provider that takes all of it, and asks it once.
+    ///
+    /// # Errors
+    /// When the file is not there, not the one that is pinned, or cannot be opened on the processor either, or is not
+    /// what the manifest says.
+    pub fn open(
+        runtime: &Runtime,
+        manifest: &Manifest,
+        folder: &Path,
+        execution: &Execution,
+    ) -> Result<(Self, Model), ModelError> {
+        let started = Instant::now();
+        let mut refused = Vec::new();
+        let mut read: Option<Verified> = None;
+        let mut bytes_for = |provider| {
+            let variant = execution.variant(manifest.int8.as_ref(), provider);
+            match &read {
+                Some(bytes) if bytes.variant == variant => Ok(bytes.clone()),
+                _ => Verified::read(manifest, variant, folder).inspect(|bytes| read = Some(bytes.clone())),
+            }
+        };
+        let opened = |bytes: Verified, model: Model, refused| {
+            emit_loaded(&model, started);
+            let running = model.running().clone();
+            let manifest = Arc::new(manifest.clone());
+            (Self { runtime: runtime.clone(), manifest, bytes, running, refused }, model)
+        };
+        for provider in execution.preferred() {
+            let bytes = bytes_for(provider)?;
+            match bytes.open(runtime, manifest, provider) {
+                Ok(model) => return Ok(opened(bytes, model, refused)),
+                Err(error) => {
+                    let reason = match error {
+                        ModelError::Broken { message, .. } => message,
+                        other => other.to_string(),
+                    };
+                    ProviderRefused { model: &manifest.id.value, provider: provider.as_str(), reason: &reason }.emit();
+                    refused.push(Refused { provider, reason });
+                }
+            }
+        }
+        let bytes = bytes_for(Provider::Cpu)?;
+        let model = bytes.open(runtime, manifest, Provider::Cpu)?;
+        Ok(opened(bytes, model, refused))
+    }
+
+    /// Another session, for another thread.
+    ///
+    /// # Errors
+    /// When it cannot be opened any more.
+    pub fn model(&self) -> Result<Model, ModelError> {
+        self.bytes.open(&self.runtime, &self.manifest, self.running.provider)
+    }
+
+    /// What it runs as and on.
+    pub fn running(&self) -> &Running {
+        &self.running
+    }
+
+    /// The providers that are preferred but did not take it, each with the reason.
+    pub fn refused(&self) -> &[Refused] {
+        &self.refused
+    }
+}
+
+/// Opens one file of a model on the processor.
+pub(super) fn load(
+    runtime: &Runtime,
+    manifest: &Manifest,
+    folder: &Path,
+    variant: Variant,
+) -> Result<Model, ModelError> {
+    let started = Instant::now();
+    let model = Verified::read(manifest, variant, folder)?.open(runtime, manifest, Provider::Cpu)?;
+    emit_loaded(&model, started);
+    Ok(model)
+}
+
+fn emit_loaded(model: &Model, started: Instant) {
+    let Running { precision, provider, sha256 } = model.running();
+    let (precision, provider) = (precision.as_str(), provider.as_str());
+    ModelLoaded { model: model.id(), precision, provider, sha256, took: started.elapsed() }.emit();
+}
+
+impl Verified {
+    /// Reads a file and compares its digest.
+    fn read(manifest: &Manifest, variant: Variant, folder: &Path) -> Result<Self, ModelError> {
+        let id = || manifest.id.value.clone();
+        let lacks = || ModelError::Mismatch { model: id(), message: format!("its manifest names no {variant} file") };
+        let PinnedFile { file, sha256 } = manifest.file(variant).ok_or_else(lacks)?;
+        let path = folder.join(file.as_str());
+        let unreadable = |source| ModelError::Unreadable { model: id(), path: path.clone(), source };
+        let size = std::fs::metadata(&path).map_err(unreadable)?.len();
+        if size > MAX_MODEL_BYTES {
+            return Err(unreadable(io::Error::other(format!("{size} bytes are too many for a model"))));
+        }
+        let bytes = std::fs::read(&path).map_err(unreadable)?;
+        let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        if found.eq_ignore_ascii_case(sha256) {
+            Ok(Self { variant, path, sha256: found, bytes: bytes.into() })
+        } else {
+            Err(ModelError::WrongDigest { model: id(), path, expected: sha256.to_ascii_lowercase(), found })
+        }
+    }
+
+    fn open(&self, runtime: &Runtime, manifest: &Manifest, provider: Provider) -> Result<Model, ModelError> {
+        let session = execution::open(&runtime.environment, &self.bytes, provider).map_err(|message| {
+            ModelError::Broken { model: manifest.id.value.clone(), path: self.path.clone(), message }
+        })?;
+        let running = Running { precision: self.variant, provider, sha256: self.sha256.clone() };
+        Model::new(manifest, session, running)
+    }
+}
