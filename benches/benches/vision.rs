@@ -11,7 +11,7 @@ use snowgate::{
         masks::Masks,
         motion::Motion,
         preprocess::{Colour, Fit, Format, Layout, PixelRect, Preprocessor},
-        regions::Planner,
+        regions::{Planner, Wanted},
         spec::DetectSpec,
         tracker::Tracker,
     },
@@ -116,7 +116,8 @@ fn tracker(c: &mut Criterion) {
 
 fn regions(c: &mut Criterion) {
     let mut planner = Planner::new(&[(300, 300)], 8);
-    let wanted: Vec<Rect> = (0..20).map(|i| Rect::new(0.045 * i as f32, 0.3 + 0.02 * i as f32, 0.02, 0.08)).collect();
+    let rects = (0..20).map(|i| Rect::new(0.045 * i as f32, 0.3 + 0.02 * i as f32, 0.02, 0.08));
+    let wanted: Vec<Wanted> = rects.map(|rect| Wanted { rect, known: false }).collect();
     c.bench_function("regions/20 boxes", |b| {
         b.iter(|| {
             planner.plan((1920, 1080), black_box(&wanted), &[]);

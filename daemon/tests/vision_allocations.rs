@@ -14,7 +14,7 @@ use snowgate::{
         motion::Motion,
         nms::{Candidate, Candidates, merge_regions},
         preprocess::{Colour, Fit, Format, Layout, PixelRect, Preprocessor},
-        regions::Planner,
+        regions::{Planner, Wanted},
         spec::DetectSpec,
         tracker::Tracker,
     },
@@ -136,7 +136,8 @@ fn planning_preparing_and_merging_allocate_nothing() {
         wanted.clear();
         wanted.extend((0..20).map(|i| {
             let x = (0.05 * i as f32 + 0.01 * (picture % 7) as f32) % 0.9;
-            Rect::new(x, 0.3, 0.02 + 0.01 * (picture % 5) as f32, 0.1)
+            let rect = Rect::new(x, 0.3, 0.02 + 0.01 * (picture % 5) as f32, 0.1);
+            Wanted { rect, known: i % 2 == 0 }
         }));
         planner.plan((width as u32, height as u32), &wanted, &[]);
         merged.clear();

@@ -17,9 +17,9 @@ use super::{
     motion::Motion,
     nms::{Candidate, merge_regions},
     preprocess::PixelRect,
-    regions::Planner,
+    regions::{Planner, Wanted},
     spec::{DetectSpec, Gate},
-    tracker::Tracker,
+    tracker::{self, Tracker},
 };
 use crate::{
     camera::pixels::Pixels,
@@ -28,6 +28,17 @@ use crate::{
 
 /// A thing at rest that nothing moves at is looked at so seldom: its leaving is motion.
 const REST_LOOK: Duration = Duration::from_secs(60);
+/// What has been looked for in vain for so long is looked for only so often, unless something moves there.
+const LOST_AFTER: Duration = Duration::from_millis(400);
+const LOST_LOOK: Duration = Duration::from_millis(900);
+/// Motion that stays where it is, and in which nothing was found, is looked at again after so long.
+const VAIN_FOR: Duration = Duration::from_millis(900);
+/// The most such places remembered.
+const MAX_VAIN: usize = 32;
+/// Two clusters that overlap by so much are the same motion.
+const SAME_MOTION: f32 = 0.6;
+/// Motion of which so much lies where things are followed is theirs.
+const EXPLAINED: f32 = 0.5;
 /// Tiles of the first sweep shown with each picture.
 const FIRST_TILES: usize = 2;
 /// The most boxes of all regions of one picture.
@@ -147,7 +158,8 @@ struct Eye {
     /// Known when the model is first met.
     sight: Option<Sight>,
     tracker: Tracker,
-    wanted: Vec<Rect>,
+    wanted: Vec<Wanted>,
+    vain: Vec<Vain>,
     tiles: Vec<PixelRect>,
     /// Counts on past the last tile, so that the first sweep stays done.
     next_tile: usize,
@@ -155,6 +167,20 @@ struct Eye {
     candidates: Vec<Candidate>,
     detections: Vec<Detection>,
     looked_at: Vec<Rect>,
+}
+
+/// A cluster of motion in which a look found nothing.
+#[derive(Debug)]
+struct Vain {
+    cluster: Rect,
+    at: Mono,
+}
+
+impl Vain {
+    /// Whether this is the same motion, unmoved.
+    fn is(&self, cluster: &Rect) -> bool {
+        self.cluster.iou(cluster) > SAME_MOTION
+    }
 }
 
 #[derive(Debug)]
@@ -174,6 +200,7 @@ impl Analyser {
             // Each eye counts on its own, but no two tracks of a camera have one number.
             tracker: Tracker::numbered(spec, first, step),
             wanted: Vec::new(),
+            vain: Vec::with_capacity(MAX_VAIN),
             tiles: Vec::new(),
             next_tile: 0,
             tiles_now: Vec::new(),
@@ -281,7 +308,10 @@ impl Analyser {
                     job.inferred = Some(index + 1);
                     return Step::Region;
                 }
-                Ok(false) => eye.conclude(&self.camera, job.at, model),
+                Ok(false) => {
+                    eye.conclude(&self.camera, job.at, model);
+                    eye.remember_vain(motion, job.at);
+                }
                 Err(error) => {
                     job.failure.get_or_insert(error);
                     eye.pass();
@@ -402,15 +432,37 @@ impl Eye {
         self.looked_at.clear();
     }
 
-    /// What should be looked at, the most urgent first: moving things, motion, then things at rest that are due.
+    /// What should be looked at, the most urgent first: moving things, motion, then what is due although nothing moves.
     fn gather_wanted(&mut self, motion: &Motion, at: Mono) {
-        self.wanted.clear();
-        self.wanted.extend(self.tracker.wanted(at).filter(|wanted| !wanted.at_rest).map(|wanted| wanted.area));
-        self.wanted.extend_from_slice(motion.clusters());
-        let due = self.tracker.wanted(at).filter(|wanted| {
-            let touched = || motion.clusters().iter().any(|cluster| cluster.intersection(&wanted.area).area() > 0.0);
-            wanted.at_rest && (wanted.unlooked_for >= REST_LOOK || touched())
+        let Self { wanted, tracker, vain, .. } = self;
+        wanted.clear();
+        let touched = |area: &Rect| motion.clusters().iter().any(|cluster| cluster.intersection(area).area() > 0.0);
+        // What has been missed for a while is somewhere else, or hidden: where it comes out again there is motion.
+        let is_lost = |thing: &tracker::Wanted| thing.missed >= LOST_AFTER && !touched(&thing.area);
+        let known = |thing: tracker::Wanted| Wanted { rect: thing.area, known: true };
+        wanted.extend(tracker.wanted(at).filter(|thing| !thing.at_rest && !is_lost(thing)).map(known));
+        vain.retain(|vain| at.since(vain.at) < VAIN_FOR);
+        wanted.extend(motion.clusters().iter().filter(|cluster| !vain.iter().any(|vain| vain.is(cluster))).map(
+            |cluster| {
+                let explained: f32 = tracker.wanted(at).map(|thing| thing.area.intersection(cluster).area()).sum();
+                Wanted { rect: *cluster, known: explained >= EXPLAINED * cluster.area() }
+            },
+        ));
+        let due = tracker.wanted(at).filter(|thing| match thing.at_rest {
+            true => thing.unlooked_for >= REST_LOOK || touched(&thing.area),
+            false => is_lost(thing) && thing.unlooked_for >= LOST_LOOK,
         });
-        self.wanted.extend(due.map(|wanted| wanted.area));
+        wanted.extend(due.map(known));
+    }
+
+    /// Remembers motion in which nothing was found: the place something has left, a shadow, a flag.
+    fn remember_vain(&mut self, motion: &Motion, at: Mono) {
+        for cluster in motion.clusters() {
+            let looked_at = self.looked_at.iter().any(|looked_at| cluster.share_inside(looked_at) > 0.9);
+            let found = self.detections.iter().any(|found| found.rect.intersection(cluster).area() > 0.0);
+            if looked_at && !found && self.vain.len() < MAX_VAIN && !self.vain.iter().any(|vain| vain.is(cluster)) {
+                self.vain.push(Vain { cluster: *cluster, at });
+            }
+        }
     }
 }

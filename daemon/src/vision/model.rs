@@ -27,6 +27,7 @@ use super::{
     model_file::{self, ModelFile},
     nms::{Candidate, Candidates},
     preprocess::{Format, Layout, PixelRect, Placement, Preprocessor},
+    regions::input_for,
 };
 use crate::{
     camera::pixels::{Chroma, Pixels, Plane},
@@ -231,12 +232,8 @@ impl Model {
         self.inputs[self.input_index(region)].size
     }
 
-    /// The smallest input that shows the region without reducing it much; the largest for what is larger still.
     fn input_index(&self, region: PixelRect) -> usize {
-        let fits = |size: (u32, u32)| {
-            region.width as f32 <= size.0 as f32 * 1.25 && region.height as f32 <= size.1 as f32 * 1.25
-        };
-        self.inputs.iter().position(|input| fits(input.size)).unwrap_or(self.inputs.len() - 1)
+        input_for(self.input_sizes(), &region).unwrap_or(0)
     }
 
     /// ONNX Runtime's share of the time for the last region: what it took without preparing and decoding.

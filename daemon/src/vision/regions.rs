@@ -2,7 +2,8 @@
 //!
 //! A region is best shown at the model's own size or up to [`COMFORT`] times it, so that a person of 40 pixels is seen
 //! large enough. What is wanted (predicted boxes of tracks, clusters of motion) is gathered greedily: as long as
-//! a region stays comfortable it takes in its neighbours. What is larger is shown whole, reduced, and in tiles.
+//! a region stays comfortable it takes in its neighbours. What is larger is shown whole, reduced; and in tiles too, unless it
+//! is known to be one large thing, for it may be many small ones.
 
 use snowgate_core::geometry::Rect;
 
@@ -25,6 +26,15 @@ const COVERED: f32 = 0.97;
 /// All of it, but for rounding.
 const ALL: f32 = 0.9999;
 
+/// A part of the picture that a model should be shown.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Wanted {
+    /// Fractions of the frame.
+    pub rect: Rect,
+    /// Whether it is known what is there, so that it need not be searched for small things if it is large.
+    pub known: bool,
+}
+
 /// Plans the regions of one model.
 #[derive(Debug)]
 pub struct Planner {
@@ -32,6 +42,8 @@ pub struct Planner {
     smallest: (f32, f32),
     /// The largest comfortable region.
     comfortable: (f32, f32),
+    /// The model's input sizes, smallest first.
+    inputs: Vec<(u32, u32)>,
     /// What regions grow from: pixel boxes (left, top, right, bottom).
     contents: Vec<Content>,
     regions: Vec<PixelRect>,
@@ -47,6 +59,7 @@ impl Planner {
         Self {
             smallest,
             comfortable: (largest.0 * COMFORT, largest.1 * COMFORT),
+            inputs: input_sizes.to_vec(),
             contents: Vec::with_capacity(MAX_REGIONS),
             regions: Vec::with_capacity(MAX_REGIONS),
             limit: (limit as usize).clamp(1, MAX_REGIONS),
@@ -59,26 +72,30 @@ impl Planner {
         self.limit = (limit as usize).clamp(1, MAX_REGIONS);
     }
 
-    /// Plans a picture of `frame` pixels: `wanted` boxes, the most urgent first, then `fixed` regions (tiles of a sweep).
-    pub fn plan(&mut self, frame: (u32, u32), wanted: &[Rect], fixed: &[PixelRect]) {
+    /// Plans a picture of `frame` pixels: what is `wanted`, the most urgent first, then `fixed` regions (tiles of a sweep).
+    pub fn plan(&mut self, frame: (u32, u32), wanted: &[Wanted], fixed: &[PixelRect]) {
         self.regions.clear();
         self.contents.clear();
         self.cut = 0;
         let size = (frame.0 as f32, frame.1 as f32);
         let comfortable = (self.comfortable.0.min(size.0), self.comfortable.1.min(size.1));
-        for rect in wanted {
+        for Wanted { rect, known } in wanted {
             let content = with_margin(rect, size);
             if content[2] - content[0] < 1.0 || content[3] - content[1] < 1.0 {
                 continue;
             }
-            let joins = |other: &Content| fits(&union(&other.edges, &content), comfortable);
+            let joins = |other: &Content| {
+                let both = union(&other.edges, &content);
+                let cost = |edges: &[f32; 4]| input_area(&self.inputs, &self.around(edges, size));
+                fits(&both, comfortable) && cost(&both) <= cost(&other.edges) + cost(&content)
+            };
             match self.contents.iter().position(joins) {
                 Some(i) => {
                     let edges = union(&self.contents[i].edges, &content);
-                    self.contents[i] = Content { edges, must_be_covered: ALL };
+                    self.contents[i] = Content { edges, must_be_covered: ALL, ..self.contents[i] };
                 }
                 None if self.contents.len() < MAX_REGIONS => {
-                    self.contents.push(Content { edges: content, must_be_covered: COVERED });
+                    self.contents.push(Content { edges: content, must_be_covered: COVERED, searched: !known });
                 }
                 None => self.cut += 1,
             }
@@ -86,12 +103,12 @@ impl Planner {
         // Small contents first: their regions may already cover what is large.
         self.contents.sort_by_key(|content| !fits(&content.edges, comfortable));
         for i in 0..self.contents.len() {
-            let Content { edges: content, must_be_covered } = self.contents[i];
+            let Content { edges: content, must_be_covered, searched } = self.contents[i];
             let region = self.around(&content, size);
             if !self.is_covered(&content, must_be_covered) {
                 self.add(region);
             }
-            if !fits(&content, comfortable) {
+            if searched && !fits(&content, comfortable) {
                 let tiles = Tiles::new((content[2] - content[0], content[3] - content[1]), comfortable);
                 for [left, top, right, bottom] in tiles {
                     let tile = [left + content[0], top + content[1], right + content[0], bottom + content[1]];
@@ -175,6 +192,27 @@ struct Content {
     /// The share of it that another region must show to do for it: all of it where several things were joined, because one
     /// of them may be the part that is left out.
     must_be_covered: f32,
+    /// Whether it is shown in tiles too where it is large.
+    searched: bool,
+}
+
+/// The place of the input that shows a region: the smallest that shows it without reducing it much, the largest for what is
+/// larger still. `None` if there are no inputs.
+pub fn input_for(inputs: impl Iterator<Item = (u32, u32)>, region: &PixelRect) -> Option<usize> {
+    let mut last = None;
+    for (index, (width, height)) in inputs.enumerate() {
+        last = Some(index);
+        if region.width as f32 <= width as f32 * 1.25 && region.height as f32 <= height as f32 * 1.25 {
+            break;
+        }
+    }
+    last
+}
+
+/// What showing a region costs, in pixels of the input: inference takes time in proportion to them.
+fn input_area(inputs: &[(u32, u32)], region: &PixelRect) -> u64 {
+    let input = input_for(inputs.iter().copied(), region).and_then(|index| inputs.get(index));
+    input.map_or(1, |(width, height)| u64::from(*width) * u64::from(*height))
 }
 
 fn with_margin(rect: &Rect, frame: (f32, f32)) -> [f32; 4] {
@@ -244,6 +282,11 @@ mod tests {
 
     use super::*;
 
+    /// What moves, and nobody knows yet what it is.
+    fn unknown(rects: impl IntoIterator<Item = Rect>) -> Vec<Wanted> {
+        rects.into_iter().map(|rect| Wanted { rect, known: false }).collect()
+    }
+
     fn covered(regions: &[PixelRect], rect: &Rect, frame: (u32, u32)) -> bool {
         regions.iter().any(|region| rect.share_inside(&region.in_frame(frame.0, frame.1)) > 0.99)
     }
@@ -253,13 +296,24 @@ mod tests {
         let mut planner = Planner::new(&[(300, 300)], 6);
         let frame = (1920, 1080);
         let person = |x: f32| Rect::new(x / 1920.0, 0.5, 30.0 / 1920.0, 70.0 / 1080.0);
-        planner.plan(frame, &[person(500.0), person(640.0)], &[]);
+        planner.plan(frame, &unknown([person(500.0), person(640.0)]), &[]);
         assert_eq!(planner.regions().len(), 1);
         assert_eq!((planner.regions()[0].width, planner.regions()[0].height), (300, 300));
-        planner.plan(frame, &[person(500.0), person(1200.0)], &[]);
+        planner.plan(frame, &unknown([person(500.0), person(1200.0)]), &[]);
         assert_eq!(planner.regions().len(), 2);
         planner.plan(frame, &[], &[]);
         assert!(planner.regions().is_empty());
+    }
+
+    #[test]
+    fn regions_are_joined_only_where_one_is_cheaper_than_two() {
+        let mut planner = Planner::new(&[(320, 192), (640, 384)], 6);
+        let frame = (1920, 1080);
+        let face = |x: f32| Rect::new(x / 1920.0, 0.5, 40.0 / 1920.0, 50.0 / 1080.0);
+        planner.plan(frame, &unknown([face(500.0), face(620.0)]), &[]);
+        assert_eq!(planner.regions().len(), 1, "both fit the small input");
+        planner.plan(frame, &unknown([face(500.0), face(1000.0)]), &[]);
+        assert_eq!(planner.regions().len(), 2, "the large input costs as much as four small ones");
     }
 
     #[test]
@@ -267,17 +321,20 @@ mod tests {
         let mut planner = Planner::new(&[(300, 300)], 32);
         let frame = (1280, 720);
         let truck = Rect::new(0.1, 0.1, 0.7, 0.8);
-        planner.plan(frame, &[truck], &[]);
+        planner.plan(frame, &unknown([truck]), &[]);
         assert!(covered(planner.regions(), &truck, frame), "whole");
         let close = planner.regions().iter().filter(|region| region.width <= 451).count();
         assert!(close >= 4, "{:?}", planner.regions());
+        planner.plan(frame, &[Wanted { rect: truck, known: true }], &[]);
+        assert!(covered(planner.regions(), &truck, frame));
+        assert_eq!(planner.regions().len(), 1, "a truck that is known is shown once");
     }
 
     #[test]
     fn what_is_too_much_is_counted() {
         let mut planner = Planner::new(&[(300, 300)], 3);
         let wanted: Vec<Rect> = (0..8).map(|i| Rect::new(0.12 * i as f32, 0.1, 0.02, 0.05)).collect();
-        planner.plan((3840, 2160), &wanted, &[]);
+        planner.plan((3840, 2160), &unknown(wanted), &[]);
         assert_eq!(planner.regions().len(), 3);
         assert!(planner.cut() >= 2, "{}", planner.cut());
     }
@@ -291,7 +348,7 @@ mod tests {
             let sizes: &[(u32, u32)] = if fixed { &[(300, 300)] } else { &[(320, 192), (640, 384)] };
             let mut planner = Planner::new(sizes, 32);
             let wanted: Vec<Rect> = wanted.into_iter().map(|(x, y, w, h)| Rect::new(x, y, w, h)).collect();
-            planner.plan(frame, &wanted, &[]);
+            planner.plan(frame, &unknown(wanted.iter().copied()), &[]);
             prop_assert!(planner.regions().len() <= MAX_REGIONS);
             for region in planner.regions() {
                 prop_assert!(region.right() <= frame.0 && region.bottom() <= frame.1, "{region:?}");

@@ -10,7 +10,13 @@ use gstreamer::prelude::*;
 use gstreamer_app::AppSink;
 use snowgate::{
     camera::{picture::Picture, pixels::Pixels},
-    vision::{manifest::Task, motion::Motion, preprocess::PixelRect, regions::Planner, spec::DetectSpec},
+    vision::{
+        manifest::Task,
+        motion::Motion,
+        preprocess::PixelRect,
+        regions::{Planner, Wanted},
+        spec::DetectSpec,
+    },
 };
 use snowgate_core::{spec::all_defaults, time::Mono};
 
@@ -95,7 +101,8 @@ pub fn regions(
         if !source.moving || looks == 1 {
             return tiles.iter().try_for_each(|tile| show(&pixels, *tile));
         }
-        planner.plan(frame, motion.clusters(), &[]);
+        let wanted: Vec<Wanted> = motion.clusters().iter().map(|rect| Wanted { rect: *rect, known: false }).collect();
+        planner.plan(frame, &wanted, &[]);
         planner.regions().iter().try_for_each(|region| show(&pixels, *region))
     })
 }

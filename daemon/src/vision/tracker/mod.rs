@@ -134,7 +134,7 @@ impl Tracker {
         self.pair(at, detections, recently, |score| score < CONFIDENT);
         self.pair(at, detections, |followed| !followed.confirmed, |_| true);
         self.start(at, detections);
-        self.age(at, passed, looked_at);
+        self.age(at, looked_at);
         self.publish();
         &self.tracks
     }
@@ -160,6 +160,7 @@ impl Tracker {
         self.following.iter().map(move |followed| Wanted {
             area: followed.predicted(passed).search_area().clamped(),
             at_rest: followed.rest.stationary && followed.rest.outside == 0 && followed.missed.is_zero(),
+            missed: followed.missed,
             unlooked_for: at.since(followed.last_looked),
         })
     }
@@ -221,7 +222,7 @@ impl Tracker {
     }
 
     /// Counts misses and gives up what has been missed for too long.
-    fn age(&mut self, at: Mono, passed: Duration, looked_at: &[Rect]) {
+    fn age(&mut self, at: Mono, looked_at: &[Rect]) {
         let lost_after = self.lost_after;
         self.following.retain_mut(|followed| {
             if followed.matched {
@@ -230,7 +231,7 @@ impl Tracker {
             let rect = followed.filter.rect();
             let visible = rect.clamped();
             if looked_at.iter().any(|looked| visible.share_inside(looked) > 0.8) {
-                followed.missed += passed.min(MISS_COUNTS);
+                followed.missed += at.since(followed.last_looked).min(MISS_COUNTS);
                 followed.last_looked = at;
             }
             let patience = match (followed.confirmed, followed.rest.stationary) {
@@ -258,6 +259,8 @@ pub struct Wanted {
     pub area: Rect,
     /// It is at rest and was found when it was last looked for.
     pub at_rest: bool,
+    /// Time during which it was looked for and not found.
+    pub missed: Duration,
     /// Time since it was last looked for.
     pub unlooked_for: Duration,
 }
