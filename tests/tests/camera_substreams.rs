@@ -54,7 +54,9 @@ fn the_small_stream_is_watched_and_the_large_one_may_fail_beside_it() {
         total(RECEIVED, Some("detect")),
         total(RECEIVED, Some("record")),
     );
-    assert!(decoded <= small, "{decoded} decoded of {small} small and {large} large pictures");
+    // A key frame may be decoded twice: looked at, and caught up with.
+    let looks = total("snowgate_gate_looks_total", None);
+    assert!(decoded <= small + looks, "{decoded} decoded, {looks} looks, of {small} small and {large} large pictures");
 
     site.cameras.remove("/large");
     site.cameras.close_connections();

@@ -253,15 +253,17 @@ fn show_delay(delay: &Delay) -> String {
 }
 
 fn show_floors(window: &Window, compared: Option<&Compared>, report: &mut Report) {
-    let Some(Compared { wanted, done, ratio, ratio_to_done }) = compared else {
+    let Some(Compared { wanted, done, live, ratio, ratio_to_done, ratio_to_live }) = compared else {
         report.line("floors: not measured");
         return;
     };
     let mut table =
         Table::new(&["shares of a core", "receive", "look", "decode", "session", "sum", "daemon", "daemon / sum"]);
-    for (name, sum, ratio) in
-        [("floors of what was asked for", wanted, ratio), ("floors of what was done", done, ratio_to_done)]
-    {
+    for (name, sum, ratio) in [
+        ("floors of what was asked for", wanted, ratio),
+        ("floors of what was done", done, ratio_to_done),
+        ("the same, at live pace", live, ratio_to_live),
+    ] {
         table.row([
             name.to_owned(),
             percent(sum.receive),

@@ -36,10 +36,14 @@ pub struct Compared {
     pub wanted: Sum,
     /// Floors of what was really done: the looks and pictures that the daemon counted.
     pub done: Sum,
+    /// The second at the pace of live cameras: what decoding, looks and sessions cost when they do not own every cache.
+    pub live: Sum,
     /// The daemon's cost over the first.
     pub ratio: f64,
     /// The daemon's cost over the second.
     pub ratio_to_done: f64,
+    /// The daemon's cost over the third.
+    pub ratio_to_live: f64,
 }
 
 /// A group of cameras that play one clip.
@@ -80,18 +84,24 @@ pub fn compare(window: &Window, floors: &Floors, groups: &[Group<'_>], look_ever
         decode: (decoded - looks).max(0.0) * mean(&|group| group.floors.decode.seconds_per_picture),
         session,
     };
+    let sessions_slower = {
+        let alone = |model: &str| floors.cheapest_session(model).map(|figures| figures.seconds);
+        let busiest = window.regions.iter().max_by(|a, b| a.1.total_cmp(b.1)).and_then(|(model, _)| alone(model));
+        busiest.map_or(1.0, |alone| mean(&|group| group.floors.live.seconds_per_session) / alone)
+    };
+    let live = Sum {
+        receive,
+        look: looks * mean(&|group| group.floors.live.seconds_per_look),
+        decode: (decoded - looks).max(0.0) * mean(&|group| group.floors.live.seconds_per_picture),
+        session: session * sessions_slower,
+    };
     let ratio = |sum: &Sum| window.daemon.share / sum.total();
-    Compared { ratio: ratio(&wanted), ratio_to_done: ratio(&done), wanted, done }
+    Compared { ratio: ratio(&wanted), ratio_to_done: ratio(&done), ratio_to_live: ratio(&live), wanted, done, live }
 }
 
 /// The inferences that were made, at what their sessions cost alone. Which of a model's sizes and
 /// files a region was shown to is not counted: the cheapest stands for all, so that the floor is one.
 fn sessions(window: &Window, floors: &Floors) -> f64 {
-    let cost = |model: &str| {
-        let figures = floors.sessions.iter().filter(|figures| figures.model == model);
-        figures
-            .map(|figures| figures.seconds)
-            .fold(None, |least: Option<f64>, it| Some(least.map_or(it, |l| l.min(it))))
-    };
-    window.regions.iter().map(|(model, count)| count * cost(model).unwrap_or(0.0)).sum::<f64>() / window.seconds
+    let cost = |model: &str| floors.cheapest_session(model).map_or(0.0, |figures| figures.seconds);
+    window.regions.iter().map(|(model, count)| count * cost(model)).sum::<f64>() / window.seconds
 }

@@ -6,10 +6,12 @@
 //! | look | one key frame every look interval through the daemon's decoder, and out of it at once |
 //! | decode | every picture through the daemon's decoder |
 //! | session | the models' ONNX sessions on a fixed input |
+//! | live | decode, look and session again, at the pace of live cameras and side by side |
 //! | ffmpeg | what others do: one ffmpeg a camera, everything decoded, 5 pictures a second kept |
 
 pub mod decode;
 pub mod ffmpeg;
+pub mod live;
 pub mod receive;
 pub mod session;
 
@@ -24,7 +26,7 @@ use super::{
     cameras::{Cameras, Plan, PlannedCamera},
     child::{ask, this_program},
     clips::{self, Clip},
-    error::ScaleError,
+    error::{ScaleError, media},
     patience::Patience,
     report::Report,
     table::{Table, mebibytes, millis, or_dash, percent},
@@ -59,6 +61,14 @@ pub struct Floors {
     pub sessions: Vec<session::Figures>,
 }
 
+impl Floors {
+    /// The cheapest file and size of a model.
+    pub fn cheapest_session(&self, model: &str) -> Option<&session::Figures> {
+        let figures = self.sessions.iter().filter(|figures| figures.model == model);
+        figures.min_by(|a, b| a.seconds.total_cmp(&b.seconds))
+    }
+}
+
 /// What a camera that plays one clip costs at the least.
 #[derive(Debug, Clone, Serialize)]
 pub struct ClipFloors {
@@ -68,6 +78,8 @@ pub struct ClipFloors {
     pub receive: receive::Figures,
     /// Decoding its pictures.
     pub decode: decode::Figures,
+    /// Decoding them, and the object model's cheapest session, at the pace of live cameras.
+    pub live: live::Figures,
     /// The usual way, if it could be measured.
     pub ffmpeg: Option<ffmpeg::Figures>,
     /// Share of a core for one look every look interval.
@@ -85,6 +97,8 @@ pub enum Part {
     Decode(decode::Arguments),
     /// Runs a model's session on a fixed input.
     Session(session::Arguments),
+    /// Decodes and runs a session at the pace of live cameras.
+    Live(live::Arguments),
 }
 
 impl Part {
@@ -94,14 +108,15 @@ impl Part {
     /// It cannot be measured.
     pub fn run(&self) -> Result<(), ScaleError> {
         fn print(figures: impl Serialize) -> Result<(), ScaleError> {
-            println!("{}", serde_json::to_string(&figures).map_err(super::error::media)?);
+            println!("{}", serde_json::to_string(&figures).map_err(media)?);
             Ok(())
         }
-        gstreamer::init().map_err(super::error::media)?;
+        gstreamer::init().map_err(media)?;
         match self {
             Self::Receive(arguments) => print(receive::run(arguments)?),
             Self::Decode(arguments) => print(decode::run(arguments)?),
             Self::Session(arguments) => print(session::run(arguments)?),
+            Self::Live(arguments) => print(live::run(arguments)?),
         }
     }
 }
@@ -118,17 +133,25 @@ fn own_cpu() -> Duration {
 /// A clip is missing, or a part cannot be measured.
 pub fn measure(wanted: &Wanted, patience: &Patience, report: &mut Report) -> Result<Floors, ScaleError> {
     let mut floors = Floors { sessions: session::measure(patience)?, ..Floors::default() };
+    let [objects, _] = session::defaults()?;
+    let session = floors.cheapest_session(&objects).cloned().ok_or_else(|| media("the object model has no session"))?;
     for (name, clip) in clips::open_all(wanted.clips.iter().map(String::as_str))? {
         patience.check()?;
-        floors.clips.insert(name, measure_clip(clip, wanted, patience)?);
+        floors.clips.insert(name, measure_clip(clip, &session, wanted, patience)?);
     }
     show(&floors, wanted, report);
     report.keep("floors", &floors);
     Ok(floors)
 }
 
-fn measure_clip(clip: Clip, wanted: &Wanted, patience: &Patience) -> Result<ClipFloors, ScaleError> {
+fn measure_clip(
+    clip: Clip,
+    session: &session::Figures,
+    wanted: &Wanted,
+    patience: &Patience,
+) -> Result<ClipFloors, ScaleError> {
     let decode: decode::Figures = decode::measure(&clip, wanted.pictures, patience)?;
+    let live = live::measure(&clip, session, patience)?;
     let home = TempDir::new().map_err(ScaleError::system("temporary directory"))?;
     let names: Vec<String> = (1..=wanted.cameras).map(|number| format!("cam-{number:03}")).collect();
     let spread = clip.seconds / f64::from(wanted.cameras.max(1));
@@ -153,7 +176,7 @@ fn measure_clip(clip: Clip, wanted: &Wanted, patience: &Patience) -> Result<Clip
     cameras.stop()?;
     let look_share = decode.seconds_per_look / wanted.look_every.as_secs_f64();
     let decode_share = decode.seconds_per_picture * clip.fps;
-    Ok(ClipFloors { clip, receive, decode, ffmpeg, look_share, decode_share })
+    Ok(ClipFloors { clip, receive, decode, live, ffmpeg, look_share, decode_share })
 }
 
 fn show(floors: &Floors, wanted: &Wanted, report: &mut Report) {
@@ -164,12 +187,13 @@ fn show(floors: &Floors, wanted: &Wanted, report: &mut Report) {
         "memory: receive",
         "memory: decoder",
         "memory: ffmpeg",
-        "a look",
-        "a picture",
+        "a look / live",
+        "a picture / live",
+        "session live",
         "decode/look",
     ]);
     for (name, figures) in &floors.clips {
-        let ClipFloors { clip, receive, decode, ffmpeg, look_share, decode_share } = figures;
+        let ClipFloors { clip, receive, decode, live, ffmpeg, look_share, decode_share } = figures;
         clips.row([
             name.clone(),
             format!("{:.0}", clip.kbit_per_second),
@@ -185,8 +209,9 @@ fn show(floors: &Floors, wanted: &Wanted, report: &mut Report) {
             mebibytes(receive.bytes_per_camera),
             mebibytes(decode.bytes_per_decoder),
             or_dash(ffmpeg.as_ref(), |ffmpeg| mebibytes(ffmpeg.bytes as f64)),
-            millis(decode.seconds_per_look),
-            millis(decode.seconds_per_picture),
+            format!("{} / {}", millis(decode.seconds_per_look), millis(live.seconds_per_look)),
+            format!("{} / {}", millis(decode.seconds_per_picture), millis(live.seconds_per_picture)),
+            millis(live.seconds_per_session),
             format!("{:.1}", decode_share / look_share),
         ]);
     }
@@ -194,6 +219,7 @@ fn show(floors: &Floors, wanted: &Wanted, report: &mut Report) {
     report.line("");
     report.table(&details);
     let look = wanted.look_every.as_secs_f64();
+    report.line("live: the same at the pace of live cameras, decoding and sessions side by side");
     report.line(format!(
         "receive: {} cameras in one process, {} s; look: a key frame every {look} s, decoded and drained",
         wanted.cameras, wanted.seconds

@@ -91,7 +91,6 @@ fn files(manifest: &str) -> Vec<String> {
 pub fn measure(patience: &Patience) -> Result<Vec<Figures>, ScaleError> {
     let folder = repository().join("models");
     let (manifests, _) = manifest::read_folder(&folder);
-    let library = onnxruntime()?.display().to_string();
     let mut figures = Vec::new();
     for id in defaults()? {
         let missing = || ScaleError::Missing { what: format!("model {id}"), remedy: "make models" };
@@ -100,10 +99,8 @@ pub fn measure(patience: &Patience) -> Result<Vec<Figures>, ScaleError> {
         let text = fs::read_to_string(&path).map_err(ScaleError::file(&path))?;
         for file in files(&text).into_iter().filter(|file| folder.join(file).exists()) {
             for (width, height) in manifest.input_sizes() {
-                let (width, height, path) = (width.to_string(), height.to_string(), path.display().to_string());
-                let sizes = ["--width", &width, "--height", &height];
-                let arguments = ["session", &path, "--file", &file, "--library", &library].into_iter().chain(sizes);
-                let arguments: Vec<String> = arguments.map(str::to_owned).collect();
+                let mut arguments = vec!["session".to_owned()];
+                arguments.extend(arguments_for(&id, &file, (width, height))?);
                 figures.push(in_a_child(&arguments, Duration::from_secs(60), patience)?);
             }
         }
@@ -111,33 +108,72 @@ pub fn measure(patience: &Patience) -> Result<Vec<Figures>, ScaleError> {
     Ok(figures)
 }
 
+/// What a child is told of the session whose figures these are.
+///
+/// # Errors
+/// ONNX Runtime is not there.
+pub(super) fn arguments_of(figures: &Figures) -> Result<Vec<String>, ScaleError> {
+    arguments_for(&figures.model, &figures.file, (figures.width, figures.height))
+}
+
+fn arguments_for(id: &str, file: &str, (width, height): (u32, u32)) -> Result<Vec<String>, ScaleError> {
+    let manifest = repository().join("models").join(format!("{id}.toml")).display().to_string();
+    let (library, width, height) = (onnxruntime()?.display().to_string(), width.to_string(), height.to_string());
+    let arguments = [&manifest, "--file", file, "--library", &library, "--width", &width, "--height", &height];
+    Ok(arguments.map(str::to_owned).to_vec())
+}
+
+/// A session and its input.
+pub(super) struct Prepared {
+    model: String,
+    session: Session,
+    input: Tensor<f32>,
+}
+
+impl Prepared {
+    /// Opens the session as the daemon does.
+    ///
+    /// # Errors
+    /// The model does not open.
+    pub(super) fn open(arguments: &Arguments) -> Result<Self, ScaleError> {
+        let manifest = Manifest::read(&arguments.manifest).map_err(media)?;
+        let model = arguments.manifest.with_file_name(&arguments.file);
+        let environment = ort::init_from(&arguments.library).map_err(media)?.build().map_err(media)?;
+        let session = open(Session::builder(&environment).map_err(media)?)?.commit_from_file(model).map_err(media)?;
+        let (width, height) = (arguments.width as usize, arguments.height as usize);
+        let shape = match manifest.input.layout {
+            Layout::Nchw => [1, 3, height, width],
+            Layout::Nhwc => [1, height, width, 3],
+        };
+        let input = Tensor::from_array((shape, vec![0.25f32; 3 * width * height])).map_err(media)?;
+        Ok(Self { model: manifest.id.value.to_string(), session, input })
+    }
+
+    /// Runs it once.
+    ///
+    /// # Errors
+    /// It fails.
+    pub(super) fn run(&mut self) -> Result<(), ScaleError> {
+        self.session.run(ort::inputs![&self.input]).map(drop).map_err(media)
+    }
+}
+
 /// Measures it here.
 ///
 /// # Errors
 /// The model does not open or does not run.
 pub fn run(arguments: &Arguments) -> Result<Figures, ScaleError> {
-    let manifest = Manifest::read(&arguments.manifest).map_err(media)?;
-    let model = arguments.manifest.with_file_name(&arguments.file);
     let before = Resident::now()?;
-    let environment = ort::init_from(&arguments.library).map_err(media)?.build().map_err(media)?;
-    let mut session = open(Session::builder(&environment).map_err(media)?)?.commit_from_file(model).map_err(media)?;
-    let (width, height) = (arguments.width as usize, arguments.height as usize);
-    let shape = match manifest.input.layout {
-        Layout::Nchw => [1, 3, height, width],
-        Layout::Nhwc => [1, height, width, 3],
-    };
-    let input = Tensor::from_array((shape, vec![0.25f32; 3 * width * height])).map_err(media)?;
+    let mut prepared = Prepared::open(arguments)?;
     let mut run = |times| -> Result<Duration, ScaleError> {
         let cpu = own_cpu();
-        for _ in 0..times {
-            session.run(ort::inputs![&input]).map_err(media)?;
-        }
+        (0..times).try_for_each(|_| prepared.run())?;
         Ok(own_cpu() - cpu)
     };
     run(WARM_UP)?;
     let seconds = run(RUNS)?.as_secs_f64() / f64::from(RUNS);
     Ok(Figures {
-        model: manifest.id.value.to_string(),
+        model: prepared.model,
         file: arguments.file.clone(),
         width: arguments.width,
         height: arguments.height,
