@@ -57,7 +57,9 @@ const LIVE: Duration = Duration::from_millis(300);
 /// What a look costs beside decoding one picture of a followed camera.
 const LOOK_COST: u32 = 3;
 
-/// The reason of a wake-up by [`super::packet_sizes`].
+/// The reasons of wake-ups: the gate or the stream wants everything decoded; a key frame; [`super::packet_sizes`].
+const GATE: &str = "gate";
+const MOTION: &str = "motion";
 const PACKET_SIZES: &str = "packet_sizes";
 
 /// Reads one camera's ring, holds its gate, picks the pictures that are to be looked at.
@@ -102,6 +104,8 @@ struct Following {
     from: Option<Looked>,
     /// Whether it was the sizes of packets that told of motion.
     alarmed: bool,
+    /// Whether it was admitted, and has not caught up yet.
+    admitted: bool,
     /// The newest key frame read.
     key: Option<Looked>,
     /// Since when it has been waiting for a key frame.
@@ -180,7 +184,7 @@ impl Decoding {
         match (&self.mode, self.pulse.limits().follow) {
             (Mode::Looking, true) if self.must_follow() => {
                 let from = self.ring.newest_key().map(|key| Looked { number: key.number, at: key.at });
-                self.wake(from, hands.now, "gate");
+                self.wake(from, hands.now, GATE);
                 self.follow(hands)
             }
             (Mode::Looking, _) => self.look(hands),
@@ -254,7 +258,7 @@ impl Decoding {
         match glance {
             Glance::Moved if limits.follow && hands.admission.admit(self.priority) => {
                 let from = self.looked.unwrap_or(here);
-                self.wake(Some(from), key.arrived, "motion");
+                self.wake(Some(from), key.arrived, MOTION);
                 return Turn { more: true, cost: LOOK_COST };
             }
             Glance::Moved => self.enter(GateState::Held),
@@ -285,6 +289,7 @@ impl Decoding {
             woken_by: Some(woken_by),
             from,
             alarmed: reason == PACKET_SIZES,
+            admitted: reason != GATE,
             key: from,
             starved: None,
         }));
@@ -306,6 +311,9 @@ impl Decoding {
         let mut cost = 0;
         while cost < UNITS_A_TURN {
             let Mode::Following(following) = &mut self.mode else { return Turn { more: true, cost } };
+            if let Some(woken_by) = following.woken_by {
+                hands.load.still_catching_up(hands.now.since(woken_by));
+            }
             if following.woken_by.is_some() && hands.slot.is_taken() {
                 // Inference wakes this camera when it has taken the picture.
                 return Turn { more: false, cost };
@@ -323,7 +331,7 @@ impl Decoding {
                     if starved {
                         self.ring.want_key();
                     }
-                    self.caught_up(hands.now);
+                    self.caught_up(hands);
                     return Turn { more: false, cost };
                 }
             }
@@ -367,7 +375,7 @@ impl Decoding {
         if following.woken_by.is_none() {
             hands.load.unit_waited(waited);
         } else if waited < LIVE {
-            self.caught_up(hands.now);
+            self.caught_up(hands);
         }
         let lag = Duration::from_secs(1).max(2 * (Duration::from_secs(1) / self.fps.max(1)));
         if !self.must_follow() && self.pulse.is_quiet(unit.at, self.quiet_after, lag) {
@@ -378,10 +386,11 @@ impl Decoding {
         }
     }
 
-    fn caught_up(&mut self, now: Mono) {
+    fn caught_up(&mut self, hands: &Hands<'_>) {
         let Mode::Following(following) = &mut self.mode else { return };
         let Some(woken_by) = following.woken_by.take() else { return };
-        CaughtUp { camera: self.camera.as_str(), took: now.since(woken_by) }.emit();
+        following.leave(hands.admission);
+        CaughtUp { camera: self.camera.as_str(), took: hands.now.since(woken_by) }.emit();
         self.pulse.set_catching_up(false);
         self.enter(GateState::Following);
     }
@@ -396,7 +405,8 @@ impl Decoding {
     }
 
     fn stop_following(&mut self, hands: &mut Hands<'_>) {
-        let Mode::Following(following) = std::mem::replace(&mut self.mode, Mode::Looking) else { return };
+        let Mode::Following(mut following) = std::mem::replace(&mut self.mode, Mode::Looking) else { return };
+        following.leave(hands.admission);
         self.pulse.set_catching_up(false);
         self.looked = following.key;
         if following.alarmed {
@@ -440,6 +450,13 @@ impl Looked {
 }
 
 impl Following {
+    /// Gives back the place among those that catch up.
+    fn leave(&mut self, admission: &Admission) {
+        if std::mem::take(&mut self.admitted) {
+            admission.caught_up();
+        }
+    }
+
     /// Whether it has waited for a key frame for longer than it should; told once for each such wait.
     fn is_starved(&mut self, now: Mono, patience: Duration) -> bool {
         if self.reader.is_in_step() {

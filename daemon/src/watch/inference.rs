@@ -122,10 +122,14 @@ impl Inference {
             return false;
         }
         let Some(offer) = slot.take() else { return false };
-        if offer.urgency == Urgency::Live {
-            load.picture_waited(now.since(offer.since));
+        let waited = now.since(offer.since);
+        match offer.urgency {
+            Urgency::Live => load.picture_waited(waited),
+            Urgency::Look => load.key_picture_waited(waited),
+            // It waits for its own camera's turns; what it costs is how long catching up takes.
+            Urgency::CatchUp => {}
         }
-        events::SlotWait { camera, waited: now.since(offer.since) }.emit();
+        events::SlotWait { camera, waited }.emit();
         if !offer.is_stale(now) {
             self.watcher.begin(&offer.picture, pulse.limits().max_regions);
         }

@@ -8,9 +8,9 @@
 //! When both pressures have been low for a while, cameras climb back in the opposite order, a few at a time; if that was
 //! too early the next attempt waits twice as long.
 //!
-//! Waking a quiet camera takes a [token](Admission): dawn, an infra-red switch or rain wake every camera at once, and
-//! catching up all of them at once would starve those already awake. A camera without a token stays at the floor: its
-//! key frames are looked at, and inferred.
+//! Waking a quiet camera takes a [token](Admission), and only so many may catch up at once: dawn, an infra-red switch or
+//! rain wake every camera at once, and catching up all of them would starve those already awake. A camera without a token
+//! stays at the floor: its key frames are looked at, and inferred.
 
 use std::{
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
@@ -55,7 +55,7 @@ const LAST: usize = LADDER.len() - 1;
 /// How often the policy is applied.
 pub const TICK: Duration = Duration::from_secs(1);
 /// Ticks of low pressure before cameras climb back, at first and at the most.
-const CALM: (u32, u32) = (4, 64);
+const CALM: (u32, u32) = (4, 32);
 /// Pressure below which the box could do more.
 const LOW: f32 = 0.6;
 /// Share of the busy cameras that move a rung in one tick, at least one.
@@ -71,6 +71,10 @@ mod bearable {
     pub const UNIT: Duration = Duration::from_millis(250);
     /// A key frame waits to be looked at.
     pub const LOOK: Duration = Duration::from_millis(750);
+    /// A key frame that shows something waits for inference.
+    pub const KEY_PICTURE: Duration = Duration::from_millis(500);
+    /// A camera is catching up.
+    pub const CATCHING_UP: Duration = Duration::from_millis(2500);
     /// Share of pictures that give way before they are looked at.
     pub const DROPPED: f32 = 0.2;
 }
@@ -82,6 +86,8 @@ pub struct Load {
     dropped: AtomicU32,
     units: Waits,
     looks: Waits,
+    key_pictures: Waits,
+    catching_up: Waits,
 }
 
 #[derive(Debug, Default)]
@@ -124,6 +130,16 @@ impl Load {
         self.looks.record(wait);
     }
 
+    /// The picture of a key frame has waited for inference.
+    pub fn key_picture_waited(&self, wait: Duration) {
+        self.key_pictures.record(wait);
+    }
+
+    /// A camera has been catching up for so long, and goes on.
+    pub fn still_catching_up(&self, since: Duration) {
+        self.catching_up.record(since);
+    }
+
     /// The pressures since the last call.
     pub fn read(&self) -> Pressure {
         let (picture, taken) = self.pictures.read(bearable::PICTURE);
@@ -131,7 +147,12 @@ impl Load {
         let share = dropped as f32 / (dropped + taken).max(1) as f32;
         let (unit, _) = self.units.read(bearable::UNIT);
         let (look, _) = self.looks.read(bearable::LOOK);
-        Pressure { infer: picture.max(share / bearable::DROPPED), decode: unit.max(look) }
+        let (key_picture, _) = self.key_pictures.read(bearable::KEY_PICTURE);
+        let (catching_up, _) = self.catching_up.read(bearable::CATCHING_UP);
+        Pressure {
+            infer: picture.max(key_picture).max(share / bearable::DROPPED),
+            decode: unit.max(look).max(catching_up),
+        }
     }
 }
 
@@ -210,6 +231,9 @@ impl Policy {
             self.degrade(worse, why, severity, busy, changes);
         } else if pressure.decode < LOW && pressure.infer < LOW {
             self.calm += 1;
+            if self.calm >= CALM.0 {
+                self.release(&busy, changes);
+            }
             if self.calm >= self.calm_needed {
                 self.climb(changes);
             }
@@ -265,6 +289,15 @@ impl Policy {
         }
     }
 
+    /// Where nothing moves there is nothing to give up: quiet cameras stand at the top, to be whole when they wake.
+    fn release(&mut self, busy: &impl Fn(usize) -> Busy, changes: &mut Vec<Change>) {
+        for camera in 0..self.cameras.len() {
+            if self.cameras[camera].rung > 0 && busy(camera) == Busy::Quiet {
+                self.move_to(camera, 0, "recovery", changes);
+            }
+        }
+    }
+
     /// The most degraded first, high priority before low.
     fn climb(&mut self, changes: &mut Vec<Change>) {
         let mut candidates: Vec<usize> =
@@ -304,6 +337,9 @@ pub struct Admission {
     tokens: AtomicU32,
     most: u32,
     a_tick: u32,
+    /// Cameras that were admitted and have not caught up yet, and how many there may be.
+    catching_up: AtomicU32,
+    most_catching_up: u32,
 }
 
 impl Admission {
@@ -311,32 +347,48 @@ impl Admission {
     pub fn new(decoders: usize) -> Self {
         let a_tick = u32::try_from(decoders).unwrap_or(u32::MAX).max(1);
         let most = a_tick.saturating_mul(2).max(4);
-        Self { tokens: AtomicU32::new(most), most, a_tick }
+        let catching_up = AtomicU32::new(0);
+        Self { tokens: AtomicU32::new(most), most, a_tick, catching_up, most_catching_up: a_tick.saturating_mul(2) }
     }
 
     /// Tokens for everyone, always.
     pub fn unlimited() -> Self {
-        Self { tokens: AtomicU32::new(u32::MAX), most: 0, a_tick: 0 }
+        let (tokens, catching_up) = (AtomicU32::new(u32::MAX), AtomicU32::new(0));
+        Self { tokens, most: 0, a_tick: 0, catching_up, most_catching_up: u32::MAX }
     }
 
-    /// A second has passed. While the box is pressed there are no new tokens.
+    /// A second has passed. While the box has no room there are no new tokens.
     pub fn refill(&self, pressure: Pressure) {
-        if pressure.decode <= 1.0 && pressure.infer <= 1.0 {
-            let fill = |tokens: u32| Some((tokens + self.a_tick).min(self.most));
+        if pressure.decode <= LOW && pressure.infer <= LOW {
+            let fill = |tokens: u32| Some((tokens.saturating_add(self.a_tick)).min(self.most));
             // The closure always answers a value, so the update cannot fail.
             let _ = self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, fill);
         }
     }
 
-    /// Asks for a token; the last ones are kept for those who come first.
+    /// Asks to catch up, which must be [ended](Self::caught_up) once granted. The last tokens are kept for those who come
+    /// first.
     pub fn admit(&self, priority: Priority) -> bool {
         let kept = match priority {
             Priority::High => 0,
             Priority::Normal => self.most / 4,
             Priority::Low => self.most / 2,
         };
+        let enter = |catching_up: u32| (catching_up < self.most_catching_up).then(|| catching_up + 1);
+        if self.catching_up.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter).is_err() {
+            return false;
+        }
         let take = |tokens: u32| (tokens > kept).then(|| tokens - 1);
-        self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
+        let admitted = self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok();
+        if !admitted {
+            self.caught_up();
+        }
+        admitted
+    }
+
+    /// One that was admitted has caught up, or given up.
+    pub fn caught_up(&self) {
+        self.catching_up.fetch_sub(1, Ordering::AcqRel);
     }
 }
 
@@ -421,7 +473,7 @@ mod tests {
 
     #[test]
     fn tokens_run_out_for_low_priority_first_and_come_back_when_there_is_room() {
-        let admission = Admission::new(2);
+        let admission = Admission { most_catching_up: u32::MAX, ..Admission::new(2) };
         assert!(admission.admit(Priority::Low) && admission.admit(Priority::Low));
         assert!(!admission.admit(Priority::Low));
         assert!(admission.admit(Priority::Normal));
@@ -435,6 +487,26 @@ mod tests {
     }
 
     #[test]
+    fn only_so_many_catch_up_at_once() {
+        let admission = Admission { tokens: AtomicU32::new(100), ..Admission::new(1) };
+        assert!(admission.admit(Priority::High) && admission.admit(Priority::High));
+        assert!(!admission.admit(Priority::High));
+        admission.caught_up();
+        assert!(admission.admit(Priority::Low));
+    }
+
+    #[test]
+    fn quiet_cameras_are_whole_again_as_soon_as_there_is_room() {
+        let mut policy = Policy::new([Priority::Normal; 20]);
+        ticks(&mut policy, PRESSED_DECODING, Busy::Following, 100);
+        // A relapse makes those that are busy wait for longer.
+        ticks(&mut policy, EASY, Busy::Following, CALM.0 as usize);
+        ticks(&mut policy, PRESSED, Busy::Following, 1);
+        ticks(&mut policy, EASY, Busy::Quiet, CALM.0 as usize);
+        assert_eq!(rungs(&policy), [0; 20]);
+    }
+
+    #[test]
     fn waits_and_drops_make_pressure() {
         let load = Load::default();
         assert_eq!(load.read(), Pressure::default());
@@ -444,5 +516,8 @@ mod tests {
         (0..6).for_each(|_| load.picture_waited(Duration::ZERO));
         (0..4).for_each(|_| load.picture_dropped());
         assert!((load.read().infer - 2.0).abs() < 1e-6, "four in ten gave way");
+        load.key_picture_waited(bearable::KEY_PICTURE * 3);
+        load.still_catching_up(bearable::CATCHING_UP);
+        assert_eq!(load.read(), Pressure { infer: 3.0, decode: 1.0 });
     }
 }
