@@ -107,11 +107,10 @@ impl Gate {
             now = now.max(at);
             self.ring.push(Arrival { key, at, arrived: now, buffer, format });
             let Self { watched, woken, tools, looks, seen, cost, .. } = &mut self;
-            let mut more = woken.load(Ordering::Relaxed);
-            while more {
-                let turn = watched.decode(tools, looks, now, &mut || look(watched, tools, now, seen));
+            while woken.swap(false, Ordering::Relaxed) {
+                let turn = watched.decode(tools, looks, now, &mut || look(watched, tools, now, seen, woken));
                 *cost += turn.cost;
-                more = turn.more;
+                woken.fetch_or(turn.more, Ordering::Relaxed);
             }
             let (state, fallback) = self.watched.gate();
             if self.story.last().is_none_or(|(_, last)| *last != state) {
@@ -138,13 +137,14 @@ impl Gate {
     }
 }
 
-fn look(watched: &Watched, tools: &Tools, now: Mono, seen: &mut Vec<f64>) {
+fn look(watched: &Watched, tools: &Tools, now: Mono, seen: &mut Vec<f64>, woken: &AtomicBool) {
     let mut judge = |outcome: Outcome<'_>| {
         if let Outcome::Looked { picture, .. } = outcome {
             seen.push(picture.at().0 as f64 / 1e9);
         }
     };
-    while watched.infer(tools, &mut Models::default(), now, || {}, &mut judge).more {}
+    let decode = || woken.store(true, Ordering::Relaxed);
+    while watched.infer(tools, &mut Models::default(), now, decode, &mut judge).more {}
 }
 
 fn spec() -> DetectSpec {

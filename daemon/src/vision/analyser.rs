@@ -236,7 +236,13 @@ impl Analyser {
 
     /// Whether the last picture analysed showed motion, or something is followed that is not at rest.
     pub fn is_lively(&self) -> bool {
-        self.motion.is_motion() || self.eyes.iter().any(|eye| eye.tracker.is_anything_moving())
+        self.motion.is_motion() || self.is_following()
+    }
+
+    /// Whether something is followed that is not at rest. Without a model motion is all there is to follow.
+    pub fn is_following(&self) -> bool {
+        let motion = self.eyes.is_empty() && self.motion.is_motion();
+        motion || self.eyes.iter().any(|eye| eye.tracker.is_anything_moving())
     }
 
     /// Whether still pictures matter: things at rest are followed, or parts of the frame were never looked at.

@@ -35,6 +35,9 @@ const LIGHT_CHANGE: f32 = 0.6;
 const FOLLOW: Duration = Duration::from_secs(4);
 const ABSORB: Duration = Duration::from_secs(12);
 const NOISE: Duration = Duration::from_secs(8);
+/// A picture absorbs no more than after so long, however long the last one is ago: a walker seen once every two seconds must
+/// not leave a ghost in the background.
+const MOST_ABSORBED: Duration = Duration::from_millis(400);
 /// A pixel has changed when it differs by so many times its mean deviation…
 const NOISE_FACTOR: i16 = 5;
 /// …but noise never hides a difference larger than this share of luma.
@@ -352,7 +355,8 @@ impl Rates {
     const FROZEN: Self = Self { follow: 0, absorb: 0, noise: 0 };
 
     fn after(passed: Duration) -> Self {
-        Self { follow: rate(passed, FOLLOW), absorb: rate(passed, ABSORB), noise: rate(passed, NOISE) }
+        let absorbed = passed.min(MOST_ABSORBED);
+        Self { follow: rate(passed, FOLLOW), absorb: rate(absorbed, ABSORB), noise: rate(passed, NOISE) }
     }
 }
 

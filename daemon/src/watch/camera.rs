@@ -16,7 +16,7 @@ use super::{
     cadence::Fallback,
     decoders::{DecoderPool, LookDecoders},
     decoding::{Decoding, GateState, Hands},
-    inference::{Inference, Offer, Outcome},
+    inference::{Inference, Offer, Outcome, Urgency},
     overload::{Admission, Load},
     packet_sizes::Informative,
     pulse::Pulse,
@@ -122,20 +122,21 @@ impl Watched {
         work(&mut lock(&self.decoding), &mut Hands { looks, pool, slot, inference, admission, load, now, offered })
     }
 
-    /// A turn of inference: one region. `taken` is called when the picture has left the slot, `judge` with what came of it.
+    /// A turn of inference: one region. `decode` is called when that gives decoding something to do, `judge` with what came
+    /// of it.
     pub fn infer(
         &self,
         tools: &Tools,
         models: &mut Models,
         now: Mono,
-        taken: impl FnOnce(),
+        decode: impl Fn(),
         judge: impl FnOnce(Outcome<'_>),
     ) -> Turn {
         let mut inference = lock(&self.inference);
         if inference.take(&self.slot, self.camera.as_str(), &self.pulse, &tools.load, now) {
             self.last_look.store(now.0, Ordering::Release);
             if self.pulse.is_catching_up() {
-                taken();
+                decode();
             }
         }
         let outcome = inference.step(models, &self.pulse, now);
@@ -144,6 +145,9 @@ impl Watched {
             Outcome::More => Turn { more: true, cost: 1 },
             Outcome::Stale | Outcome::Looked { .. } => Turn { more: self.slot.is_taken(), cost: 0 },
         };
+        if matches!(outcome, Outcome::Looked { urgency: Urgency::Look, .. }) {
+            decode();
+        }
         judge(outcome);
         turn
     }

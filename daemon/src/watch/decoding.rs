@@ -14,6 +14,10 @@
 //! that what moved in between is seen, in order and with its own times; it waits for inference rather than drop a picture.
 //! *Following*, every picture is decoded, those that are due are looked at, and one that nobody has taken gives way.
 //!
+//! Motion in which there is nothing to follow (a tree, a flag, rain) keeps a camera awake for a while only, and each time it
+//! was for nothing the next waits longer; meanwhile key frames with motion are inferred, and one in which something is
+//! found wakes the camera from the key frame before it.
+//!
 //! A camera whose gate is not `keyframe`, or whose stream [cannot be judged](super::cadence) by its key frames,
 //! follows all the time, unless overload forbids it.
 
@@ -30,7 +34,7 @@ use super::{
     decoders::{DecoderPool, LookDecoders},
     inference::{Inference, Offer, Urgency},
     overload::{Admission, Busy, Load},
-    pulse::Pulse,
+    pulse::{Alarm, Pulse},
     schedule::Turn,
 };
 use crate::{
@@ -57,10 +61,14 @@ const LIVE: Duration = Duration::from_millis(300);
 /// What a look costs beside decoding one picture of a followed camera.
 const LOOK_COST: u32 = 3;
 
-/// The reasons of wake-ups: the gate or the stream wants everything decoded; a key frame; [`super::packet_sizes`].
+/// The reasons of wake-ups: the gate or the stream wants everything decoded; a key frame shows motion;
+/// [`super::packet_sizes`]; inference has found something in a key frame.
 const GATE: &str = "gate";
 const MOTION: &str = "motion";
 const PACKET_SIZES: &str = "packet_sizes";
+const FOUND: &str = "found";
+/// After so many wake-ups in a row for nothing the pause grows no more.
+const MOST_VAIN: u32 = 5;
 
 /// Reads one camera's ring, holds its gate, picks the pictures that are to be looked at.
 pub struct Decoding {
@@ -75,10 +83,15 @@ pub struct Decoding {
     sampler: Sampler,
     pulse: Arc<Pulse>,
     mode: Mode,
-    /// The newest key frame whose picture was held against what came before.
+    /// The newest key frame whose picture was held against what came before, and the one before it.
     looked: Option<Looked>,
+    looked_before: Option<Looked>,
     /// When the last look was, whatever came of it.
     last_look: Option<Mono>,
+    /// Wake-ups in a row for motion in which there was nothing to follow: a tree, a flag.
+    vain: u32,
+    /// Until then motion alone does not wake: what it shows must be found to be something.
+    motion_from: Mono,
     /// Pictures up to this time were seen before catching up began.
     seen: Mono,
     state: GateState,
@@ -173,6 +186,9 @@ impl Decoding {
             pulse,
             mode: Mode::Looking,
             looked: None,
+            looked_before: None,
+            vain: 0,
+            motion_from: Mono(0),
             last_look: None,
             seen: Mono(0),
             state: GateState::Quiet,
@@ -228,9 +244,16 @@ impl Decoding {
         // Key frames jitter around their grid; one that is a little early is the one meant.
         let due = self.last_look.map_or(Mono(0), |last| last + (interval - self.look_every / 8));
         self.pulse.want_keys_from(due);
-        if self.pulse.take_alarm() && limits.follow && hands.admission.admit(self.priority) {
-            let from = self.looked.or_else(|| self.ring.newest_key().map(|key| Looked::at(&key)));
-            self.wake(from, hands.now, PACKET_SIZES);
+        if let Some(alarm) = self.pulse.take_alarm()
+            && limits.follow
+            && hands.admission.admit(self.priority)
+        {
+            let (reason, from) = match alarm {
+                Alarm::PacketSizes => (PACKET_SIZES, self.looked),
+                Alarm::Found => (FOUND, self.looked_before.or(self.looked)),
+            };
+            let from = from.or_else(|| self.ring.newest_key().map(|key| Looked::at(&key)));
+            self.wake(from, hands.now, reason);
             return self.follow(hands);
         }
         let newer = |key: &AccessUnit| self.looked.is_none_or(|looked| key.number > looked.number) && key.at >= due;
@@ -256,7 +279,7 @@ impl Decoding {
         let here = Looked::at(&key);
         KeyFrameLookedAt { camera: self.camera.as_str(), moved: glance != Glance::Still, waited }.emit();
         match glance {
-            Glance::Moved if limits.follow && hands.admission.admit(self.priority) => {
+            Glance::Moved if limits.follow && key.at >= self.motion_from && hands.admission.admit(self.priority) => {
                 let from = self.looked.unwrap_or(here);
                 self.wake(Some(from), key.arrived, MOTION);
                 return Turn { more: true, cost: LOOK_COST };
@@ -264,7 +287,7 @@ impl Decoding {
             Glance::Moved => self.enter(GateState::Held),
             Glance::Still | Glance::LightChanged => self.enter(GateState::Quiet),
         }
-        self.looked = Some(here);
+        self.looked_before = self.looked.replace(here);
         self.seen = key.at;
         if glance != Glance::Still || occupied {
             put(&self.camera, Urgency::Look, picture, hands);
@@ -408,10 +431,14 @@ impl Decoding {
         let Mode::Following(mut following) = std::mem::replace(&mut self.mode, Mode::Looking) else { return };
         following.leave(hands.admission);
         self.pulse.set_catching_up(false);
-        self.looked = following.key;
+        (self.looked, self.looked_before) = (following.key, None);
+        let found = self.pulse.followed_after(following.from.map_or(Mono(0), |from| from.at));
         if following.alarmed {
-            let since = following.from.map_or(Mono(0), |from| from.at);
-            self.pulse.heard().sizes.judged(self.pulse.was_lively_after(since));
+            self.pulse.heard().sizes.judged(found);
+        }
+        self.vain = if found { 0 } else { (self.vain + 1).min(MOST_VAIN) };
+        if let Some(key) = self.looked.filter(|_| !found) {
+            self.motion_from = key.at + self.look_every * (1 << self.vain);
         }
         if let Some((codec, mut decoder)) = following.decoder {
             match decoder.drain(&mut drop) {

@@ -7,7 +7,7 @@ use snowgate_core::time::Mono;
 use super::{
     Slot,
     overload::Load,
-    pulse::Pulse,
+    pulse::{Alarm, Pulse},
     watcher::{Seen, Watcher},
 };
 use crate::{
@@ -149,7 +149,11 @@ impl Inference {
             self.watcher.give_up();
             return Outcome::Stale;
         }
-        pulse.analysed(picture.at(), self.watcher.is_lively());
+        let following = self.watcher.is_following();
+        pulse.analysed(picture.at(), self.watcher.is_lively(), following);
+        if following && urgency == Urgency::Look {
+            pulse.alarm(Alarm::Found);
+        }
         Outcome::Looked { picture, urgency, seen: self.watcher.finish() }
     }
 }

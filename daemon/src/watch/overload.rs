@@ -2,8 +2,9 @@
 //!
 //! Once a second the pressure on decoding and on inference is read. While one of them is above 1, busy cameras are taken
 //! down [`LADDER`] a rung at a time: fewer pictures, then fewer regions, then key frames only (the floor), then key frames
-//! in turn. Cameras of low priority go first, all the way to the floor; among equals whoever has been degraded least. Where
-//! it is decoding that cannot follow, fewer inferences would not help: those cameras go to the floor at once.
+//! in turn. Cameras of low priority go first, all the way to the floor; among equals whoever has been degraded least.
+//! Decoding and inference share the cores, so what one gives up helps the other; but where decoding is far behind, cameras
+//! go to the floor at once.
 //!
 //! When both pressures have been low for a while, cameras climb back in the opposite order, a few at a time; if that was
 //! too early the next attempt waits twice as long.
@@ -56,6 +57,8 @@ const LAST: usize = LADDER.len() - 1;
 pub const TICK: Duration = Duration::from_secs(1);
 /// Ticks of low pressure before cameras climb back, at first and at the most.
 const CALM: (u32, u32) = (4, 32);
+/// Pressure on decoding at which fewer inferences come too late.
+const FAR_BEHIND: f32 = 2.0;
 /// Pressure below which the box could do more.
 const LOW: f32 = 0.6;
 /// Share of the busy cameras that move a rung in one tick, at least one.
@@ -74,7 +77,7 @@ mod bearable {
     /// A key frame that shows something waits for inference.
     pub const KEY_PICTURE: Duration = Duration::from_millis(500);
     /// A camera is catching up.
-    pub const CATCHING_UP: Duration = Duration::from_millis(2500);
+    pub const CATCHING_UP: Duration = Duration::from_secs(5);
     /// Share of pictures that give way before they are looked at.
     pub const DROPPED: f32 = 0.2;
 }
@@ -226,9 +229,7 @@ impl Policy {
                 self.calm_needed = (self.calm_needed * 2).min(CALM.1);
                 self.since_climb = u32::MAX;
             }
-            let (worse, why) = if pressure.decode > 1.0 { (true, "decode") } else { (false, "infer") };
-            let severity = pressure.decode.max(pressure.infer);
-            self.degrade(worse, why, severity, busy, changes);
+            self.degrade(pressure, busy, changes);
         } else if pressure.decode < LOW && pressure.infer < LOW {
             self.calm += 1;
             if self.calm >= CALM.0 {
@@ -247,25 +248,18 @@ impl Policy {
         self.cameras[camera].rung
     }
 
-    fn degrade(
-        &mut self,
-        decoding: bool,
-        why: &'static str,
-        severity: f32,
-        busy: impl Fn(usize) -> Busy,
-        changes: &mut Vec<Change>,
-    ) {
+    fn degrade(&mut self, pressure: Pressure, busy: impl Fn(usize) -> Busy, changes: &mut Vec<Change>) {
+        let decoding = pressure.decode > 1.0;
+        let why = if decoding { "decode" } else { "infer" };
         let mut candidates: Vec<usize> = (0..self.cameras.len())
             .filter(|camera| match (busy(*camera), self.cameras[*camera].rung) {
                 (_, rung) if rung >= LAST => false,
-                (Busy::Following, _) => true,
-                // A camera whose looks are the load can only be looked at less often; a quiet one too, where it is looks
-                // that decoding cannot follow.
-                (Busy::Looking, rung) => decoding || rung < LAST,
+                // A quiet camera can only be looked at less often: that helps where looks are what decoding cannot follow.
                 (Busy::Quiet, _) => decoding,
+                (Busy::Following | Busy::Looking, _) => true,
             })
             .collect();
-        // Followed ones before the others while decoding is short, low priority before high, the least degraded first.
+        // Followed ones first, low priority before high, the least degraded first.
         candidates.sort_by_key(|camera| {
             let Standing { priority, rung, moved } = self.cameras[*camera];
             let spared = match priority {
@@ -273,17 +267,20 @@ impl Policy {
                 Priority::Normal => 1,
                 Priority::High => 2,
             };
-            let followed = busy(*camera) == Busy::Following;
-            (rung >= FLOOR, decoding && !followed, spared, rung, moved)
+            (busy(*camera) != Busy::Following, rung >= FLOOR, spared, rung, moved)
         });
-        let share = (candidates.len() as f32 / SHARE_A_TICK as f32 * severity.min(4.0)).ceil() as usize;
-        for camera in candidates.into_iter().take(share.max(1)) {
+        let followed = candidates.iter().filter(|camera| busy(**camera) == Busy::Following).count();
+        // Looks are given up only where nothing else is left to give up.
+        let candidates = &candidates[..if followed > 0 { followed } else { candidates.len() }];
+        let severity = pressure.decode.max(pressure.infer).min(4.0);
+        let share = (candidates.len() as f32 / SHARE_A_TICK as f32 * severity).ceil() as usize;
+        for camera in candidates.iter().copied().take(share.max(1)) {
             let (from, following) = (self.cameras[camera].rung, busy(camera) == Busy::Following);
-            let to = match (decoding, following) {
-                (true, true) => from.max(FLOOR - 1) + 1,
+            let to = match following {
+                true if pressure.decode > FAR_BEHIND => from.max(FLOOR - 1) + 1,
+                true => from + 1,
                 // Rungs above the floor take nothing from a camera that is not followed.
-                (_, false) => from.max(FLOOR) + 1,
-                (false, true) => from + 1,
+                false => from.max(FLOOR) + 1,
             };
             self.move_to(camera, to.min(LAST), why, changes);
         }
@@ -397,7 +394,7 @@ mod tests {
     use super::*;
 
     const PRESSED: Pressure = Pressure { infer: 1.5, decode: 0.2 };
-    const PRESSED_DECODING: Pressure = Pressure { infer: 0.2, decode: 1.5 };
+    const PRESSED_DECODING: Pressure = Pressure { infer: 0.2, decode: 2.5 };
     const EASY: Pressure = Pressure { infer: 0.1, decode: 0.1 };
 
     fn ticks(policy: &mut Policy, pressure: Pressure, busy: Busy, count: usize) -> Vec<Change> {

@@ -17,6 +17,18 @@ use super::{
 };
 use crate::camera::gop_ring::Pushed;
 
+/// What tells motion without a look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Alarm {
+    /// The sizes of encoded pictures.
+    PacketSizes = 1,
+    /// Inference has found something moving in the key frame that was looked at.
+    Found = 2,
+}
+
+const NO_ALARM: u8 = 0;
+
 /// What the receiving thread hears of the stream.
 pub struct Heard {
     /// How regular its key frames are.
@@ -29,14 +41,16 @@ pub struct Heard {
 pub struct Pulse {
     /// Which units are worth a turn of decoding: 0 for all, else key frames from this time on (monotonic nanoseconds).
     wants: AtomicU64,
-    /// The sizes of packets have told motion.
-    alarmed: AtomicBool,
+    /// What has told motion while only key frames are looked at.
+    alarm: AtomicU8,
     heard: Mutex<Heard>,
     /// Decoding waits for inference to take what it has put into the slot.
     catching_up: AtomicBool,
-    /// Time of the last picture analysed, and of the last one with anything lively in it.
+    /// Time of the last picture analysed, of the last one with anything lively in it, and of the last one in which something
+    /// moving was followed.
     analysed: AtomicU64,
     lively: AtomicU64,
+    followed: AtomicU64,
     rung: AtomicUsize,
     busy: AtomicU8,
 }
@@ -46,11 +60,12 @@ impl Pulse {
     pub fn new(max_key_interval: Duration) -> Self {
         Self {
             wants: AtomicU64::new(0),
-            alarmed: AtomicBool::new(false),
+            alarm: AtomicU8::new(NO_ALARM),
             heard: Mutex::new(Heard { cadence: Cadence::new(max_key_interval), sizes: PacketSizes::default() }),
             catching_up: AtomicBool::new(false),
             analysed: AtomicU64::new(0),
             lively: AtomicU64::new(0),
+            followed: AtomicU64::new(0),
             rung: AtomicUsize::new(0),
             busy: AtomicU8::new(Busy::Quiet as u8),
         }
@@ -65,7 +80,7 @@ impl Pulse {
             return true;
         }
         if !unit.key && heard.sizes.arrived(unit.size) && heard.sizes.informative() == Informative::Yes {
-            self.alarmed.store(true, Ordering::Release);
+            self.alarm(Alarm::PacketSizes);
             return true;
         }
         fell_back || (unit.key && unit.at.0 >= wanted_from)
@@ -86,9 +101,18 @@ impl Pulse {
         self.wants.store(0, Ordering::Release);
     }
 
-    /// Whether sizes have told motion since this was last asked.
-    pub fn take_alarm(&self) -> bool {
-        self.alarmed.swap(false, Ordering::AcqRel)
+    /// Something tells motion that no look has shown.
+    pub fn alarm(&self, alarm: Alarm) {
+        self.alarm.store(alarm as u8, Ordering::Release);
+    }
+
+    /// What has told motion since this was last asked.
+    pub fn take_alarm(&self) -> Option<Alarm> {
+        match self.alarm.swap(NO_ALARM, Ordering::AcqRel) {
+            alarm if alarm == Alarm::PacketSizes as u8 => Some(Alarm::PacketSizes),
+            alarm if alarm == Alarm::Found as u8 => Some(Alarm::Found),
+            _ => None,
+        }
     }
 
     /// Whether decoding waits for inference.
@@ -101,29 +125,33 @@ impl Pulse {
         self.catching_up.store(catching_up, Ordering::Release);
     }
 
-    /// A picture of this time was analysed.
-    pub fn analysed(&self, at: Mono, lively: bool) {
+    /// A picture of this time was analysed: whether anything in it is lively, and whether something moving is followed.
+    pub fn analysed(&self, at: Mono, lively: bool, followed: bool) {
         self.analysed.store(at.0, Ordering::Release);
-        if lively {
-            self.lively.store(at.0, Ordering::Release);
+        for (seen, last) in [(lively, &self.lively), (followed, &self.followed)] {
+            if seen {
+                last.store(at.0, Ordering::Release);
+            }
         }
     }
 
     /// Starts to wait for liveliness at this time: before it the camera was not watched.
     pub fn watch_from(&self, at: Mono) {
         self.lively.store(at.0, Ordering::Release);
+        self.followed.store(at.0, Ordering::Release);
     }
 
-    /// Whether a picture later than this had anything lively in it.
-    pub fn was_lively_after(&self, at: Mono) -> bool {
-        self.lively.load(Ordering::Acquire) > at.0
+    /// Whether something moving was followed in a picture later than this.
+    pub fn followed_after(&self, at: Mono) -> bool {
+        self.followed.load(Ordering::Acquire) > at.0
     }
 
-    /// Whether nothing lively was seen for so long before `at`, by pictures analysed to within `lag` of it.
+    /// Whether nothing lively was seen for so long before `at`, or for twice as long only motion in which there was nothing
+    /// to follow, by pictures analysed to within `lag` of it.
     pub fn is_quiet(&self, at: Mono, quiet_after: Duration, lag: Duration) -> bool {
-        let (analysed, lively) =
-            (Mono(self.analysed.load(Ordering::Acquire)), Mono(self.lively.load(Ordering::Acquire)));
-        at.since(lively) >= quiet_after && at.since(analysed) <= lag
+        let since = |last: &AtomicU64| at.since(Mono(last.load(Ordering::Acquire)));
+        let quiet = since(&self.lively) >= quiet_after || since(&self.followed) >= 2 * quiet_after;
+        quiet && since(&self.analysed) <= lag
     }
 
     /// What overload leaves the camera.

@@ -75,6 +75,11 @@ impl Watcher {
         self.analyser.is_lively()
     }
 
+    /// Whether something moving is followed.
+    pub fn is_following(&self) -> bool {
+        self.analyser.is_following()
+    }
+
     /// Whether still pictures matter to it: to what is at rest, to what is under way, to what was never looked at.
     pub fn is_occupied(&self) -> bool {
         self.rules.is_active() || self.analyser.is_occupied()

@@ -120,8 +120,8 @@ impl Workers {
 
     fn infer_turn(&self, camera: usize, models: &mut Models) -> Turn {
         let watched = &self.cameras[camera];
-        let taken = || self.decode.wake(camera);
-        watched.infer(&self.tools, models, self.clock.mono(), taken, |outcome| self.judge(watched, outcome))
+        let decode = || self.decode.wake(camera);
+        watched.infer(&self.tools, models, self.clock.mono(), decode, |outcome| self.judge(watched, outcome))
     }
 
     fn judge(&self, watched: &Watched, outcome: Outcome<'_>) {

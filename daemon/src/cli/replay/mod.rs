@@ -184,7 +184,7 @@ struct Stats {
 struct Player {
     ring: Arc<GopRing>,
     watched: Arc<Watched>,
-    /// The last unit pushed is worth a turn of decoding.
+    /// There is something for decoding to do.
     woken: Arc<AtomicBool>,
     tools: Tools,
     looks: LookDecoders,
@@ -234,14 +234,14 @@ impl Player {
             let AccessUnit { key, at, buffer, format, .. } = unit;
             self.ring.push(Arrival { key, at, arrived: now, buffer, format });
             let Self { watched, woken, tools, looks, judge, .. } = self;
-            let mut more = woken.load(Ordering::Relaxed);
-            while more {
-                more = watched.decode(tools, looks, now, &mut || judge.look(watched, tools, now)).more;
+            while woken.swap(false, Ordering::Relaxed) {
+                let turn = watched.decode(tools, looks, now, &mut || judge.look(watched, tools, now, woken));
+                woken.fetch_or(turn.more, Ordering::Relaxed);
             }
             self.judge.checked()?;
         }
-        let Self { watched, tools, looks, judge, .. } = self;
-        watched.finish_decoding(tools, looks, now, &mut || judge.look(watched, tools, now));
+        let Self { watched, woken, tools, looks, judge, .. } = self;
+        watched.finish_decoding(tools, looks, now, &mut || judge.look(watched, tools, now, woken));
         self.judge.checked()?;
         self.end();
         Ok(Stats { pictures, looked_at: self.judge.looked_at })
@@ -264,8 +264,8 @@ impl Player {
 }
 
 impl Judge {
-    /// Looks at the picture in the camera's slot.
-    fn look(&mut self, watched: &Watched, tools: &Tools, now: Mono) {
+    /// Looks at the picture in the camera's slot; `woken` where that gives decoding something to do.
+    fn look(&mut self, watched: &Watched, tools: &Tools, now: Mono, woken: &AtomicBool) {
         let Self { models, ledger, looked_at, failure } = self;
         let mut judge = |outcome: Outcome<'_>| {
             let Outcome::Looked { picture, seen, .. } = outcome else { return };
@@ -276,7 +276,7 @@ impl Judge {
                 Err(error) => *failure = Some(error),
             }
         };
-        while watched.infer(tools, models, now, || {}, &mut judge).more {}
+        while watched.infer(tools, models, now, || woken.store(true, Ordering::Relaxed), &mut judge).more {}
     }
 
     fn checked(&mut self) -> Result<(), ReplayError> {
