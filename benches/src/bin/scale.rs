@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use snowgate_benches::{
     scale::{
         all::{self, Lengths},
-        clips::{self, ACTIVE, SPARSE},
+        clips::{self, ACTIVE, EVENTFUL, QUIET, SPARSE},
         configuration::Gate,
         error::{ScaleError, media},
         floors::{self, Part},
@@ -108,8 +108,11 @@ struct RunArguments {
     #[arg(long, default_value = ACTIVE)]
     active_clip: String,
     /// The clip of the others.
-    #[arg(long, default_value = SPARSE)]
+    #[arg(long, default_value = QUIET)]
     quiet_clip: String,
+    /// Share of the others, 0 to 1, that play the sparse clip instead: two events a minute.
+    #[arg(long, default_value_t = EVENTFUL)]
+    eventful: f64,
     /// Share of cameras that are active, 0 to 1.
     #[arg(long, default_value_t = 0.1)]
     active: f64,
@@ -234,7 +237,7 @@ fn measure(measurement: &Measurement, patience: &Patience, report: &mut Report) 
         Measurement::Search(arguments) => {
             let step = usize::from(arguments.step);
             let load = arguments.run.load(step, arguments.seconds);
-            let floors = arguments.run.floors(vec![&load.active_clip, &load.quiet_clip], patience, report)?;
+            let floors = arguments.run.floors(vec![&load.active_clip, SPARSE, &load.quiet_clip], patience, report)?;
             let wanted = search::Wanted {
                 load,
                 active: arguments.run.active,
@@ -269,6 +272,7 @@ impl RunArguments {
             active: active_of(cameras, self.active),
             active_clip: self.active_clip.clone(),
             quiet_clip: self.quiet_clip.clone(),
+            eventful: self.eventful.clamp(0.0, 1.0),
             gate: self.gate,
             look_every: self.look.look_every.0,
             fps: self.fps,

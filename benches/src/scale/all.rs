@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    clips::{self, ACTIVE, ACTIVE_HEAVY, EVENTS, QUIET, QUIET_HEAVY, SPARSE},
+    clips::{self, ACTIVE, ACTIVE_HEAVY, EVENTFUL, EVENTS, QUIET, QUIET_HEAVY},
     configuration::Gate,
     error::ScaleError,
     floors, load,
@@ -88,6 +88,7 @@ pub fn run(
         active: 0,
         active_clip: ACTIVE.to_owned(),
         quiet_clip: QUIET.to_owned(),
+        eventful: 0.0,
         gate: Gate::Keyframe,
         look_every,
         fps: 5,
@@ -109,9 +110,9 @@ pub fn run(
         load(name, events)?;
     }
     // The goal, held; then rarer looks, and heavier streams.
-    let usual = Load { quiet_clip: SPARSE.to_owned(), ..base.clone() };
+    let usual = Load { eventful: EVENTFUL, ..base.clone() };
     let rarer = Load { look_every: look_every * 2, ..usual.clone() };
-    let heavier = Load { quiet_clip: QUIET_HEAVY.to_owned(), active_clip: ACTIVE_HEAVY.to_owned(), ..base };
+    let heavier = Load { quiet_clip: QUIET_HEAVY.to_owned(), active_clip: ACTIVE_HEAVY.to_owned(), ..usual.clone() };
     for (load, hold) in [(usual, lengths.hold), (rarer, Duration::ZERO), (heavier, Duration::ZERO)] {
         let wanted = search::Wanted { load, active: 0.1, step: 8, most: lengths.most, hold };
         search::run(&wanted, Some(&floors), patience, report)?;

@@ -25,6 +25,8 @@ pub const ACTIVE_HEAVY: &str = "active-heavy";
 pub const ALL: [&str; 7] = [QUIET, QUIET_VBR, SPARSE, ACTIVE, EVENTS, QUIET_HEAVY, ACTIVE_HEAVY];
 /// Somebody walks by now and then; constant bit rate.
 pub const SPARSE: &str = "sparse-cbr";
+/// The share of cameras that are not active which play it: with two events a minute, one event every four minutes and camera.
+pub const EVENTFUL: f64 = 0.125;
 /// There is always somebody; constant bit rate.
 pub const ACTIVE: &str = "active-cbr";
 /// Events of every length, from below the look interval on.

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::{
     cameras::Totals,
+    clips::SPARSE,
     clips::{self, Clip},
     configuration::{Gate, HOLD},
     error::ScaleError,
@@ -36,8 +37,10 @@ pub struct Load {
     pub active: usize,
     /// The clip of active cameras.
     pub active_clip: String,
-    /// The clip of the others.
+    /// The clip of the others…
     pub quiet_clip: String,
+    /// …but for this share of them, which play [`SPARSE`]: now and then somebody walks by.
+    pub eventful: f64,
     /// When pictures are decoded.
     pub gate: Gate,
     /// The look interval of a quiet camera.
@@ -53,10 +56,17 @@ pub struct Load {
 }
 
 impl Load {
+    /// How many cameras play which clip: active ones first, eventful ones, quiet ones.
+    pub fn groups(&self) -> [(usize, &str); 3] {
+        let others = self.cameras - self.active;
+        let eventful = ((others as f64 * self.eventful).round() as usize).min(others);
+        [(self.active, &self.active_clip), (eventful, SPARSE), (others - eventful, &self.quiet_clip)]
+    }
+
     /// The clips it needs.
     pub fn clips(&self) -> Vec<&str> {
-        let both = [(self.active, &self.active_clip), (self.cameras - self.active, &self.quiet_clip)];
-        let mut names: Vec<&str> = both.iter().filter(|(count, _)| *count > 0).map(|(_, clip)| clip.as_str()).collect();
+        let used = self.groups().into_iter().filter(|(count, _)| *count > 0);
+        let mut names: Vec<&str> = used.map(|(_, clip)| clip).collect();
         names.dedup();
         names
     }
@@ -67,26 +77,29 @@ impl Load {
             Gate::Keyframe => format!(", looks every {} s", self.look_every.as_secs_f64()),
             Gate::Pixels | Gate::Always => String::new(),
         };
+        let groups = self.groups().into_iter().filter(|(count, _)| *count > 0);
+        let groups: Vec<String> = groups.map(|(count, clip)| format!("{count} {clip}")).collect();
         format!(
-            "{} cameras ({} {}, {} {}), gate {}{look}, {} pictures a second, {} s",
+            "{} cameras ({}), gate {}{look}, {} pictures a second, {} s",
             self.cameras,
-            self.active,
-            self.active_clip,
-            self.cameras - self.active,
-            self.quiet_clip,
+            groups.join(", "),
             self.gate.as_str(),
             self.fps,
             self.measure.as_secs()
         )
     }
 
-    /// The clip of each camera; the active ones lie evenly among the others.
+    /// The clip of each camera; active and eventful ones lie evenly among the others.
     fn plan<'a>(&self, clips: &'a BTreeMap<String, Clip>) -> Result<Vec<&'a Clip>, ScaleError> {
         let of = |name: &str| clips.get(name).ok_or_else(|| ScaleError::Media(format!("clip {name} was not opened")));
-        spread(self.cameras, self.active)
-            .into_iter()
-            .map(|active| of(if active { &self.active_clip } else { &self.quiet_clip }))
-            .collect()
+        let [(active, active_clip), (eventful, eventful_clip), (quiet, quiet_clip)] = self.groups();
+        let mut others = spread(eventful + quiet, eventful).into_iter();
+        let clip = |is_active: bool| match (is_active, is_active || others.next() == Some(true)) {
+            (true, _) => of(active_clip),
+            (false, true) => of(eventful_clip),
+            (false, false) => of(quiet_clip),
+        };
+        spread(self.cameras, active).into_iter().map(clip).collect()
     }
 }
 
@@ -174,10 +187,10 @@ pub fn run(load: &Load, floors: Option<&Floors>, patience: &Patience) -> Result<
             let decoded = active || load.gate != Gate::Keyframe;
             floors.clips.get(name).map(|floors| Group { floors, cameras, decoded })
         };
-        let active = (load.active > 0).then(|| group(&load.active_clip, load.active, true));
-        let quiet = load.cameras - load.active;
-        let quiet = (quiet > 0).then(|| group(&load.quiet_clip, quiet, false));
-        let groups: Option<Vec<Group<'_>>> = active.into_iter().chain(quiet).collect();
+        let [active, eventful, quiet] = load.groups();
+        let used = [(active, true), (eventful, false), (quiet, false)];
+        let used = used.into_iter().filter(|((count, _), _)| *count > 0);
+        let groups: Option<Vec<Group<'_>>> = used.map(|((count, clip), active)| group(clip, count, active)).collect();
         groups.map(|groups| sum::compare(&window, floors, &groups, load.look_every))
     });
     let event_to_arrival = [0.5, 0.99].map(|q| recall.delay(q));

@@ -106,10 +106,11 @@ pub fn run(
     patience: &Patience,
     report: &mut Report,
 ) -> Result<Found, ScaleError> {
-    let Load { active_clip, quiet_clip, look_every, gate, .. } = &wanted.load;
+    let Load { active_clip, quiet_clip, eventful, look_every, gate, .. } = &wanted.load;
     report.heading(&format!(
-        "The most cameras, {:.0} % of them {active_clip}, the others {quiet_clip}; gate {}, looks every {} s",
+        "The most cameras, {:.0} % of them {active_clip}, the others {quiet_clip} but for {:.1} % sparse-cbr; gate {}, looks every {} s",
         wanted.active * 100.0,
+        eventful * 100.0,
         gate.as_str(),
         look_every.as_secs_f64()
     ));
