@@ -142,8 +142,10 @@ impl Watched {
         let outcome = inference.step(models, &self.pulse, now);
         let turn = match &outcome {
             Outcome::Nothing => Turn::IDLE,
-            Outcome::More => Turn { more: true, cost: 1 },
-            Outcome::Stale | Outcome::Looked { .. } => Turn { more: self.slot.is_taken(), cost: 0 },
+            Outcome::More => Turn { more: true, cost: 1, behind: self.pulse.is_catching_up() },
+            Outcome::Stale | Outcome::Looked { .. } => {
+                Turn { more: self.slot.is_taken(), cost: 0, behind: self.pulse.is_catching_up() }
+            }
         };
         if matches!(outcome, Outcome::Looked { urgency: Urgency::Look, .. }) {
             decode();

@@ -55,7 +55,7 @@ use crate::{
 };
 
 /// Encoded pictures decoded in one turn; then another camera may have its turn.
-const UNITS_A_TURN: u32 = 16;
+const UNITS_A_TURN: u32 = 6;
 /// A camera has caught up when what it decodes arrived no longer ago than this.
 const LIVE: Duration = Duration::from_millis(300);
 /// What a look costs beside decoding one picture of a followed camera.
@@ -271,7 +271,7 @@ impl Decoding {
             None
         });
         let fell_back = self.pulse.heard().cadence.looked(picture.is_some());
-        let Some(picture) = picture else { return Turn { more: fell_back, cost: LOOK_COST } };
+        let Some(picture) = picture else { return Turn { more: fell_back, cost: LOOK_COST, behind: false } };
         let glance = inference.glance(&picture);
         let occupied = inference.is_occupied();
         drop(inference);
@@ -282,7 +282,7 @@ impl Decoding {
             Glance::Moved if limits.follow && key.at >= self.motion_from && hands.admission.admit(self.priority) => {
                 let from = self.looked.unwrap_or(here);
                 self.wake(Some(from), key.arrived, MOTION);
-                return Turn { more: true, cost: LOOK_COST };
+                return Turn { more: true, cost: LOOK_COST, behind: true };
             }
             Glance::Moved => self.enter(GateState::Held),
             Glance::Still | Glance::LightChanged => self.enter(GateState::Quiet),
@@ -292,7 +292,7 @@ impl Decoding {
         if glance != Glance::Still || occupied {
             put(&self.camera, Urgency::Look, picture, hands);
         }
-        Turn { more: false, cost: LOOK_COST }
+        Turn { more: false, cost: LOOK_COST, behind: false }
     }
 
     /// Begins to decode everything from this key frame on.
@@ -333,13 +333,14 @@ impl Decoding {
         }
         let mut cost = 0;
         while cost < UNITS_A_TURN {
-            let Mode::Following(following) = &mut self.mode else { return Turn { more: true, cost } };
+            let Mode::Following(following) = &mut self.mode else { return Turn { more: true, cost, behind: false } };
+            let behind = following.woken_by.is_some();
             if let Some(woken_by) = following.woken_by {
                 hands.load.still_catching_up(hands.now.since(woken_by));
             }
             if following.woken_by.is_some() && hands.slot.is_taken() {
                 // Inference wakes this camera when it has taken the picture.
-                return Turn { more: false, cost };
+                return Turn { more: false, cost, behind };
             }
             match following.reader.next() {
                 Next::Unit(unit) => {
@@ -355,11 +356,12 @@ impl Decoding {
                         self.ring.want_key();
                     }
                     self.caught_up(hands);
-                    return Turn { more: false, cost };
+                    return Turn { more: false, cost, behind: false };
                 }
             }
         }
-        Turn { more: true, cost }
+        let behind = matches!(&self.mode, Mode::Following(following) if following.woken_by.is_some());
+        Turn { more: true, cost, behind }
     }
 
     fn decode(&mut self, unit: &AccessUnit, hands: &mut Hands<'_>) {

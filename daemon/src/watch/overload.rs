@@ -56,7 +56,7 @@ const LAST: usize = LADDER.len() - 1;
 /// How often the policy is applied.
 pub const TICK: Duration = Duration::from_secs(1);
 /// Ticks of low pressure before cameras climb back, at first and at the most.
-const CALM: (u32, u32) = (4, 32);
+const CALM: (u32, u32) = (4, 16);
 /// Pressure on decoding at which fewer inferences come too late.
 const FAR_BEHIND: f32 = 2.0;
 /// Pressure below which the box could do more.
@@ -312,7 +312,9 @@ impl Policy {
             };
             (rung < FLOOR, spared, LAST - rung, moved)
         });
-        let share = candidates.len().div_ceil(SHARE_A_TICK);
+        // From the floor only one at a time: it has to catch up first.
+        let from_the_floor = candidates.iter().position(|camera| self.cameras[*camera].rung == FLOOR);
+        let share = candidates.len().div_ceil(SHARE_A_TICK).min(from_the_floor.map_or(usize::MAX, |first| first + 1));
         for camera in candidates.into_iter().take(share) {
             let to = self.cameras[camera].rung - 1;
             self.move_to(camera, to, "recovery", changes);

@@ -5,6 +5,7 @@
 //!   queue is bounded by the number of cameras, and waking never blocks.
 //! - Priority first; among cameras of one priority, the one that has been served least: each turn is charged what it cost
 //!   (start-time fair queueing, Goyal et al. 1996), so a camera with much to do does not hold up one with little.
+//! - Work that can wait (pictures of a while ago) comes behind what is live.
 //! - Nobody starves: who has waited for [`PATIENCE`] comes before everyone who has not, whatever the priorities.
 
 use std::{
@@ -30,6 +31,8 @@ enum State {
 struct Place {
     state: State,
     priority: Priority,
+    /// What it has to do can wait.
+    behind: bool,
     /// What its turns have cost so far, never less than what was usual when it came back from idling.
     served: u64,
 }
@@ -49,11 +52,13 @@ pub struct Turn {
     pub more: bool,
     /// What it took, in whatever all turns of this schedule are counted in; at least 1 is charged.
     pub cost: u32,
+    /// What there is to do next can wait for what is live.
+    pub behind: bool,
 }
 
 impl Turn {
     /// Nothing was to be done.
-    pub const IDLE: Self = Self { more: false, cost: 0 };
+    pub const IDLE: Self = Self { more: false, cost: 0, behind: false };
 }
 
 /// A queue of cameras that have work.
@@ -66,7 +71,7 @@ pub struct Schedule {
 impl Schedule {
     /// A schedule of as many cameras as there are priorities.
     pub fn new(priorities: impl IntoIterator<Item = Priority>, clock: Arc<dyn Clock>) -> Self {
-        let place = |priority| Place { state: State::Idle, priority, served: 0 };
+        let place = |priority| Place { state: State::Idle, priority, behind: false, served: 0 };
         let queue = Queue { places: priorities.into_iter().map(place).collect(), ..Queue::default() };
         Self { queue: Arc::new((Mutex::new(queue), Condvar::new())), clock }
     }
@@ -94,6 +99,7 @@ impl Schedule {
         let mut queue = self.lock();
         let place = &mut queue.places[camera];
         place.served += u64::from(turn.cost.max(1));
+        place.behind = turn.behind;
         let again = turn.more || place.state == State::Running { woken: true };
         place.state = State::Idle;
         if again {
@@ -142,7 +148,7 @@ impl Queue {
                 Priority::Low => 2,
             };
             // The impatient among themselves by how long they have waited.
-            if impatient { (0, 0, since.0) } else { (1, rank, place.served) }
+            if impatient { (0, false, 0, since.0) } else { (1, place.behind, rank, place.served) }
         };
         let queued = self.places.iter().enumerate().filter_map(|(camera, place)| match place.state {
             State::Queued { since } => Some((order(place, since), camera)),
@@ -178,7 +184,7 @@ mod tests {
         for _ in 0..turns {
             schedule.serve(NOW, |camera| {
                 order.push(camera);
-                Turn { more: true, cost: cost(camera) }
+                Turn { more: true, cost: cost(camera), behind: false }
             });
         }
         order
@@ -235,6 +241,15 @@ mod tests {
         schedule.wake(1);
         let order = served(&schedule, 10, |_| 1);
         assert!(order.windows(2).all(|pair| pair[0] != pair[1]), "they take turns at once: {order:?}");
+    }
+
+    #[test]
+    fn what_can_wait_comes_behind_what_is_live() {
+        let (schedule, _) = schedule(&[Priority::High, Priority::Normal]);
+        schedule.wake(0);
+        schedule.serve(NOW, |_| Turn { more: true, cost: 1, behind: true });
+        schedule.wake(1);
+        assert_eq!(served(&schedule, 1, |_| 1), [1]);
     }
 
     #[test]
