@@ -16,7 +16,7 @@
 //!
 //! Motion in which there is nothing to follow (a tree, a flag, rain) keeps a camera awake for a while only, and each time it
 //! was for nothing the next waits longer; meanwhile key frames with motion are inferred, and one in which something is
-//! found wakes the camera from the key frame before it.
+//! found wakes the camera.
 //!
 //! A camera whose gate is not `keyframe`, or whose stream [cannot be judged](super::cadence) by its key frames,
 //! follows all the time, unless overload forbids it.
@@ -83,16 +83,15 @@ pub struct Decoding {
     sampler: Sampler,
     pulse: Arc<Pulse>,
     mode: Mode,
-    /// The newest key frame whose picture was held against what came before, and the one before it.
+    /// The newest key frame whose picture was held against what came before.
     looked: Option<Looked>,
-    looked_before: Option<Looked>,
     /// When the last look was, whatever came of it.
     last_look: Option<Mono>,
     /// Wake-ups in a row for motion in which there was nothing to follow: a tree, a flag.
     vain: u32,
     /// Until then motion alone does not wake: what it shows must be found to be something.
     motion_from: Mono,
-    /// Pictures up to this time were seen before catching up began.
+    /// The last picture that was compared or put into the slot was of this time.
     seen: Mono,
     state: GateState,
 }
@@ -186,7 +185,6 @@ impl Decoding {
             pulse,
             mode: Mode::Looking,
             looked: None,
-            looked_before: None,
             vain: 0,
             motion_from: Mono(0),
             last_look: None,
@@ -217,7 +215,11 @@ impl Decoding {
         if let Mode::Following(following) = &mut self.mode
             && let Some((_, decoder)) = &mut following.decoder
         {
-            let mut take = |picture| offer(&mut self.sampler, &self.camera, Urgency::CatchUp, picture, hands);
+            let mut take = |picture: Picture| {
+                if self.sampler.is_due(picture.at()) {
+                    put(&self.camera, Urgency::CatchUp, picture, hands);
+                }
+            };
             if let Err(error) = decoder.drain(&mut take) {
                 events::CannotDecode { camera: self.camera.as_str(), error: &error }.emit();
             }
@@ -248,11 +250,11 @@ impl Decoding {
             && limits.follow
             && hands.admission.admit(self.priority)
         {
-            let (reason, from) = match alarm {
-                Alarm::PacketSizes => (PACKET_SIZES, self.looked),
-                Alarm::Found => (FOUND, self.looked_before.or(self.looked)),
+            let reason = match alarm {
+                Alarm::PacketSizes => PACKET_SIZES,
+                Alarm::Found => FOUND,
             };
-            let from = from.or_else(|| self.ring.newest_key().map(|key| Looked::at(&key)));
+            let from = self.looked.or_else(|| self.ring.newest_key().map(|key| Looked::at(&key)));
             self.wake(from, hands.now, reason);
             return self.follow(hands);
         }
@@ -280,14 +282,16 @@ impl Decoding {
         KeyFrameLookedAt { camera: self.camera.as_str(), moved: glance != Glance::Still, waited }.emit();
         match glance {
             Glance::Moved if limits.follow && key.at >= self.motion_from && hands.admission.admit(self.priority) => {
-                let from = self.looked.unwrap_or(here);
+                // After an interruption of the stream there is nothing to catch up with.
+                let gap = self.look_every * limits.look_stretch + self.max_key_interval;
+                let from = self.looked.filter(|looked| key.at.since(looked.at) <= gap).unwrap_or(here);
                 self.wake(Some(from), key.arrived, MOTION);
                 return Turn { more: true, cost: LOOK_COST, behind: true };
             }
             Glance::Moved => self.enter(GateState::Held),
             Glance::Still | Glance::LightChanged => self.enter(GateState::Quiet),
         }
-        self.looked_before = self.looked.replace(here);
+        self.looked = Some(here);
         self.seen = key.at;
         if glance != Glance::Still || occupied {
             put(&self.camera, Urgency::Look, picture, hands);
@@ -302,7 +306,9 @@ impl Decoding {
             None => self.ring.reader(),
         };
         if let Some(key) = from.filter(|key| reader.position() > key.number) {
-            self.pulse.heard().cadence.cut_short();
+            if self.pulse.limits().look_stretch == 1 {
+                self.pulse.heard().cadence.cut_short();
+            }
             PlaceLost { camera: self.camera.as_str(), wanted: key.number, found: reader.position() }.emit();
         }
         Woken { camera: self.camera.as_str(), reason }.emit();
@@ -383,9 +389,11 @@ impl Decoding {
         let catching_up = following.woken_by.is_some();
         let urgency = if catching_up { Urgency::CatchUp } else { Urgency::Live };
         let result = decoder.decode(unit, &mut |picture| {
-            // The key frame that catching up begins with has been seen.
-            if !catching_up || picture.at() > *seen {
-                offer(sampler, camera, urgency, picture, hands);
+            // What catching up begins with may have been seen already.
+            let at = picture.at();
+            if (!catching_up || at > *seen) && sampler.is_due(at) {
+                *seen = at;
+                put(camera, urgency, picture, hands);
             }
         });
         if let Err(error) = result {
@@ -404,11 +412,23 @@ impl Decoding {
         }
         let lag = Duration::from_secs(1).max(2 * (Duration::from_secs(1) / self.fps.max(1)));
         if !self.must_follow() && self.pulse.is_quiet(unit.at, self.quiet_after, lag) {
+            self.learn_from_wake(unit.at);
             self.last_look = Some(unit.at);
             self.seen = unit.at;
             self.stop_following(hands);
             self.enter(GateState::Quiet);
         }
+    }
+
+    /// The camera is quiet again: was it woken for something?
+    fn learn_from_wake(&mut self, now: Mono) {
+        let Mode::Following(following) = &self.mode else { return };
+        let found = self.pulse.followed_after(following.from.map_or(Mono(0), |from| from.at));
+        if following.alarmed {
+            self.pulse.heard().sizes.judged(found);
+        }
+        self.vain = if found { 0 } else { (self.vain + 1).min(MOST_VAIN) };
+        self.motion_from = if found { now } else { now + self.look_every * (1 << self.vain) };
     }
 
     fn caught_up(&mut self, hands: &Hands<'_>) {
@@ -433,15 +453,7 @@ impl Decoding {
         let Mode::Following(mut following) = std::mem::replace(&mut self.mode, Mode::Looking) else { return };
         following.leave(hands.admission);
         self.pulse.set_catching_up(false);
-        (self.looked, self.looked_before) = (following.key, None);
-        let found = self.pulse.followed_after(following.from.map_or(Mono(0), |from| from.at));
-        if following.alarmed {
-            self.pulse.heard().sizes.judged(found);
-        }
-        self.vain = if found { 0 } else { (self.vain + 1).min(MOST_VAIN) };
-        if let Some(key) = self.looked.filter(|_| !found) {
-            self.motion_from = key.at + self.look_every * (1 << self.vain);
-        }
+        self.looked = following.key;
         if let Some((codec, mut decoder)) = following.decoder {
             match decoder.drain(&mut drop) {
                 Ok(()) => hands.pool.take_back(codec, decoder),
@@ -500,13 +512,7 @@ impl Following {
     }
 }
 
-/// Puts a picture into the slot if it is due.
-fn offer(sampler: &mut Sampler, camera: &Id, urgency: Urgency, picture: Picture, hands: &mut Hands<'_>) {
-    if sampler.is_due(picture.at()) {
-        put(camera, urgency, picture, hands);
-    }
-}
-
+/// Puts a picture into the slot; one that waits there gives way.
 fn put(camera: &Id, urgency: Urgency, picture: Picture, hands: &mut Hands<'_>) {
     if let Some(waiting) = hands.slot.put(Offer { picture, urgency, since: hands.now }) {
         events::PictureDropped { camera: camera.as_str(), number: waiting.picture.number() }.emit();

@@ -149,9 +149,10 @@ impl Tracker {
         !self.following.is_empty()
     }
 
-    /// Whether anything followed is not at rest.
+    /// Whether anything followed is not at rest, and was found where it was last looked for.
     pub fn is_anything_moving(&self) -> bool {
-        self.following.iter().any(|followed| !followed.rest.stationary || followed.rest.outside > 0)
+        let moving = |followed: &Followed| !followed.rest.stationary || followed.rest.outside > 0;
+        self.following.iter().any(|followed| followed.missed.is_zero() && moving(followed))
     }
 
     /// Everything followed, unconfirmed things included: where to look for it next, `passed` from now, and how urgently.
