@@ -259,7 +259,9 @@ impl Policy {
                 (Busy::Following | Busy::Looking, _) => true,
             })
             .collect();
-        // Followed ones first, low priority before high, the least degraded first.
+        // Looks are given up only where nothing else is left to give up.
+        let at_the_floor = |camera: usize| busy(camera) == Busy::Quiet || self.cameras[camera].rung >= FLOOR;
+        // Low priority before high, the least degraded first.
         candidates.sort_by_key(|camera| {
             let Standing { priority, rung, moved } = self.cameras[*camera];
             let spared = match priority {
@@ -267,11 +269,10 @@ impl Policy {
                 Priority::Normal => 1,
                 Priority::High => 2,
             };
-            (busy(*camera) != Busy::Following, rung >= FLOOR, spared, rung, moved)
+            (at_the_floor(*camera), spared, rung, moved)
         });
-        let followed = candidates.iter().filter(|camera| busy(**camera) == Busy::Following).count();
-        // Looks are given up only where nothing else is left to give up.
-        let candidates = &candidates[..if followed > 0 { followed } else { candidates.len() }];
+        let above = candidates.iter().filter(|camera| !at_the_floor(**camera)).count();
+        let candidates = &candidates[..if above > 0 { above } else { candidates.len() }];
         let severity = pressure.decode.max(pressure.infer).min(4.0);
         let share = (candidates.len() as f32 / SHARE_A_TICK as f32 * severity).ceil() as usize;
         for camera in candidates.iter().copied().take(share.max(1)) {
@@ -280,7 +281,7 @@ impl Policy {
                 true if pressure.decode > FAR_BEHIND => from.max(FLOOR - 1) + 1,
                 true => from + 1,
                 // Rungs above the floor take nothing from a camera that is not followed.
-                false => from.max(FLOOR) + 1,
+                false => (from + 1).max(FLOOR),
             };
             self.move_to(camera, to.min(LAST), why, changes);
         }
@@ -454,7 +455,8 @@ mod tests {
     fn a_quiet_camera_is_left_alone_unless_it_is_looks_that_are_too_many() {
         let mut policy = Policy::new([Priority::Normal; 4]);
         assert_eq!(ticks(&mut policy, PRESSED, Busy::Quiet, 10), []);
-        assert_eq!(ticks(&mut policy, PRESSED_DECODING, Busy::Quiet, 1)[0].to, FLOOR + 1);
+        assert_eq!(ticks(&mut policy, PRESSED_DECODING, Busy::Quiet, 1)[0].to, FLOOR);
+        assert_eq!(ticks(&mut policy, PRESSED, Busy::Looking, 1)[0].to, FLOOR, "fewer regions before fewer looks");
     }
 
     #[test]
