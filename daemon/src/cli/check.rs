@@ -11,9 +11,12 @@ use serde::Serialize;
 
 use super::{Format, exit::Exit, print_json};
 use crate::{
-    config::{CameraConfig, Config, ProblemReport, Problems, Severity},
+    config::{Config, ProblemReport, Problems, Severity},
     run::models::preflight,
 };
+
+/// The key frame interval that most cameras come with.
+const USUAL_KEY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// Arguments of `snowgate check`.
 #[derive(Debug, Args)]
@@ -114,12 +117,9 @@ struct BlindTime<'a> {
 
 fn blind_times(config: &Config) -> Vec<BlindTime<'_>> {
     let enabled = config.cameras.iter().filter(|camera| camera.enabled);
-    let of_camera = |camera: &'_ CameraConfig| {
-        let detect = &camera.detect;
-        (detect.blind_time(detect.max_key_interval.0), detect.blind_time(USUAL_KEY_INTERVAL))
-    };
     let rules = enabled.flat_map(|camera| {
-        let (worst, usual) = of_camera(camera);
+        let detect = &camera.detect;
+        let (worst, usual) = (detect.blind_time(detect.max_key_interval.0), detect.blind_time(USUAL_KEY_INTERVAL));
         camera.rules.iter().map(move |rule| BlindTime {
             camera: camera.id.as_str(),
             rule: rule.spec.id.as_str(),
@@ -157,9 +157,6 @@ fn print_blind_times(out: &mut impl io::Write, blind: &[BlindTime<'_>]) -> io::R
     }
     Ok(())
 }
-
-/// What most cameras come with.
-const USUAL_KEY_INTERVAL: Duration = Duration::from_secs(2);
 
 /// What a configuration that can be loaded amounts to.
 #[derive(Debug, Clone, Copy, Serialize)]

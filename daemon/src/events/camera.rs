@@ -4,7 +4,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use prometheus::{HistogramVec, IntCounterVec, IntGaugeVec};
 
-use super::{counter, gauge, seconds_histogram};
+use super::{counter, gauge, seconds_histogram, set_one_of};
 
 macro_rules! metrics {
     ($($NAME:ident: $Kind:ty = $make:expr;)*) => { $(static $NAME: LazyLock<$Kind> = LazyLock::new(|| $make);)* };
@@ -143,9 +143,7 @@ pub struct StateChanged<'a> {
 impl StateChanged<'_> {
     /// Logs it and sets the gauges.
     pub fn emit(self) {
-        for state in self.states {
-            STATE.with_label_values(&[self.camera, state]).set(i64::from(*state == self.state));
-        }
+        set_one_of(&STATE, self.camera, self.states, Some(self.state));
         if let Some(record) = &self.record {
             RECORD_LIVE.with_label_values(&[self.camera]).set(i64::from(record.is_ok()));
         }

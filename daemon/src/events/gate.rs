@@ -4,7 +4,7 @@ use std::{sync::LazyLock, time::Duration};
 
 use prometheus::{GaugeVec, Histogram, HistogramOpts, IntCounterVec, IntGaugeVec};
 
-use super::{counter, float_gauge, gauge, register};
+use super::{counter, float_gauge, gauge, register, set_one_of};
 
 static STATE: LazyLock<IntGaugeVec> = LazyLock::new(|| {
     gauge("snowgate_gate_state", "1 for what the camera's gate is doing, 0 for the rest.", &["camera", "state"])
@@ -130,13 +130,8 @@ impl GateChanged<'_> {
     /// Sets the gauges; logs a fallback, for it costs the operator a good part of a core.
     pub fn emit(self) {
         let Self { camera, states, state, reason, reasons } = self;
-        for other in states {
-            STATE.with_label_values(&[camera, other]).set((*other == state).into());
-        }
-        for other in reasons {
-            let holds = reason.as_ref().is_some_and(|(word, _)| word == other);
-            FALLBACK.with_label_values(&[camera, other]).set(holds.into());
-        }
+        set_one_of(&STATE, camera, states, Some(state));
+        set_one_of(&FALLBACK, camera, reasons, reason.as_ref().map(|(word, _)| *word));
         match reason {
             Some((_, reason)) => tracing::warn!(camera, reason, "everything is decoded, key frames alone would not do"),
             None => tracing::debug!(camera, state, "gate"),
@@ -225,9 +220,7 @@ pub struct PacketSizesLearnt<'a> {
 impl PacketSizesLearnt<'_> {
     /// Sets the gauge.
     pub fn emit(self) {
-        for other in self.states {
-            SIZES.with_label_values(&[self.camera, other]).set((*other == self.state).into());
-        }
+        set_one_of(&SIZES, self.camera, self.states, Some(self.state));
     }
 }
 

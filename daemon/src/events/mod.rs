@@ -48,6 +48,13 @@ pub(crate) fn seconds_histogram(name: &str, help: &str, labels: &[&str], buckets
     register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
 }
 
+/// Sets a gauge by camera and word to 1 for `word` and to 0 for the other words.
+pub(crate) fn set_one_of(gauge: &IntGaugeVec, camera: &str, words: &[&str], word: Option<&str>) {
+    for other in words {
+        gauge.with_label_values(&[camera, other]).set((word == Some(*other)).into());
+    }
+}
+
 /// An error with what caused it, on one line.
 pub(crate) struct Chain<'a>(pub &'a (dyn std::error::Error + 'a));
 

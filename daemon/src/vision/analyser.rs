@@ -292,6 +292,7 @@ impl Analyser {
         self.motion.update(&pixels.luma, at);
         self.looked_at.clear();
         self.tracks.clear();
+        self.eyes.iter_mut().for_each(Eye::pass);
         self.job = Some(Job { picture, at, eye: 0, inferred: None, failure: None });
     }
 
@@ -301,7 +302,6 @@ impl Analyser {
         while let Some(eye) = eyes.get_mut(job.eye) {
             let Some(model) = models.get_mut(&eye.need.model) else {
                 job.failure.get_or_insert_with(|| VisionError::NoModel(eye.need.model.clone()));
-                eye.pass();
                 (job.eye, job.inferred) = (job.eye + 1, None);
                 continue;
             };
@@ -331,7 +331,6 @@ impl Analyser {
     /// Forgets the picture begun: trackers have not heard of it, and it tells nothing.
     pub fn give_up(&mut self) {
         self.job = None;
-        self.eyes.iter_mut().for_each(Eye::pass);
     }
 
     /// What the picture showed, once every step is done.
@@ -379,7 +378,6 @@ impl Eye {
 
     /// Plans which regions of a picture the model is shown.
     fn plan(&mut self, gate: Gate, max_regions: u32, frame: (u32, u32), motion: &Motion, at: Mono, model: &Model) {
-        self.pass();
         self.gather_wanted(motion, at);
         let sight = self.sight.get_or_insert_with(|| {
             let sizes: Vec<(u32, u32)> = model.input_sizes().collect();

@@ -70,7 +70,7 @@ choice! {
 }
 
 choice! {
-    /// Whose pictures come first when the box has more to do than it can.
+    /// Whose pictures come first when the box has more to do than it can; who comes first is the least.
     pub enum Priority {
         /// First to be looked at, last to be degraded.
         High = "high",

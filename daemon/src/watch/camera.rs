@@ -186,8 +186,8 @@ impl Watched {
     pub(super) fn measure(&self) {
         let vision = lock(&self.inference).watcher().bytes();
         MemoryTaken { camera: self.camera.as_str(), ring: self.ring.bytes(), vision }.emit();
-        let state = self.packet_sizes().word();
-        PacketSizesLearnt { camera: self.camera.as_str(), states: &Informative::WORDS, state }.emit();
+        let state = self.packet_sizes().as_str();
+        PacketSizesLearnt { camera: self.camera.as_str(), states: Informative::WORDS, state }.emit();
     }
 }
 

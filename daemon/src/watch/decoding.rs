@@ -26,7 +26,7 @@ use std::{
     time::Duration,
 };
 
-use snowgate_core::{ids::Id, time::Mono};
+use snowgate_core::{choice, ids::Id, time::Mono};
 
 use super::{
     Sampler, Slot,
@@ -124,28 +124,19 @@ struct Following {
     starved: Option<Mono>,
 }
 
-/// What a camera's gate is doing, for people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum GateState {
-    /// Key frames are looked at, and nothing moves.
-    Quiet,
-    /// Something moves, and only key frames are looked at: there is no token, or overload forbids more.
-    Held,
-    /// What moved between two looks is being decoded.
-    CatchingUp,
-    /// Everything is decoded.
-    Following,
-    /// Everything is decoded because key frames alone would not do.
-    Fallback,
-}
-
-impl GateState {
-    /// Every state's word in the metrics.
-    pub const WORDS: [&str; 5] = ["quiet", "held", "catching_up", "following", "fallback"];
-
-    /// The word of this one.
-    pub fn word(self) -> &'static str {
-        Self::WORDS[self as usize]
+choice! {
+    /// What a camera's gate is doing, for people.
+    pub enum GateState {
+        /// Key frames are looked at, and nothing moves.
+        Quiet = "quiet",
+        /// Something moves, and only key frames are looked at: there is no token, or overload forbids more.
+        Held = "held",
+        /// What moved between two looks is being decoded.
+        CatchingUp = "catching_up",
+        /// Everything is decoded.
+        Following = "following",
+        /// Everything is decoded because key frames alone would not do.
+        Fallback = "fallback",
     }
 }
 
@@ -197,7 +188,7 @@ impl Decoding {
     pub fn turn(&mut self, hands: &mut Hands<'_>) -> Turn {
         match (&self.mode, self.pulse.limits().follow) {
             (Mode::Looking, true) if self.must_follow() => {
-                let from = self.ring.newest_key().map(|key| Looked { number: key.number, at: key.at });
+                let from = self.ring.newest_key().map(|key| Looked::at(&key));
                 self.wake(from, hands.now, GATE);
                 self.follow(hands)
             }
@@ -333,20 +324,19 @@ impl Decoding {
     /// Decodes what has come.
     fn follow(&mut self, hands: &mut Hands<'_>) -> Turn {
         self.sampler.set_rate((self.fps / self.pulse.limits().picture_divisor).max(1));
-        if matches!(&self.mode, Mode::Following(following) if following.woken_by.is_none()) {
+        if !self.is_catching_up() {
             // The reason for it may have come or gone.
             self.enter(GateState::Following);
         }
         let mut cost = 0;
         while cost < UNITS_A_TURN {
             let Mode::Following(following) = &mut self.mode else { return Turn { more: true, cost, behind: false } };
-            let behind = following.woken_by.is_some();
             if let Some(woken_by) = following.woken_by {
                 hands.load.still_catching_up(hands.now.since(woken_by));
-            }
-            if following.woken_by.is_some() && hands.slot.is_taken() {
-                // Inference wakes this camera when it has taken the picture.
-                return Turn { more: false, cost, behind };
+                if hands.slot.is_taken() {
+                    // Inference wakes this camera when it has taken the picture.
+                    return Turn { more: false, cost, behind: true };
+                }
             }
             match following.reader.next() {
                 Next::Unit(unit) => {
@@ -357,8 +347,7 @@ impl Decoding {
                 }
                 Next::Lost { .. } => self.lost_place(),
                 Next::Nothing => {
-                    let starved = following.is_starved(hands.now, self.max_key_interval);
-                    if starved {
+                    if following.is_starved(hands.now, self.max_key_interval) {
                         self.ring.want_key();
                     }
                     self.caught_up(hands);
@@ -366,8 +355,11 @@ impl Decoding {
                 }
             }
         }
-        let behind = matches!(&self.mode, Mode::Following(following) if following.woken_by.is_some());
-        Turn { more: true, cost, behind }
+        Turn { more: true, cost, behind: self.is_catching_up() }
+    }
+
+    fn is_catching_up(&self) -> bool {
+        matches!(&self.mode, Mode::Following(following) if following.woken_by.is_some())
     }
 
     fn decode(&mut self, unit: &AccessUnit, hands: &mut Hands<'_>) {
@@ -474,8 +466,8 @@ impl Decoding {
         if std::mem::replace(&mut self.state, state) != state {
             GateChanged {
                 camera: self.camera.as_str(),
-                states: &GateState::WORDS,
-                state: state.word(),
+                states: GateState::WORDS,
+                state: state.as_str(),
                 reason: fallback.map(|fallback| (fallback.word(), fallback.to_string())),
                 reasons: &Fallback::WORDS,
             }

@@ -14,6 +14,7 @@
 //! stays at the floor: its key frames are looked at, and inferred.
 
 use std::{
+    cmp::Reverse,
     sync::atomic::{AtomicU32, AtomicU64, Ordering},
     time::Duration,
 };
@@ -243,11 +244,6 @@ impl Policy {
         }
     }
 
-    /// The rung of a camera.
-    pub fn rung(&self, camera: usize) -> usize {
-        self.cameras[camera].rung
-    }
-
     fn degrade(&mut self, pressure: Pressure, busy: impl Fn(usize) -> Busy, changes: &mut Vec<Change>) {
         let decoding = pressure.decode > 1.0;
         let why = if decoding { "decode" } else { "infer" };
@@ -264,12 +260,7 @@ impl Policy {
         // Low priority before high, the least degraded first.
         candidates.sort_by_key(|camera| {
             let Standing { priority, rung, moved } = self.cameras[*camera];
-            let spared = match priority {
-                Priority::Low => 0,
-                Priority::Normal => 1,
-                Priority::High => 2,
-            };
-            (at_the_floor(*camera), spared, rung, moved)
+            (at_the_floor(*camera), Reverse(priority), rung, moved)
         });
         let above = candidates.iter().filter(|camera| !at_the_floor(**camera)).count();
         let candidates = &candidates[..if above > 0 { above } else { candidates.len() }];
@@ -306,12 +297,7 @@ impl Policy {
         }
         candidates.sort_by_key(|camera| {
             let Standing { priority, rung, moved } = self.cameras[*camera];
-            let spared = match priority {
-                Priority::High => 0,
-                Priority::Normal => 1,
-                Priority::Low => 2,
-            };
-            (rung < FLOOR, spared, LAST - rung, moved)
+            (rung < FLOOR, priority, LAST - rung, moved)
         });
         // From the floor only one at a time: it has to catch up first.
         let from_the_floor = candidates.iter().position(|camera| self.cameras[*camera].rung == FLOOR);

@@ -8,7 +8,7 @@
 //! The detector is a one-sided CUSUM (Page 1954) over robust scores: the logarithm of a size, less the median, over 1.4826
 //! times the median absolute deviation, both tracked by stochastic approximation of the quantile (Robbins and Monro 1951).
 
-use std::fmt;
+use snowgate_core::choice;
 
 /// Sizes seen before any score is believed.
 const WARM_UP: u32 = 100;
@@ -31,34 +31,15 @@ const FALSE_ALLOWED: f32 = 0.03;
 /// How much of what was learnt is kept with each further interval: about the last two hundred count.
 const MEMORY: f32 = 0.995;
 
-/// What the sizes of a camera are good for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Informative {
-    /// Too little has been seen to say.
-    Learning,
-    /// They tell motion, and wake the camera.
-    Yes,
-    /// They do not; only key frames are believed.
-    No,
-}
-
-impl Informative {
-    /// Every word in the metrics.
-    pub const WORDS: [&str; 3] = ["learning", "informative", "uninformative"];
-
-    /// The word of this one.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Learning => "learning",
-            Self::Yes => "informative",
-            Self::No => "uninformative",
-        }
-    }
-}
-
-impl fmt::Display for Informative {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+choice! {
+    /// What the sizes of a camera are good for.
+    pub enum Informative {
+        /// Too little has been seen to say.
+        Learning = "learning",
+        /// They tell motion, and wake the camera.
+        Yes = "informative",
+        /// They do not; only key frames are believed.
+        No = "uninformative",
     }
 }
 

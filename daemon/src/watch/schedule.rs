@@ -142,13 +142,12 @@ impl Queue {
     fn dequeue(&mut self, now: Mono) -> Option<usize> {
         let order = |place: &Place, since: Mono| {
             let impatient = now.since(since) >= PATIENCE;
-            let rank = match place.priority {
-                Priority::High => 0,
-                Priority::Normal => 1,
-                Priority::Low => 2,
-            };
             // The impatient among themselves by how long they have waited.
-            if impatient { (0, false, 0, since.0) } else { (1, place.behind, rank, place.served) }
+            if impatient {
+                (0, false, Priority::High, since.0)
+            } else {
+                (1, place.behind, place.priority, place.served)
+            }
         };
         let queued = self.places.iter().enumerate().filter_map(|(camera, place)| match place.state {
             State::Queued { since } => Some((order(place, since), camera)),
