@@ -147,6 +147,9 @@ struct SearchArguments {
     /// The most cameras tried.
     #[arg(long, default_value_t = 96)]
     most: usize,
+    /// How many are tried first.
+    #[arg(long, default_value_t = 16)]
+    first: usize,
     /// Seconds measured at each number.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
@@ -243,6 +246,7 @@ fn measure(measurement: &Measurement, patience: &Patience, report: &mut Report) 
                 active: arguments.run.active,
                 step,
                 most: arguments.most.max(step),
+                first: arguments.first,
                 hold: arguments.hold.0,
             };
             search::run(&wanted, floors.as_ref(), patience, report)?;

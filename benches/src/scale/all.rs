@@ -43,7 +43,7 @@ impl Lengths {
         floors: 15,
         pictures: 1500,
         load: Duration::from_secs(60),
-        warm_up: Duration::from_secs(15),
+        warm_up: Duration::from_secs(30),
         recall: Duration::from_secs(240),
         hold: Duration::from_secs(300),
         most: 96,
@@ -109,13 +109,14 @@ pub fn run(
         let events = Load { cameras: 4, quiet_clip: EVENTS.to_owned(), gate, measure: lengths.recall, ..base.clone() };
         load(name, events)?;
     }
-    // The goal, held; then rarer looks, and heavier streams.
+    // The goal, held; then rarer looks and heavier streams, from what was found on.
     let usual = Load { eventful: EVENTFUL, ..base.clone() };
     let rarer = Load { look_every: look_every * 2, ..usual.clone() };
     let heavier = Load { quiet_clip: QUIET_HEAVY.to_owned(), active_clip: ACTIVE_HEAVY.to_owned(), ..usual.clone() };
+    let mut first = 16;
     for (load, hold) in [(usual, lengths.hold), (rarer, Duration::ZERO), (heavier, Duration::ZERO)] {
-        let wanted = search::Wanted { load, active: 0.1, step: 8, most: lengths.most, hold };
-        search::run(&wanted, Some(&floors), patience, report)?;
+        let wanted = search::Wanted { load, active: 0.1, step: 8, most: lengths.most, first, hold };
+        first = search::run(&wanted, Some(&floors), patience, report)?.cameras.max(8);
     }
     let wanted = overload::Wanted {
         cameras: lengths.overloaded,

@@ -138,6 +138,16 @@ pub struct Figures {
     pub served: Totals,
 }
 
+impl Figures {
+    /// How many cameras were decoded in full, on average: active ones that the box had no room for are only looked at.
+    pub fn followed(&self) -> f64 {
+        let Window { rates, looks, seconds, .. } = &self.window;
+        let received = rates.iter().map(|rate| rate.received).sum::<f64>() / rates.len().max(1) as f64;
+        let decoded: f64 = rates.iter().map(|rate| rate.decoded).sum();
+        (decoded - looks.unwrap_or(0.0) / seconds).max(0.0) / received.max(f64::EPSILON)
+    }
+}
+
 /// Runs a load.
 ///
 /// # Errors
@@ -240,6 +250,7 @@ pub fn show(figures: &Figures, report: &mut Report) {
     report.line(format!(
         "pictures a second and camera: {received:.1} received, {decoded:.2} decoded ({looks} looks), {inferred:.2} inferred"
     ));
+    report.line(format!("cameras decoded in full, on average: {:.1}", figures.followed()));
     let lost: Vec<String> = window.losses.iter().map(|(what, count)| format!("{what} {count:.0}")).collect();
     report.line(format!("lost: {}", if lost.is_empty() { "nothing".to_owned() } else { lost.join(", ") }));
     report.line(format!(

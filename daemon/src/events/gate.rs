@@ -79,6 +79,13 @@ static MOVES: LazyLock<IntCounterVec> = LazyLock::new(|| {
         &["camera", "reason"],
     )
 });
+static CORES: LazyLock<GaugeVec> = LazyLock::new(|| {
+    float_gauge(
+        "snowgate_overload_room_cores",
+        "Cores that have nothing to do (idle), and what following one more camera takes (to_follow).",
+        &["of"],
+    )
+});
 static PRESSURE: LazyLock<GaugeVec> = LazyLock::new(|| {
     float_gauge(
         "snowgate_overload_pressure",
@@ -262,6 +269,22 @@ impl PressureRead {
     pub fn emit(self) {
         PRESSURE.with_label_values(&["infer"]).set(self.infer.into());
         PRESSURE.with_label_values(&["decode"]).set(self.decode.into());
+    }
+}
+
+/// What the box has left, in cores.
+pub struct RoomRead {
+    /// Cores that had nothing to do.
+    pub idle: f32,
+    /// What following one more camera takes.
+    pub to_follow: f32,
+}
+
+impl RoomRead {
+    /// Sets the gauges.
+    pub fn emit(self) {
+        CORES.with_label_values(&["idle"]).set(self.idle.into());
+        CORES.with_label_values(&["to_follow"]).set(self.to_follow.into());
     }
 }
 

@@ -245,11 +245,14 @@ impl Analyser {
         motion || self.eyes.iter().any(|eye| eye.tracker.is_anything_moving())
     }
 
-    /// Whether still pictures matter: things at rest are followed, or parts of the frame were never looked at.
+    /// Whether anything is followed, at rest or not.
     pub fn is_occupied(&self) -> bool {
-        self.eyes
-            .iter()
-            .any(|eye| eye.tracker.is_following() || eye.next_tile < eye.tiles.len() || eye.tiles.is_empty())
+        self.eyes.iter().any(|eye| eye.tracker.is_following())
+    }
+
+    /// Whether parts of the frame were never looked at.
+    pub fn has_unseen(&self) -> bool {
+        self.eyes.iter().any(|eye| eye.next_tile < eye.tiles.len() || eye.tiles.is_empty())
     }
 
     /// Regions of one picture shown to one model from the next picture on, where fewer than configured.
@@ -392,11 +395,10 @@ impl Eye {
         }
         self.tiles_now.clear();
         let count = if self.next_tile < self.tiles.len() { FIRST_TILES } else { usize::from(gate == Gate::Always) };
-        for _ in 0..count.min(self.tiles.len()) {
-            self.tiles_now.push(self.tiles[self.next_tile % self.tiles.len()]);
-            self.next_tile += 1;
-        }
-        sight.planner.plan(frame, &self.wanted, &self.tiles_now);
+        let coming = self.tiles.iter().cycle().skip(self.next_tile % self.tiles.len().max(1));
+        self.tiles_now.extend(coming.take(count.min(self.tiles.len())));
+        // What there was no room for is shown with a later picture.
+        self.next_tile += sight.planner.plan(frame, &self.wanted, &self.tiles_now);
         self.candidates.clear();
     }
 

@@ -72,8 +72,9 @@ impl Planner {
         self.limit = (limit as usize).clamp(1, MAX_REGIONS);
     }
 
-    /// Plans a picture of `frame` pixels: what is `wanted`, the most urgent first, then `fixed` regions (tiles of a sweep).
-    pub fn plan(&mut self, frame: (u32, u32), wanted: &[Wanted], fixed: &[PixelRect]) {
+    /// Plans a picture of `frame` pixels: what is `wanted`, the most urgent first, then `fixed` regions (tiles of a sweep) as
+    /// long as there is room. Answers how many of those will have been shown.
+    pub fn plan(&mut self, frame: (u32, u32), wanted: &[Wanted], fixed: &[PixelRect]) -> usize {
         self.regions.clear();
         self.contents.clear();
         self.cut = 0;
@@ -119,12 +120,17 @@ impl Planner {
                 }
             }
         }
-        for region in fixed {
+        for (shown, region) in fixed.iter().enumerate() {
             let [x, y] = [region.x as f32, region.y as f32];
-            if !self.is_covered(&[x, y, x + region.width as f32, y + region.height as f32], COVERED) {
-                self.add(*region);
+            if self.is_covered(&[x, y, x + region.width as f32, y + region.height as f32], COVERED) {
+                continue;
             }
+            if self.regions.len() >= self.limit {
+                return shown;
+            }
+            self.regions.push(*region);
         }
+        fixed.len()
     }
 
     /// The regions of the last plan.

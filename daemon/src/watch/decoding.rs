@@ -265,8 +265,9 @@ impl Decoding {
         });
         let fell_back = self.pulse.heard().cadence.looked(picture.is_some());
         let Some(picture) = picture else { return Turn { more: fell_back, cost: LOOK_COST, behind: false } };
-        let glance = inference.glance(&picture);
-        let occupied = inference.is_occupied();
+        let watcher = inference.watcher();
+        let glance = watcher.glance(&picture);
+        let (occupied, unseen) = (watcher.is_occupied(), watcher.has_unseen());
         drop(inference);
         self.pulse.heard().sizes.judged(glance == Glance::Moved);
         let here = Looked::at(&key);
@@ -284,7 +285,7 @@ impl Decoding {
         }
         self.looked = Some(here);
         self.seen = key.at;
-        if glance != Glance::Still || occupied {
+        if glance != Glance::Still || occupied || (unseen && hands.admission.admit_sweep()) {
             put(&self.camera, Urgency::Look, picture, hands);
         }
         Turn { more: false, cost: LOOK_COST, behind: false }

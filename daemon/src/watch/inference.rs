@@ -14,7 +14,7 @@ use crate::{
     camera::picture::Picture,
     events::watch as events,
     vision::{
-        analyser::{Glance, Step, VisionError},
+        analyser::{Step, VisionError},
         model::Models,
     },
 };
@@ -101,17 +101,7 @@ impl Inference {
         self.under_way.is_some()
     }
 
-    /// Compares a key frame with what was last seen; no picture may be under way.
-    pub fn glance(&mut self, picture: &Picture) -> Glance {
-        self.watcher.glance(picture)
-    }
-
-    /// Whether still pictures matter to the camera.
-    pub fn is_occupied(&self) -> bool {
-        self.watcher.is_occupied()
-    }
-
-    /// The camera's judgement.
+    /// The camera's judgement. While a picture is under way it may not be shown another.
     pub fn watcher(&mut self) -> &mut Watcher {
         &mut self.watcher
     }

@@ -17,6 +17,7 @@ mod inference;
 pub mod overload;
 mod packet_sizes;
 mod pulse;
+mod room;
 mod sampler;
 pub mod schedule;
 mod slot;

@@ -3,15 +3,16 @@
 //! Once a second the pressure on decoding and on inference is read. While one of them is above 1, busy cameras are taken
 //! down [`LADDER`] a rung at a time: fewer pictures, then fewer regions, then key frames only (the floor), then key frames
 //! in turn. Cameras of low priority go first, all the way to the floor; among equals whoever has been degraded least.
-//! Decoding and inference share the cores, so what one gives up helps the other; but where decoding is far behind, cameras
-//! go to the floor at once.
+//! Decoding and inference share the cores, so what one gives up helps the other; but where decoding is far behind, or
+//! inference takes little anyhow, cameras go to the floor at once.
 //!
-//! When both pressures have been low for a while, cameras climb back in the opposite order, a few at a time; if that was
-//! too early the next attempt waits twice as long.
+//! When both pressures have been low for a while, cameras climb back in the opposite order, a few at a time, as long as there
+//! is [room] for what they will take; if that was too early all the same, the next attempt waits twice as long.
 //!
 //! Waking a quiet camera takes a [token](Admission), and only so many may catch up at once: dawn, an infra-red switch or
 //! rain wake every camera at once, and catching up all of them would starve those already awake. A camera without a token
-//! stays at the floor: its key frames are looked at, and inferred.
+//! stays at the floor: its key frames are looked at, and inferred. Parts of a still picture that no model has seen yet are
+//! shown to one a few at a time, while there is room.
 
 use std::{
     cmp::Reverse,
@@ -19,6 +20,7 @@ use std::{
     time::Duration,
 };
 
+use super::room::{Room, Spent};
 use crate::vision::spec::Priority;
 
 /// What a rung leaves a camera.
@@ -35,7 +37,7 @@ pub struct Limits {
 }
 
 /// The rungs, from nothing given up to the least that is always done. A camera's rung is its degradation in the metrics.
-pub const LADDER: [Limits; 8] = [
+pub const LADDER: [Limits; 9] = [
     Limits { picture_divisor: 1, max_regions: u32::MAX, follow: true, look_stretch: 1 },
     // Fewer inferences…
     Limits { picture_divisor: 2, max_regions: u32::MAX, follow: true, look_stretch: 1 },
@@ -43,7 +45,8 @@ pub const LADDER: [Limits; 8] = [
     // …then fewer regions…
     Limits { picture_divisor: 4, max_regions: 2, follow: true, look_stretch: 1 },
     Limits { picture_divisor: 4, max_regions: 1, follow: true, look_stretch: 1 },
-    // …then key frames only, the floor…
+    // …then key frames only, the floor: so few pictures that all of their regions are shown at first…
+    Limits { picture_divisor: 1, max_regions: u32::MAX, follow: false, look_stretch: 1 },
     Limits { picture_divisor: 1, max_regions: 2, follow: false, look_stretch: 1 },
     // …then key frames in turn.
     Limits { picture_divisor: 1, max_regions: 1, follow: false, look_stretch: 2 },
@@ -62,6 +65,13 @@ const CALM: (u32, u32) = (4, 16);
 const FAR_BEHIND: f32 = 2.0;
 /// Pressure below which the box could do more.
 const LOW: f32 = 0.6;
+/// The last tokens, which are for cameras of high priority; twice as many are not for those of low priority.
+const KEPT: u32 = 1;
+/// Still pictures that a decoding thread may have shown to models in one tick: what has been standing somewhere since before
+/// the box looked can wait for minutes, and all cameras of a box begin to look at once.
+const SWEEPS_A_TICK: u32 = 2;
+/// Where inference is less than this share of what following takes, giving up some of it helps decoding little.
+const WORTH_GIVING_UP: f32 = 0.3;
 /// Share of the busy cameras that move a rung in one tick, at least one.
 const SHARE_A_TICK: usize = 8;
 
@@ -92,6 +102,8 @@ pub struct Load {
     looks: Waits,
     key_pictures: Waits,
     catching_up: Waits,
+    /// What following takes.
+    pub spent: Spent,
 }
 
 #[derive(Debug, Default)]
@@ -222,7 +234,7 @@ impl Policy {
     }
 
     /// Applies the policy once. `busy` tells what a camera is doing.
-    pub fn tick(&mut self, pressure: Pressure, busy: impl Fn(usize) -> Busy, changes: &mut Vec<Change>) {
+    pub fn tick(&mut self, pressure: Pressure, room: Room, busy: impl Fn(usize) -> Busy, changes: &mut Vec<Change>) {
         self.since_climb = self.since_climb.saturating_add(1);
         if pressure.decode > 1.0 || pressure.infer > 1.0 {
             self.calm = 0;
@@ -230,22 +242,23 @@ impl Policy {
                 self.calm_needed = (self.calm_needed * 2).min(CALM.1);
                 self.since_climb = u32::MAX;
             }
-            self.degrade(pressure, busy, changes);
+            self.degrade(pressure, room, busy, changes);
         } else if pressure.decode < LOW && pressure.infer < LOW {
             self.calm += 1;
             if self.calm >= CALM.0 {
                 self.release(&busy, changes);
             }
             if self.calm >= self.calm_needed {
-                self.climb(changes);
+                self.climb(room, changes);
             }
         } else {
             self.calm = 0;
         }
     }
 
-    fn degrade(&mut self, pressure: Pressure, busy: impl Fn(usize) -> Busy, changes: &mut Vec<Change>) {
+    fn degrade(&mut self, pressure: Pressure, room: Room, busy: impl Fn(usize) -> Busy, changes: &mut Vec<Change>) {
         let decoding = pressure.decode > 1.0;
+        let at_once = pressure.decode > FAR_BEHIND || (decoding && room.inference < WORTH_GIVING_UP);
         let why = if decoding { "decode" } else { "infer" };
         let mut candidates: Vec<usize> = (0..self.cameras.len())
             .filter(|camera| match (busy(*camera), self.cameras[*camera].rung) {
@@ -269,7 +282,7 @@ impl Policy {
         for camera in candidates.iter().copied().take(share.max(1)) {
             let (from, following) = (self.cameras[camera].rung, busy(camera) == Busy::Following);
             let to = match following {
-                true if pressure.decode > FAR_BEHIND => from.max(FLOOR - 1) + 1,
+                true if at_once => from.max(FLOOR - 1) + 1,
                 true => from + 1,
                 // Rungs above the floor take nothing from a camera that is not followed.
                 false => (from + 1).max(FLOOR),
@@ -288,7 +301,7 @@ impl Policy {
     }
 
     /// The most degraded first, high priority before low.
-    fn climb(&mut self, changes: &mut Vec<Change>) {
+    fn climb(&mut self, room: Room, changes: &mut Vec<Change>) {
         let mut candidates: Vec<usize> =
             (0..self.cameras.len()).filter(|camera| self.cameras[*camera].rung > 0).collect();
         if candidates.is_empty() {
@@ -304,9 +317,17 @@ impl Policy {
         let share = candidates.len().div_ceil(SHARE_A_TICK).min(from_the_floor.map_or(usize::MAX, |first| first + 1));
         for camera in candidates.into_iter().take(share) {
             let to = self.cameras[camera].rung - 1;
-            self.move_to(camera, to, "recovery", changes);
+            // Looks take next to nothing, and what the rungs above the floor take is inference only.
+            let fits = match to {
+                FLOOR.. => true,
+                _ if to + 1 == FLOOR => room.for_more() > 0,
+                _ => room.idle >= room.to_follow * room.inference,
+            };
+            if fits {
+                self.move_to(camera, to, "recovery", changes);
+                self.since_climb = 0;
+            }
         }
-        self.since_climb = 0;
     }
 
     fn move_to(&mut self, camera: usize, to: usize, why: &'static str, changes: &mut Vec<Change>) {
@@ -317,7 +338,7 @@ impl Policy {
     }
 }
 
-/// Tokens for waking quiet cameras.
+/// Tokens for waking quiet cameras, and for looking at what stands still in them.
 #[derive(Debug)]
 pub struct Admission {
     tokens: AtomicU32,
@@ -326,6 +347,8 @@ pub struct Admission {
     /// Cameras that were admitted and have not caught up yet, and how many there may be.
     catching_up: AtomicU32,
     most_catching_up: u32,
+    /// Still pictures that may be shown to models in this tick.
+    sweeps: AtomicU32,
 }
 
 impl Admission {
@@ -333,23 +356,44 @@ impl Admission {
     pub fn new(decoders: usize) -> Self {
         let a_tick = u32::try_from(decoders).unwrap_or(u32::MAX).max(1);
         let most = a_tick.saturating_mul(2).max(4);
-        let catching_up = AtomicU32::new(0);
-        Self { tokens: AtomicU32::new(most), most, a_tick, catching_up, most_catching_up: a_tick.saturating_mul(2) }
+        Self {
+            tokens: AtomicU32::new(most),
+            most,
+            a_tick,
+            catching_up: AtomicU32::new(0),
+            most_catching_up: a_tick,
+            sweeps: AtomicU32::new(a_tick.saturating_mul(SWEEPS_A_TICK)),
+        }
     }
 
     /// Tokens for everyone, always.
     pub fn unlimited() -> Self {
-        let (tokens, catching_up) = (AtomicU32::new(u32::MAX), AtomicU32::new(0));
-        Self { tokens, most: 0, a_tick: 0, catching_up, most_catching_up: u32::MAX }
+        let endless = || AtomicU32::new(u32::MAX);
+        Self {
+            tokens: endless(),
+            most: 0,
+            a_tick: 0,
+            catching_up: AtomicU32::new(0),
+            most_catching_up: u32::MAX,
+            sweeps: endless(),
+        }
     }
 
-    /// A second has passed. While the box has no room there are no new tokens.
-    pub fn refill(&self, pressure: Pressure) {
-        if pressure.decode <= LOW && pressure.infer <= LOW {
-            let fill = |tokens: u32| Some((tokens.saturating_add(self.a_tick)).min(self.most));
-            // The closure always answers a value, so the update cannot fail.
-            let _ = self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, fill);
-        }
+    /// A second has passed. While the box is pressed there are no new tokens, and next to no sweeps. There are no more
+    /// tokens than there is room for, and the one that is kept for high priority.
+    pub fn refill(&self, pressure: Pressure, room: Room) {
+        let easy = pressure.decode <= LOW && pressure.infer <= LOW;
+        let (new, most) = (if easy { self.a_tick } else { 0 }, self.most.min(KEPT + room.for_more()));
+        let fill = |tokens: u32| Some(tokens.saturating_add(new).min(most));
+        // The closure always answers a value, so the update cannot fail.
+        let _ = self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, fill);
+        self.sweeps.store(if easy { self.a_tick.saturating_mul(SWEEPS_A_TICK) } else { 1 }, Ordering::Release);
+    }
+
+    /// Asks to show models a part of a still picture that they have never seen.
+    pub fn admit_sweep(&self) -> bool {
+        let take = |sweeps: u32| sweeps.checked_sub(1);
+        self.sweeps.fetch_update(Ordering::AcqRel, Ordering::Acquire, take).is_ok()
     }
 
     /// Asks to catch up, which must be [ended](Self::caught_up) once granted. The last tokens are kept for those who come
@@ -357,8 +401,8 @@ impl Admission {
     pub fn admit(&self, priority: Priority) -> bool {
         let kept = match priority {
             Priority::High => 0,
-            Priority::Normal => self.most / 4,
-            Priority::Low => self.most / 2,
+            Priority::Normal => KEPT,
+            Priority::Low => 2 * KEPT,
         };
         let enter = |catching_up: u32| (catching_up < self.most_catching_up).then(|| catching_up + 1);
         if self.catching_up.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter).is_err() {
@@ -385,10 +429,12 @@ mod tests {
     const PRESSED: Pressure = Pressure { infer: 1.5, decode: 0.2 };
     const PRESSED_DECODING: Pressure = Pressure { infer: 0.2, decode: 2.5 };
     const EASY: Pressure = Pressure { infer: 0.1, decode: 0.1 };
+    const ROOM: Room = Room { idle: 100.0, to_follow: 0.5, inference: 0.5 };
+    const NO_ROOM: Room = Room { idle: 0.9, ..ROOM };
 
     fn ticks(policy: &mut Policy, pressure: Pressure, busy: Busy, count: usize) -> Vec<Change> {
         let mut changes = Vec::new();
-        (0..count).for_each(|_| policy.tick(pressure, |_| busy, &mut changes));
+        (0..count).for_each(|_| policy.tick(pressure, ROOM, |_| busy, &mut changes));
         changes
     }
 
@@ -399,7 +445,7 @@ mod tests {
     #[test]
     fn fewer_pictures_then_fewer_regions_then_key_frames_then_in_turn() {
         let rising = |of: fn(&Limits) -> u32| LADDER.map(|limits| of(&limits));
-        assert_eq!(rising(|limits| limits.look_stretch), [1, 1, 1, 1, 1, 1, 2, 4]);
+        assert_eq!(rising(|limits| limits.look_stretch), [1, 1, 1, 1, 1, 1, 1, 2, 4]);
         assert!(
             LADDER[..FLOOR].iter().all(|limits| limits.follow) && LADDER[FLOOR..].iter().all(|limits| !limits.follow)
         );
@@ -467,15 +513,53 @@ mod tests {
         assert!(!admission.admit(Priority::Normal));
         assert!(admission.admit(Priority::High));
         assert!(!admission.admit(Priority::High));
-        admission.refill(PRESSED);
+        admission.refill(PRESSED, ROOM);
         assert!(!admission.admit(Priority::High), "no tokens while the box is pressed");
-        admission.refill(EASY);
-        assert!(admission.admit(Priority::High));
+        admission.refill(EASY, ROOM);
+        assert!(admission.admit(Priority::Normal));
+        admission.refill(EASY, NO_ROOM);
+        assert!(!admission.admit(Priority::Normal), "nobody else could be followed");
+        assert!(admission.admit(Priority::High), "but somebody would have to give way");
+    }
+
+    #[test]
+    fn still_pictures_are_shown_a_few_at_a_time() {
+        let admission = Admission::new(2);
+        let admitted = || (0..100).filter(|_| admission.admit_sweep()).count();
+        assert_eq!(admitted(), 2 * SWEEPS_A_TICK as usize);
+        admission.refill(PRESSED, ROOM);
+        assert_eq!(admitted(), 1, "slowly, but it comes to an end under pressure too");
+        admission.refill(EASY, ROOM);
+        assert_eq!(admitted(), 2 * SWEEPS_A_TICK as usize);
+    }
+
+    #[test]
+    fn a_camera_climbs_only_where_there_is_room_for_it() {
+        let mut policy = Policy::new([Priority::Normal; 2]);
+        ticks(&mut policy, PRESSED, Busy::Following, 2 * FLOOR);
+        assert_eq!(rungs(&policy), [FLOOR; 2]);
+        let mut climb = |room: Room| {
+            let mut changes = Vec::new();
+            (0..CALM.1).for_each(|_| policy.tick(EASY, room, |_| Busy::Looking, &mut changes));
+            changes.len()
+        };
+        assert_eq!(climb(NO_ROOM), 0);
+        assert_ne!(climb(Room { idle: 1.0, ..ROOM }), 0);
+    }
+
+    #[test]
+    fn rungs_that_would_give_nothing_are_left_out() {
+        let mut policy = Policy::new([Priority::Normal]);
+        let mut changes = Vec::new();
+        let late = Pressure { infer: 0.1, decode: 1.2 };
+        policy.tick(late, ROOM, |_| Busy::Following, &mut changes);
+        policy.tick(late, Room { inference: 0.1, ..ROOM }, |_| Busy::Following, &mut changes);
+        assert_eq!(changes.iter().map(|change| change.to).collect::<Vec<_>>(), [1, FLOOR]);
     }
 
     #[test]
     fn only_so_many_catch_up_at_once() {
-        let admission = Admission { tokens: AtomicU32::new(100), ..Admission::new(1) };
+        let admission = Admission { tokens: AtomicU32::new(100), ..Admission::new(2) };
         assert!(admission.admit(Priority::High) && admission.admit(Priority::High));
         assert!(!admission.admit(Priority::High));
         admission.caught_up();

@@ -174,6 +174,11 @@ impl Pulse {
         }
     }
 
+    /// Whether the camera is followed live: it has caught up.
+    pub fn is_live(&self) -> bool {
+        self.busy() == Busy::Following && !self.is_catching_up()
+    }
+
     /// Says what the camera is doing.
     pub fn set_busy(&self, busy: Busy) {
         self.busy.store(busy as u8, Ordering::Release);

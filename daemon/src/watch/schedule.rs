@@ -5,7 +5,8 @@
 //!   queue is bounded by the number of cameras, and waking never blocks.
 //! - Priority first; among cameras of one priority, the one that has been served least: each turn is charged what it cost
 //!   (start-time fair queueing, Goyal et al. 1996), so a camera with much to do does not hold up one with little.
-//! - Work that can wait (pictures of a while ago) comes behind what is live.
+//! - Work that can wait (pictures of a while ago) comes behind what is live, and is brought to its end one camera after the
+//!   other: of several that share, all would be late.
 //! - Nobody starves: who has waited for [`PATIENCE`] comes before everyone who has not, whatever the priorities.
 
 use std::{
@@ -31,8 +32,8 @@ enum State {
 struct Place {
     state: State,
     priority: Priority,
-    /// What it has to do can wait.
-    behind: bool,
+    /// Since when what it has to do can wait.
+    behind: Option<Mono>,
     /// What its turns have cost so far, never less than what was usual when it came back from idling.
     served: u64,
 }
@@ -71,7 +72,7 @@ pub struct Schedule {
 impl Schedule {
     /// A schedule of as many cameras as there are priorities.
     pub fn new(priorities: impl IntoIterator<Item = Priority>, clock: Arc<dyn Clock>) -> Self {
-        let place = |priority| Place { state: State::Idle, priority, behind: false, served: 0 };
+        let place = |priority| Place { state: State::Idle, priority, behind: None, served: 0 };
         let queue = Queue { places: priorities.into_iter().map(place).collect(), ..Queue::default() };
         Self { queue: Arc::new((Mutex::new(queue), Condvar::new())), clock }
     }
@@ -99,7 +100,7 @@ impl Schedule {
         let mut queue = self.lock();
         let place = &mut queue.places[camera];
         place.served += u64::from(turn.cost.max(1));
-        place.behind = turn.behind;
+        place.behind = turn.behind.then(|| place.behind.unwrap_or(now));
         let again = turn.more || place.state == State::Running { woken: true };
         place.state = State::Idle;
         if again {
@@ -143,10 +144,10 @@ impl Queue {
         let order = |place: &Place, since: Mono| {
             let impatient = now.since(since) >= PATIENCE;
             // The impatient among themselves by how long they have waited.
-            if impatient {
-                (0, false, Priority::High, since.0)
-            } else {
-                (1, place.behind, place.priority, place.served)
+            match place.behind {
+                _ if impatient => (0, Priority::High, since.0),
+                None => (1, place.priority, place.served),
+                Some(behind) => (2, place.priority, behind.0),
             }
         };
         let queued = self.places.iter().enumerate().filter_map(|(camera, place)| match place.state {
@@ -249,6 +250,31 @@ mod tests {
         schedule.serve(NOW, |_| Turn { more: true, cost: 1, behind: true });
         schedule.wake(1);
         assert_eq!(served(&schedule, 1, |_| 1), [1]);
+    }
+
+    #[test]
+    fn what_can_wait_is_done_one_after_the_other() {
+        let (schedule, clock) = schedule(&[Priority::Normal; 3]);
+        let behind = |_| Turn { more: true, cost: 1, behind: true };
+        // Camera 1 came first.
+        for camera in [1, 0, 2] {
+            clock.advance(Duration::from_millis(10));
+            schedule.wake(camera);
+            schedule.serve(NOW, behind);
+        }
+        let mut order = Vec::new();
+        for _ in 0..5 {
+            schedule.serve(NOW, |camera| {
+                order.push(camera);
+                behind(camera)
+            });
+        }
+        schedule.serve(NOW, |_| Turn { more: false, ..behind(0) });
+        schedule.serve(NOW, |camera| {
+            order.push(camera);
+            behind(camera)
+        });
+        assert_eq!(order, [1, 1, 1, 1, 1, 0]);
     }
 
     #[test]

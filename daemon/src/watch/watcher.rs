@@ -80,9 +80,14 @@ impl Watcher {
         self.analyser.is_following()
     }
 
-    /// Whether still pictures matter to it: to what is at rest, to what is under way, to what was never looked at.
+    /// Whether still pictures matter to it: to what is at rest, to what is under way.
     pub fn is_occupied(&self) -> bool {
         self.rules.is_active() || self.analyser.is_occupied()
+    }
+
+    /// Whether parts of the frame were never looked at: something may have been standing there all the time.
+    pub fn has_unseen(&self) -> bool {
+        self.analyser.has_unseen()
     }
 
     /// Whether anything is under way that has yet to end.

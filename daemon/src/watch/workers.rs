@@ -5,7 +5,7 @@
 //! one that nobody has taken gives way (policy `drop_oldest`, counted). Cameras that catch up with what moved between two
 //! looks wait instead (policy `block`): their pictures wait in the ring.
 
-use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{io, num::NonZero, sync::Arc, thread::JoinHandle, time::Duration};
 
 use snowgate_core::{
     rules::{Change, Finding},
@@ -18,12 +18,13 @@ use super::{
     decoders::LookDecoders,
     inference::{Outcome, Urgency},
     overload::{Policy, TICK},
+    room::{Meter, Room},
     schedule::{Schedule, Turn},
 };
 use crate::{
     camera::gop_ring::Pushed,
     events::{
-        gate::{Degraded, FoundLate, PressureRead},
+        gate::{Degraded, FoundLate, PressureRead, RoomRead},
         incident::FindingMade,
         watch as events,
     },
@@ -101,9 +102,14 @@ impl Workers {
     pub fn spawn_steward(&self) -> io::Result<JoinHandle<()>> {
         let workers = self.clone();
         let mut policy = Policy::new(self.cameras.iter().map(|camera| camera.priority));
+        let mut meter = Meter::new(std::thread::available_parallelism().map_or(1, NonZero::get));
+        let mut last = self.clock.mono();
         let work = move || {
             while !workers.shutdown.wait_for(TICK) {
-                workers.apply(&mut policy);
+                let now = workers.clock.mono();
+                let live = workers.cameras.iter().filter(|camera| camera.pulse.is_live()).count();
+                let room = meter.read(now.since(std::mem::replace(&mut last, now)), live, &workers.tools.load.spent);
+                workers.apply(&mut policy, room);
                 for camera in workers.cameras.iter() {
                     workers.lapse(camera);
                     camera.measure();
@@ -114,14 +120,18 @@ impl Workers {
     }
 
     fn decode_turn(&self, camera: usize, looks: &mut LookDecoders) -> Turn {
+        let watched = &self.cameras[camera];
         let mut offered = || self.infer.wake(camera);
-        self.cameras[camera].decode(&self.tools, looks, self.clock.mono(), &mut offered)
+        let turn = || watched.decode(&self.tools, looks, self.clock.mono(), &mut offered);
+        self.tools.load.spent.decoding(watched.pulse.is_live(), turn)
     }
 
     fn infer_turn(&self, camera: usize, models: &mut Models) -> Turn {
         let watched = &self.cameras[camera];
         let decode = || self.decode.wake(camera);
-        watched.infer(&self.tools, models, self.clock.mono(), decode, |outcome| self.judge(watched, outcome))
+        let judge = |outcome: Outcome<'_>| self.judge(watched, outcome);
+        let turn = || watched.infer(&self.tools, models, self.clock.mono(), decode, judge);
+        self.tools.load.spent.inference(watched.pulse.is_live(), turn)
     }
 
     fn judge(&self, watched: &Watched, outcome: Outcome<'_>) {
@@ -150,12 +160,13 @@ impl Workers {
         }
     }
 
-    fn apply(&self, policy: &mut Policy) {
+    fn apply(&self, policy: &mut Policy, room: Room) {
         let pressure = self.tools.load.read();
         PressureRead { infer: pressure.infer, decode: pressure.decode }.emit();
-        self.tools.admission.refill(pressure);
+        RoomRead { idle: room.idle, to_follow: room.to_follow }.emit();
+        self.tools.admission.refill(pressure, room);
         let mut changes = Vec::new();
-        policy.tick(pressure, |camera| self.cameras[camera].pulse.busy(), &mut changes);
+        policy.tick(pressure, room, |camera| self.cameras[camera].pulse.busy(), &mut changes);
         for change in changes {
             let watched = &self.cameras[change.camera];
             watched.set_rung(change.to);
