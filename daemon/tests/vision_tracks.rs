@@ -224,9 +224,13 @@ fn at_the_floor_who_stays_for_two_looks_is_told_of_and_nobody_else() {
         let told = floor.told("somebody");
         for (track, path) in &stays {
             let (from, to) = (path[0].0, path[path.len() - 1].0);
-            assert!(told.iter().any(|told| told.0 <= to && told.1 >= from), "phase {phase}: nothing of {track}: {told:?}");
+            assert!(
+                told.iter().any(|told| told.0 <= to && told.1 >= from),
+                "phase {phase}: nothing of {track}: {told:?}"
+            );
             let of_this = |told: &(Mono, Mono, Option<Rect>)| {
-                let mut at_that_time = path.iter().filter(|(at, _)| at.since(told.0).max(told.0.since(*at)).as_millis() < 250);
+                let mut at_that_time =
+                    path.iter().filter(|(at, _)| at.since(told.0).max(told.0.since(*at)).as_millis() < 250);
                 at_that_time.any(|(_, rect)| told.2.is_some_and(|told| near(rect, &told)))
             };
             told_of += usize::from(told.iter().any(of_this));
@@ -237,7 +241,8 @@ fn at_the_floor_who_stays_for_two_looks_is_told_of_and_nobody_else() {
             assert!(there, "phase {phase}: nobody was at {rect:?} at {at:?}");
         }
         // By hand eight people cross to one side and six to the other.
-        let crossed = floor.findings.iter().rfind(|finding| finding.rule.as_str() == "crossed").map(|finding| finding.tally);
+        let crossed =
+            floor.findings.iter().rfind(|finding| finding.rule.as_str() == "crossed").map(|finding| finding.tally);
         let (left, right) = crossed.map_or((0, 0), |tally| (tally.left_to_right, tally.right_to_left));
         assert!(left <= 8 && right <= 6, "phase {phase}: {left} and {right}");
     }

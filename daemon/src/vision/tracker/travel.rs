@@ -29,7 +29,7 @@ pub(super) fn effort(label: &Label, from: &Rect, to: &Rect, passed: Duration) ->
     let down = (b.y - a.y) / ((speed[1] * seconds + SLACK) * (from.height + to.height) / 2.0);
     let way = across.hypot(down);
     let possible = passed <= LONGEST && way <= 1.0 && wide <= 1.0 && high <= 1.0;
-    possible.then(|| 0.6 * way + 0.4 * high)
+    possible.then_some(0.6 * way + 0.4 * high)
 }
 
 /// How many partners each track and each detection could have.
