@@ -75,7 +75,9 @@ fn observe(c: &mut Criterion) {
             score: 0.8,
             rect: Rect::FRAME,
             first_seen: Mono(0),
+            first_rect: Rect::FRAME,
             last_seen: Mono(0),
+            sure_since: Mono(0),
             stationary_since: None,
             has_moved: true,
         })

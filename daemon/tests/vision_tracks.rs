@@ -1,10 +1,11 @@
-//! Real clips through motion, regions, the real models and the trackers. (What comes of the tracks, such as who crosses a
+//! Real clips through motion, regions, the real models and the trackers: at full rate, and as a camera at the floor of the
+//! overload policy sees them, which is one key frame in a while. (What comes of the tracks at full rate, such as who crosses a
 //! line, golden replays prove.)
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,16 +16,19 @@ use gstreamer_video::{self as gst_video, VideoFrameExt};
 use snowgate::{
     camera::pixels::{Chroma, Pixels, Plane},
     vision::{
-        analyser::{Analyser, Need},
+        analyser::{Analyser, Glance, Need, Step},
         manifest,
         model::{Models, Runtime},
         spec::DetectSpec,
     },
+    watch::overload::{FLOOR, LADDER},
 };
 use snowgate_core::{
+    geometry::Rect,
     ids::Id,
     observation::{Label, Track},
-    spec::read_table,
+    rules::{CameraRules, Change, Finding},
+    spec::{Deserialize, all_defaults, read_table},
     time::Mono,
 };
 
@@ -66,16 +70,24 @@ fn decode(clip: &str, mut each: impl FnMut(&Pixels<'_>, Mono)) {
     pipeline.set_state(gst::State::Null).unwrap();
 }
 
-/// Analyses a clip as a camera looked at `fps` times a second and calls `each` with what every picture showed.
-fn analyse(clip: &str, fps: u64, until: Duration, labels: &[&str], mut each: impl FnMut(Mono, &[Track])) {
+fn needs(labels: &[&str]) -> Vec<Need> {
+    Need::of_labels(&id("ssdlite-mobilenet-v2"), &id("centerface"), labels.iter().copied())
+}
+
+fn models(needs: &[Need]) -> Models {
     let runtime = Runtime::load(&root().join("assets/onnxruntime/libonnxruntime.so.1.31.1")).unwrap();
     let folder = root().join("models");
     let (manifests, errors) = manifest::read_folder(&folder);
     assert!(errors.is_empty(), "{errors:?}");
-    let needs = Need::of_labels(&id("ssdlite-mobilenet-v2"), &id("centerface"), labels.iter().copied());
-    let needed: Vec<_> = needs.iter().map(|need| &manifests[&need.model]).collect();
-    let (mut models, errors) = Models::load(&runtime, needed, &folder);
+    let (models, errors) = Models::load(&runtime, needs.iter().map(|need| &manifests[&need.model]), &folder);
     assert!(errors.is_empty(), "{errors:?}");
+    models
+}
+
+/// Analyses a clip as a camera looked at `fps` times a second and calls `each` with what every picture showed.
+fn analyse(clip: &str, fps: u64, until: Duration, labels: &[&str], mut each: impl FnMut(Mono, &[Track])) {
+    let needs = needs(labels);
+    let mut models = models(&needs);
     let spec: DetectSpec = read_table(&mut toml_span::parse("").unwrap()).unwrap();
     let mut analyser = Analyser::new(id("cam"), &spec, Vec::new(), needs);
     let mut picture = 0;
@@ -114,4 +126,126 @@ fn where_nobody_shows_a_face_none_is_followed() {
     analyse("no_face.mp4", 5, Duration::from_secs(6), &[Label::FACE], |at, tracks| {
         assert!(tracks.is_empty(), "{at:?}: {tracks:?}")
     });
+}
+
+/// A camera on the square at the floor of the overload policy.
+struct AtTheFloor {
+    analyser: Analyser,
+    rules: CameraRules,
+    findings: Vec<Finding>,
+}
+
+const ROAD: &str = "id = 'road'\npolygon = [[0.35, 0.30], [0.75, 0.30], [0.75, 0.75], [0.35, 0.75]]";
+
+impl AtTheFloor {
+    fn new() -> Self {
+        fn read<T: for<'de> Deserialize<'de>>(text: &str) -> T {
+            T::deserialize(&mut toml_span::parse(text).unwrap()).unwrap()
+        }
+        let rules = [
+            read("id = 'somebody'\nkind = 'intrusion'\nzone = 'road'\nfor = '500ms'\nlinger = '1s'"),
+            read("id = 'crowd'\nkind = 'count'\nzone = 'road'\nlimit = 2\nfor = '1s'"),
+            read("id = 'crossed'\nkind = 'line_crossing'\nline = 'passage'\ncool_down = '1h'"),
+        ];
+        let lines = [read("id = 'passage'\nstart = [0.278, 0.29]\nend = [0.278, 0.56]")];
+        Self {
+            analyser: Analyser::new(id("square"), &all_defaults(), Vec::new(), needs(&["person"])),
+            rules: CameraRules::new(&[read(ROAD)], &lines, &rules).unwrap(),
+            findings: Vec::new(),
+        }
+    }
+
+    /// As the gate does it: what is still and unoccupied is not shown to the model.
+    fn look(&mut self, pixels: &Pixels<'_>, picture: u64, at: Mono, models: &mut Models) {
+        let still = self.analyser.glance(pixels, at) == Glance::Still;
+        if still && !self.analyser.is_occupied() && !self.rules.is_active() {
+            return;
+        }
+        self.analyser.limit_regions(LADDER[FLOOR].max_regions);
+        self.analyser.begin(pixels, picture, at);
+        while self.analyser.step(pixels, models) == Step::Region {}
+        let analysis = self.analyser.finish().unwrap();
+        self.rules.observe(&analysis.observation(), &mut self.findings);
+    }
+
+    /// From when to when something was told of by this rule, and where it was seen when that began.
+    fn told(&self, rule: &str) -> Vec<(Mono, Mono, Option<Rect>)> {
+        let of_rule = |change| self.findings.iter().filter(move |f| f.rule.as_str() == rule && f.change == change);
+        let ended = |episode| of_rule(Change::Ended).find(|ended| ended.episode == episode);
+        let told = of_rule(Change::Began).map(|began| {
+            let end = ended(began.episode).map_or(Mono(u64::MAX), |ended| ended.tally.last_seen);
+            (began.at, end, began.subjects.first().map(|subject| subject.rect))
+        });
+        told.collect()
+    }
+}
+
+#[test]
+fn at_the_floor_who_stays_for_two_looks_is_told_of_and_nobody_else() {
+    const LOOK: u64 = 20;
+    const PHASES: u64 = 4;
+    let mut models = models(&needs(&["person"]));
+    let mut full = Analyser::new(id("square"), &all_defaults(), Vec::new(), needs(&["person"]));
+    let mut seen: Vec<(Mono, Vec<Track>)> = Vec::new();
+    // Looks of two seconds that begin half a second apart.
+    let mut floors: [AtTheFloor; PHASES as usize] = std::array::from_fn(|_| AtTheFloor::new());
+    let mut picture = 0;
+    decode("vtest.mp4", |pixels, at| {
+        if picture % 2 == 0 {
+            let analysis = full.analyse(pixels, picture, at, &mut models).unwrap();
+            let tracks = analysis.tracks.iter().filter(|track| track.is_seen_at(at));
+            seen.push((at, tracks.cloned().collect()));
+        }
+        if picture % (LOOK / PHASES) == 0 {
+            let phase = picture / (LOOK / PHASES) % PHASES;
+            floors[phase as usize].look(pixels, picture, at, &mut models);
+        }
+        picture += 1;
+    });
+
+    // Whom the full rate sees on the road for a look and a group of pictures or longer.
+    let road = Rect::from_edges(0.35, 0.30, 0.75, 0.75);
+    let mut stays: BTreeMap<u64, Vec<(Mono, Rect)>> = BTreeMap::new();
+    for (at, tracks) in &seen {
+        for track in tracks.iter().filter(|track| road.contains(track.anchor())) {
+            stays.entry(track.id.0).or_default().push((*at, track.rect));
+        }
+    }
+    stays.retain(|_, path| path[path.len() - 1].0.since(path[0].0) >= Duration::from_secs(4));
+    assert!(stays.len() >= 12, "the square is busy: {}", stays.len());
+
+    // Feet no farther apart than two thirds of a height.
+    let near = |a: &Rect, b: &Rect| {
+        let (a, b, height) = (a.foot(), b.foot(), a.height.max(b.height));
+        ((a.x - b.x) * 4.0 / 3.0).hypot(a.y - b.y) < 0.67 * height
+    };
+    let mut told_of = 0;
+    for (phase, floor) in floors.iter().enumerate() {
+        let told = floor.told("somebody");
+        for (track, path) in &stays {
+            let (from, to) = (path[0].0, path[path.len() - 1].0);
+            assert!(
+                told.iter().any(|told| told.0 <= to && told.1 >= from),
+                "phase {phase}: nothing of {track}: {told:?}"
+            );
+            let of_this = |told: &(Mono, Mono, Option<Rect>)| {
+                let mut at_that_time =
+                    path.iter().filter(|(at, _)| at.since(told.0).max(told.0.since(*at)).as_millis() < 250);
+                at_that_time.any(|(_, rect)| told.2.is_some_and(|told| near(rect, &told)))
+            };
+            told_of += usize::from(told.iter().any(of_this));
+        }
+        for (at, _, rect) in told.into_iter().chain(floor.told("crowd")) {
+            let mut then = seen.iter().filter(|(time, _)| time.since(at).max(at.since(*time)).as_millis() < 250);
+            let there = then.any(|(_, tracks)| tracks.iter().any(|track| near(&track.rect, &rect.unwrap())));
+            assert!(there, "phase {phase}: nobody was at {rect:?} at {at:?}");
+        }
+        // By hand eight people cross to one side and six to the other.
+        let crossed =
+            floor.findings.iter().rfind(|finding| finding.rule.as_str() == "crossed").map(|finding| finding.tally);
+        let (left, right) = crossed.map_or((0, 0), |tally| (tally.left_to_right, tally.right_to_left));
+        assert!(left <= 8 && right <= 6, "phase {phase}: {left} and {right}");
+    }
+    // The others' tracks went on from somebody who had been told of already.
+    assert!(told_of * 4 >= stays.len() * floors.len() * 3, "{told_of} of {} in {} phases", stays.len(), floors.len());
 }

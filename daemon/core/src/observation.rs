@@ -1,6 +1,6 @@
 //! What a camera's pictures show: detections of one picture and the tracks that join them over time.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 
@@ -8,6 +8,9 @@ use crate::{
     geometry::{Point, Rect},
     time::Mono,
 };
+
+/// Pictures so far apart are single looks: what happened in between is not seen but concluded.
+pub const LOOKS_APART: Duration = Duration::from_millis(800);
 
 /// What a thing is, in the words of the model's manifest: `person`, `car`, `face`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -79,8 +82,13 @@ pub struct Track {
     pub rect: Rect,
     /// When it was first detected.
     pub first_seen: Mono,
+    /// Where it was then, in fractions of the frame.
+    pub first_rect: Rect,
     /// When it was last detected; earlier than the picture while it is only predicted.
     pub last_seen: Mono,
+    /// Since when it is beyond doubt the same thing. Later than [`first_seen`](Self::first_seen) where, between two looks,
+    /// it may have changed places with another.
+    pub sure_since: Mono,
     /// Since when it has not moved, if it is at rest.
     pub stationary_since: Option<Mono>,
     /// Whether it has ever moved since it was first seen. A car that was parked there all along has not.
@@ -91,7 +99,16 @@ impl Track {
     /// The point that is held against zones and lines: where the thing touches the ground, or a face's middle, which
     /// touches none.
     pub fn anchor(&self) -> Point {
-        if self.label.is_face() { self.rect.centre() } else { self.rect.foot() }
+        self.anchor_of(&self.rect)
+    }
+
+    /// The same when it was first seen.
+    pub fn first_anchor(&self) -> Point {
+        self.anchor_of(&self.first_rect)
+    }
+
+    fn anchor_of(&self, rect: &Rect) -> Point {
+        if self.label.is_face() { rect.centre() } else { rect.foot() }
     }
 
     /// Whether it was really detected at this time, rather than only predicted.

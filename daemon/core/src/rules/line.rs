@@ -8,13 +8,15 @@ use super::{
 use crate::{
     geometry::{Crossing, Point, Segment},
     observation::{Observation, TrackId},
+    time::Mono,
 };
 
 /// How far beyond the line a thing must be, in shares of its own height, before it counts as across. Boxes jitter by
 /// a few per cent of their height; somebody who stands on the line must not be counted again and again.
 const CLEAR_OF_LINE: f32 = 0.08;
 
-/// Watches things cross a line. Only positions really seen count; between two of them the way is taken as straight.
+/// Watches things cross a line. Only positions really seen count; between two of them the way is taken as straight. Where a
+/// track may have changed places with another between two looks, nothing is concluded from what it was before.
 #[derive(Debug)]
 pub(super) struct LineRule {
     line: Segment,
@@ -26,6 +28,7 @@ pub(super) struct LineRule {
 struct Walker {
     track: TrackId,
     last: Point,
+    last_seen: Mono,
     /// Whether the model has ever been sure enough of it. The moment it crosses may be one when it is half hidden.
     sure: bool,
     /// The side on which it was last clear of the line.
@@ -62,11 +65,16 @@ impl Condition for LineRule {
                 Some(walker) => walker,
                 None => {
                     let last = track.anchor();
-                    self.walkers.push(Walker { track: track.id, last, sure: false, side: None, through: false });
+                    let (sure, side, through) = (false, None, false);
+                    self.walkers.push(Walker { track: track.id, last, last_seen: at, sure, side, through });
                     let index = self.walkers.len() - 1;
                     &mut self.walkers[index]
                 }
             };
+            if track.sure_since > walker.last_seen {
+                (walker.last, walker.side, walker.through) = (track.anchor(), None, false);
+            }
+            walker.last_seen = at;
             walker.sure |= filter.admits(track);
             let crossing = walker.step(&self.line, track.anchor(), margin);
             if let Some(crossing) = crossing.filter(|crossing| self.direction.includes(*crossing))

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     geometry::{Polygon, Rect},
-    observation::{Label, Observation, Track, TrackId},
+    observation::{LOOKS_APART, Label, Observation, Track, TrackId},
     time::Mono,
 };
 
@@ -20,6 +20,9 @@ const SAME_THING_WITHIN_HEIGHTS: f32 = 1.0;
 /// A *stay* begins when a thing is seen inside and is over when it has not been inside for `linger`; going in and out
 /// within that time is one stay. While a thing is hidden it counts as being where it was last seen. When a track is
 /// lost inside the zone and another begins there right afterwards, it takes the stay over: one walk is one incident.
+///
+/// Between two looks seconds apart a thing that was inside at both was inside: it is where it was found, and what lies between
+/// took it no longer than that. It is a stay from the first of them on, even where only the second made it a track.
 #[derive(Debug)]
 pub(super) struct StayRule {
     zone: Polygon,
@@ -27,6 +30,8 @@ pub(super) struct StayRule {
     hold: Duration,
     linger: Duration,
     stays: Vec<Stay>,
+    /// When the picture before this one was taken.
+    last: Option<Mono>,
 }
 
 #[derive(Debug)]
@@ -44,7 +49,7 @@ struct Stay {
 
 impl StayRule {
     pub(super) fn new(zone: Polygon, include_parked: bool, hold: Duration, linger: Duration) -> Self {
-        Self { zone, include_parked, hold, linger, stays: Vec::new() }
+        Self { zone, include_parked, hold, linger, stays: Vec::new(), last: None }
     }
 }
 
@@ -95,6 +100,7 @@ impl Condition for StayRule {
             }
             !over
         });
+        self.last = Some(at);
     }
 }
 
@@ -112,11 +118,15 @@ impl StayRule {
     }
 
     fn begin(&mut self, track: &Track, at: Mono) -> usize {
+        // Seen at the last look and inside by then, but only now known to be a thing.
+        let since_last_look = self.last.is_some_and(|last| track.first_seen >= last);
+        let inside = at.since(track.first_seen) >= LOOKS_APART && self.zone.contains(track.first_anchor());
+        let entered = if since_last_look && inside { track.first_seen } else { at };
         self.stays.push(Stay {
             track: track.id,
             label: track.label.clone(),
             rect: track.rect,
-            entered: at,
+            entered,
             last_inside: at,
             followed: true,
             episode: None,

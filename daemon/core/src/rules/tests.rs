@@ -58,7 +58,9 @@ fn person(id: u64, x: f32, y: f32) -> Track {
         score: 0.8,
         rect: Rect::new(x - 0.05, y - 0.2, 0.1, 0.2),
         first_seen: Mono(0),
+        first_rect: Rect::new(x - 0.05, y - 0.2, 0.1, 0.2),
         last_seen: Mono(0),
+        sure_since: Mono(0),
         stationary_since: None,
         has_moved: true,
     }
@@ -77,6 +79,26 @@ fn a_stay_begins_after_its_time_and_ends_once() {
     assert_eq!(scene.changes(), [Change::Began, Change::Ended]);
     assert_eq!(scene.findings[0].tally.since, Mono(200 * MILLI));
     assert_eq!(scene.findings[1].tally.last_seen, Mono(55 * 200 * MILLI));
+}
+
+#[test]
+fn between_looks_a_stay_counts_from_the_first_that_showed_it_inside() {
+    // First seen two seconds before it was known to be a thing: inside, and now inside again.
+    let found = |x: f32| Track { first_rect: person(1, x, 0.5).rect, ..person(1, 0.7, 0.5) };
+    let mut scene = Scene::new(INTRUSION);
+    scene.picture(0, &[]).picture(2000, &[found(0.6)]);
+    assert_eq!(scene.changes(), [Change::Began]);
+    assert_eq!(scene.findings[0].tally.since, Mono(0));
+    let mut scene = Scene::new(INTRUSION);
+    scene.picture(0, &[]).picture(2000, &[found(0.3)]);
+    assert_eq!(scene.changes(), [], "it was outside then, and may have come in just now");
+    let mut scene = Scene::new(INTRUSION);
+    scene.picture(0, &[]).picture(1000, &[]).picture(1000, &[found(0.6)]);
+    assert_eq!(scene.changes(), [], "who knows where it was at the look between");
+    let mut scene = Scene::new(INTRUSION);
+    scene.pictures(4, &[]).picture(200, &[Track { first_seen: Mono(800 * MILLI), ..found(0.6) }]);
+    scene.pictures(4, &[person(1, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [], "in a film it is the pictures themselves that tell");
 }
 
 #[test]
@@ -177,6 +199,17 @@ fn jitter_on_the_line_and_walking_around_its_end_are_no_crossings() {
         scene.picture(200, &[person(2, x, y)]);
     }
     assert_eq!(scene.changes(), []);
+}
+
+#[test]
+fn who_may_have_changed_places_with_another_between_two_looks_has_not_crossed() {
+    let mut scene = Scene::new(CROSSING);
+    scene.picture(2000, &[person(1, 0.4, 0.5)]);
+    let doubtful = |x| Track { sure_since: Mono(4000 * MILLI), ..person(1, x, 0.5) };
+    scene.picture(2000, &[doubtful(0.6)]);
+    assert_eq!(scene.changes(), []);
+    scene.picture(2000, &[doubtful(0.4)]);
+    assert_eq!(scene.changes(), [Change::Began], "from then on it is the same again");
 }
 
 #[test]

@@ -21,7 +21,7 @@ const REST_DRIFT: f32 = 0.02;
 /// A thing that is not seen slows down with this time constant, in seconds: people stop behind what hides them.
 const COASTING: f32 = 2.5;
 /// The most standard deviation, in sizes, a prediction is given: how far things are searched for.
-const MAX_SPREAD: f32 = 0.7;
+pub const MAX_SPREAD: f32 = 0.7;
 /// The smallest side, as a share of the frame.
 const MIN_SIDE: f32 = 1e-4;
 
@@ -153,14 +153,14 @@ impl BoxFilter {
     }
 
     /// How far a detected box lies from the predicted one, in standard deviations of what may be expected
-    /// (Mahalanobis distance of the foot points).
-    pub fn distance(&self, rect: &Rect, score: f32) -> f32 {
+    /// (Mahalanobis distance of the foot points). The prediction is given a deviation of `most_spread` sizes at the most.
+    pub fn distance(&self, rect: &Rect, score: f32, most_spread: f32) -> f32 {
         let foot = rect.foot();
         let doubt = doubt(score);
         let along = |axis: usize, measured: f32| {
             let side = self.size[axis].value;
             let noise = POSITION_NOISE * doubt * side;
-            let variance = self.foot[axis].position_variance.min((MAX_SPREAD * side).powi(2)) + noise * noise;
+            let variance = self.foot[axis].position_variance.min((most_spread * side).powi(2)) + noise * noise;
             (measured - self.foot[axis].position).powi(2) / variance
         };
         (along(0, foot.x) + along(1, foot.y)).sqrt()
@@ -223,7 +223,7 @@ mod tests {
                     _ => filter.correct(&rect, score),
                 }
                 let Rect { x, y, width, height } = filter.search_area();
-                prop_assert!([x, y, width, height, filter.distance(&rect, score)].into_iter().all(f32::is_finite));
+                prop_assert!([x, y, width, height, filter.distance(&rect, score, MAX_SPREAD)].into_iter().all(f32::is_finite));
                 prop_assert!(filter.rect().width > 0.0 && filter.rect().height > 0.0);
             }
         }

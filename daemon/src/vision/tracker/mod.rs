@@ -5,22 +5,30 @@
 //! What is added for a box that does not look everywhere in every picture:
 //! - a track is only counted as missed where the picture was looked at;
 //! - a thing at rest is remembered far longer than a moving one, and does not drift;
-//! - a thing at rest is one whose centre has stayed inside the box it came to rest in, so jitter does not wake it.
+//! - a thing at rest is one whose centre has stayed inside the box it came to rest in, so jitter does not wake it;
+//! - pictures seconds apart ([looks](LOOKS_APART)) are paired by [how far a thing can have come](travel), for boxes no longer
+//!   overlap; where more than one pairing is possible the best is made, and the track says that it is [no longer
+//!   sure](Track::sure_since).
 //!
 //! Tracks keep their order and their numbers are never used twice. Nothing is allocated once the buffers have grown.
 
 pub mod assignment;
 pub mod kalman;
+mod travel;
 
 use std::time::Duration;
 
 use snowgate_core::{
     geometry::Rect,
-    observation::{Detection, Label, Track, TrackId},
+    observation::{Detection, LOOKS_APART, Label, Track, TrackId},
     time::Mono,
 };
 
-use self::{assignment::Assignment, kalman::BoxFilter};
+use self::{
+    assignment::Assignment,
+    kalman::{BoxFilter, MAX_SPREAD},
+    travel::Choices,
+};
 use super::spec::DetectSpec;
 
 /// The most things followed at once; further ones are not taken up.
@@ -44,6 +52,8 @@ const UNCONFIRMED_FOR: Duration = Duration::from_millis(450);
 const REST_FACTOR: u32 = 10;
 /// The most time one look counts for that missed a track: three misses must not kill a thing looked at every ten seconds.
 const MISS_COUNTS: Duration = Duration::from_secs(2);
+/// Boxes that overlap by so much are of one thing, however long apart they were seen.
+const STILL_THERE: f32 = 0.3;
 /// A new box that covers so much of one already followed, or is covered so much by it, is the same thing seen twice.
 const SAME_THING: f32 = 0.85;
 
@@ -62,6 +72,7 @@ pub struct Tracker {
     rows: Vec<usize>,
     columns: Vec<usize>,
     taken: Vec<bool>,
+    choices: Choices,
 }
 
 /// One thing followed.
@@ -72,8 +83,12 @@ struct Followed {
     score: f32,
     filter: BoxFilter,
     first_seen: Mono,
+    first_rect: Rect,
     last_seen: Mono,
+    /// The detection of that time.
+    last_rect: Rect,
     last_looked: Mono,
+    sure_since: Mono,
     confirmed: bool,
     matched: bool,
     /// Time during which it was looked for and not found.
@@ -114,6 +129,7 @@ impl Tracker {
             rows: Vec::with_capacity(MAX_TRACKS),
             columns: Vec::with_capacity(MAX_DETECTIONS),
             taken: Vec::with_capacity(MAX_DETECTIONS),
+            choices: Choices::with_capacity(MAX_TRACKS, MAX_DETECTIONS),
         }
     }
 
@@ -128,13 +144,18 @@ impl Tracker {
         }
         self.taken.clear();
         self.taken.extend(detections.iter().map(|detection| !is_sane(detection)));
+        let is_look = passed >= LOOKS_APART;
+        self.choices.clear();
+        if is_look {
+            self.consider(at, detections);
+        }
         // Confirmed tracks choose first, confident detections are chosen first.
-        self.pair(at, detections, |followed| followed.confirmed, |score| score >= CONFIDENT);
+        self.pair(at, is_look, detections, |followed| followed.confirmed, |score| score >= CONFIDENT);
         let recently = |followed: &Followed| followed.confirmed && followed.missed <= UNSURE_FOR;
-        self.pair(at, detections, recently, |score| score < CONFIDENT);
-        self.pair(at, detections, |followed| !followed.confirmed, |_| true);
+        self.pair(at, is_look, detections, recently, |score| score < CONFIDENT);
+        self.pair(at, is_look, detections, |followed| !followed.confirmed, |_| true);
         self.start(at, detections);
-        self.age(at, looked_at);
+        self.age(at, is_look, looked_at);
         self.publish();
         &self.tracks
     }
@@ -166,25 +187,46 @@ impl Tracker {
         })
     }
 
+    /// Counts what may be paired with what after a long time without pictures.
+    fn consider(&mut self, at: Mono, detections: &[Detection]) {
+        let Self { following, taken, choices, .. } = self;
+        choices.begin(following.len(), detections.len());
+        for (row, followed) in following.iter().enumerate() {
+            for (column, detection) in detections.iter().enumerate() {
+                let possible = !taken[column] && detection.score >= CONFIDENT;
+                if possible && followed.cost_after_travel(detection, at) < assignment::UNPAIRED {
+                    choices.add(row, column);
+                }
+            }
+        }
+    }
+
     /// Pairs what is still free of the tracks and detections chosen.
     fn pair(
         &mut self,
         at: Mono,
+        is_look: bool,
         detections: &[Detection],
         track: impl Fn(&Followed) -> bool,
         score: impl Fn(f32) -> bool,
     ) {
-        let Self { rows, columns, taken, following, assignment, .. } = self;
+        let Self { rows, columns, taken, following, assignment, choices, .. } = self;
         rows.clear();
         rows.extend((0..following.len()).filter(|i| !following[*i].matched && track(&following[*i])));
         columns.clear();
         columns.extend((0..detections.len()).filter(|i| !taken[*i] && score(detections[*i].score)));
-        let pairs = assignment
-            .solve(rows.len(), columns.len(), |row, column| following[rows[row]].cost(&detections[columns[column]]));
+        let pairs = assignment.solve(rows.len(), columns.len(), |row, column| {
+            let (followed, detection) = (&following[rows[row]], &detections[columns[column]]);
+            if is_look { followed.cost_after_travel(detection, at) } else { followed.cost(detection) }
+        });
         for (row, column) in pairs.iter().enumerate() {
             if let Some(column) = column {
-                taken[columns[*column]] = true;
-                following[rows[row]].found(at, &detections[columns[*column]], self.stationary_after);
+                let (row, column) = (rows[row], columns[*column]);
+                taken[column] = true;
+                following[row].found(at, &detections[column], self.stationary_after);
+                if choices.is_doubtful(row, column) {
+                    following[row].sure_since = at;
+                }
             }
         }
     }
@@ -211,8 +253,11 @@ impl Tracker {
                 score: detection.score,
                 filter: BoxFilter::new(&detection.rect, detection.score),
                 first_seen: at,
+                first_rect: detection.rect,
                 last_seen: at,
+                last_rect: detection.rect,
                 last_looked: at,
+                sure_since: at,
                 confirmed: detection.score >= CERTAIN,
                 matched: true,
                 missed: Duration::ZERO,
@@ -223,7 +268,7 @@ impl Tracker {
     }
 
     /// Counts misses and gives up what has been missed for too long.
-    fn age(&mut self, at: Mono, looked_at: &[Rect]) {
+    fn age(&mut self, at: Mono, is_look: bool, looked_at: &[Rect]) {
         let lost_after = self.lost_after;
         self.following.retain_mut(|followed| {
             if followed.matched {
@@ -231,7 +276,9 @@ impl Tracker {
             }
             let rect = followed.filter.rect();
             let visible = rect.clamped();
-            if looked_at.iter().any(|looked| visible.share_inside(looked) > 0.8) {
+            // Where a thing would be after a while is a guess. What moves is looked for wherever there is motion.
+            let sought = is_look && !followed.rest.stationary;
+            if sought || looked_at.iter().any(|looked| visible.share_inside(looked) > 0.8) {
                 followed.missed += at.since(followed.last_looked).min(MISS_COUNTS);
                 followed.last_looked = at;
             }
@@ -291,13 +338,29 @@ impl Followed {
         let rect = self.filter.rect();
         let stretch = |a: f32, b: f32| (a / b).max(b / a);
         let (wide, high) = (stretch(rect.width, detection.rect.width), stretch(rect.height, detection.rect.height));
-        let distance = self.filter.distance(&detection.rect, detection.score);
+        let distance = self.filter.distance(&detection.rect, detection.score, MAX_SPREAD);
         let iou = rect.iou(&detection.rect);
         // An overlap is an overlap, even of a box that is far too certain of its place.
-        if wide > MAX_STRETCH || high > MAX_STRETCH || (distance > GATE && iou < 0.3) {
+        if wide > MAX_STRETCH || high > MAX_STRETCH || (distance > GATE && iou < STILL_THERE) {
             return assignment::UNPAIRED;
         }
         (0.5 * (1.0 - iou) + 0.5 * (distance / GATE).min(1.0)) * 0.999
+    }
+
+    /// The same when some time has passed since it was last looked for: it may be anywhere it can have come to. An unsure
+    /// box counts where the track is expected only, or where it was.
+    fn cost_after_travel(&self, detection: &Detection, at: Mono) -> f32 {
+        let parked = self.rest.stationary && !self.rest.has_moved;
+        if parked || detection.label != self.label {
+            return self.cost(detection);
+        }
+        let effort = travel::effort(&self.label, &self.last_rect, &detection.rect, at.since(self.last_seen));
+        if let Some(effort) = effort.filter(|_| detection.score >= CONFIDENT) {
+            let distance = self.filter.distance(&detection.rect, detection.score, f32::INFINITY);
+            return (0.5 * effort + 0.5 * (distance / GATE).min(1.0)) * 0.999;
+        }
+        let overlap = self.last_rect.iou(&detection.rect).max(self.filter.rect().iou(&detection.rect));
+        if overlap >= STILL_THERE { self.cost(detection) } else { assignment::UNPAIRED }
     }
 
     fn found(&mut self, at: Mono, detection: &Detection, stationary_after: Duration) {
@@ -307,6 +370,7 @@ impl Followed {
         self.filter.correct(&detection.rect, detection.score);
         self.score = detection.score;
         self.last_seen = at;
+        self.last_rect = detection.rect;
         self.last_looked = at;
         self.matched = true;
         self.missed = Duration::ZERO;
@@ -321,7 +385,9 @@ impl Followed {
             score: self.score,
             rect: self.filter.rect(),
             first_seen: self.first_seen,
+            first_rect: self.first_rect,
             last_seen: self.last_seen,
+            sure_since: self.sure_since,
             stationary_since: self.rest.stationary.then_some(self.rest.since),
             has_moved: self.rest.has_moved,
         }

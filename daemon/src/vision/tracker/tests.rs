@@ -12,6 +12,8 @@ fn person(score: f32, rect: Rect) -> Detection {
     Detection { label: "person".into(), score, rect }
 }
 
+const LOOK: u64 = 2_000_000_000;
+
 /// Runs pictures 0..n through a tracker that looks everywhere; calls `each` with what it says.
 fn follow(
     tracker: &mut Tracker,
@@ -168,8 +170,131 @@ fn someone_who_stops_comes_to_rest_and_has_moved() {
     assert!((Mono(17 * STEP)..Mono(24 * STEP)).contains(&since), "{since:?}");
 }
 
+/// What looks two seconds apart show; the tracks after the last.
+fn looks(tracker: &mut Tracker, scenes: &[Vec<Detection>]) -> Vec<Track> {
+    for (look, detections) in (1..).zip(scenes) {
+        tracker.update(Mono(look * LOOK), detections, &[Rect::FRAME]);
+    }
+    tracker.tracks().to_vec()
+}
+
+/// Somebody whose feet stand so many heights to the right of and below the middle; on a frame of 16:9 people are 0.22 as
+/// wide as high.
+fn standing(score: f32, right: f32, below: f32) -> Detection {
+    let height = 0.2;
+    let width = height * 0.4 * 9.0 / 16.0;
+    person(score, Rect::new(0.5 + right * width / 0.4 - width / 2.0, 0.5 + (below - 1.0) * height, width, height))
+}
+
+#[test]
+fn a_walker_is_one_track_from_look_to_look_though_its_boxes_never_meet() {
+    for (right, below) in [(1.6, 0.0), (-1.6, 0.2), (0.0, 0.8), (0.9, -0.6)] {
+        let at = |look: f32| vec![standing(0.6, right * (look - 1.0), below * (look - 1.0))];
+        let tracks = looks(&mut Tracker::new(&all_defaults()), &[at(0.0), at(1.0), at(2.0)]);
+        assert_eq!(ids(&tracks), [1], "{right} {below}");
+        assert_eq!((tracks[0].first_seen, tracks[0].sure_since), (Mono(LOOK), Mono(LOOK)));
+        assert_eq!(tracks[0].first_rect, at(0.0)[0].rect);
+    }
+}
+
+#[test]
+fn what_nobody_walks_in_that_time_is_another_and_so_is_what_has_another_size() {
+    let (here, car) = (standing(0.9, 0.0, 0.0), |d: Detection| Detection { label: "car".into(), ..d });
+    let large = |d: Detection| {
+        let Rect { x, y, width, height } = d.rect;
+        Detection { rect: Rect::new(x, y - height, width * 2.0, height * 2.0), ..d }
+    };
+    for other in [standing(0.9, 3.5, 0.0), standing(0.9, 0.0, 2.4), large(standing(0.9, 1.0, 0.0)), car(here.clone())] {
+        let tracks = looks(&mut Tracker::new(&all_defaults()), &[vec![here.clone()], vec![other.clone()]]);
+        assert_eq!(ids(&tracks), [1, 2], "{other:?}");
+    }
+    // Where an unsure box lies as far as that, nothing is.
+    let tracks = looks(&mut Tracker::new(&all_defaults()), &[vec![here.clone()], vec![standing(0.4, 1.6, 0.0)]]);
+    assert!(!tracks[0].is_seen_at(Mono(2 * LOOK)), "{tracks:?}");
+}
+
+#[test]
+fn where_two_can_have_changed_places_they_are_followed_and_nothing_is_sure() {
+    let here = vec![standing(0.9, 0.0, 0.0), standing(0.9, 1.0, 0.0)];
+    let there = vec![standing(0.9, 1.3, 0.0), standing(0.9, -0.3, 0.0)];
+    let tracks = looks(&mut Tracker::new(&all_defaults()), &[here, there]);
+    assert_eq!(ids(&tracks), [1, 2]);
+    assert!(tracks.iter().all(|track| track.sure_since == Mono(2 * LOOK)), "{tracks:?}");
+    // Far from one another there is no doubt.
+    let here = vec![standing(0.9, -4.0, 0.0), standing(0.9, 3.0, 0.0)];
+    let there = vec![standing(0.9, -3.0, 0.0), standing(0.9, 4.0, 0.0)];
+    let tracks = looks(&mut Tracker::new(&all_defaults()), &[here, there]);
+    assert_eq!(ids(&tracks), [1, 2]);
+    assert!(tracks.iter().all(|track| track.sure_since == Mono(LOOK)), "{tracks:?}");
+}
+
+#[test]
+fn who_is_gone_for_two_looks_is_given_up_and_a_parked_car_is_nobody_elses() {
+    let mut tracker = Tracker::new(&all_defaults());
+    let empty = Vec::new;
+    assert_eq!(looks(&mut tracker, &[vec![standing(0.9, 0.0, 0.0)], empty()]).len(), 1, "it may be hidden");
+    assert!(tracker.update(Mono(3 * LOOK), &[], &[]).is_empty(), "whatever was looked at");
+
+    let mut tracker = Tracker::new(&all_defaults());
+    let car = |x: f32| Detection { label: "car".into(), score: 0.9, rect: Rect::new(x, 0.4, 0.1, 0.08) };
+    looks(&mut tracker, &vec![vec![car(0.3)]; 8]);
+    // While one drives past it, it is not found.
+    let tracks = tracker.update(Mono(9 * LOOK), &[car(0.5)], &[Rect::FRAME]);
+    assert_eq!(ids(tracks), [1, 2]);
+    assert!(!tracks[0].has_moved && tracks[0].stationary_since.is_some(), "{tracks:?}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn walkers_who_keep_apart_are_one_track_each_from_look_to_look(
+        walkers in prop::collection::vec((-1.5f32..1.5, -0.6f32..0.6, 0.5f32..0.9), 1..4), apart in 1_500u64..2_500, seed: u64,
+    ) {
+        // Four heights from lane to lane, in a frame that is as much larger than a person.
+        let scene = |look: u64| -> Vec<Detection> {
+            let lanes = walkers.iter().enumerate().map(|(lane, (right, below, score))| {
+                let way = look as f32 * apart as f32 / 2000.0;
+                let shift = 0.03 * jitter(look, seed % 1000 + lane as u64);
+                let found = standing(*score, right * way + shift, below * way + 5.0 * lane as f32 + shift);
+                let Rect { x, y, width, height } = found.rect;
+                Detection { rect: Rect::new(0.4 + x * 0.25, 0.3 + y * 0.25, width * 0.25, height * 0.25), ..found }
+            });
+            lanes.collect()
+        };
+        let mut tracker = Tracker::new(&all_defaults());
+        for look in 0..4 {
+            tracker.update(Mono(look * apart * 1_000_000), &scene(look), &[]);
+        }
+        prop_assert_eq!(tracker.tracks().len(), walkers.len());
+        for track in tracker.tracks() {
+            prop_assert_eq!((track.first_seen, track.sure_since), (Mono(0), Mono(0)), "{:?}", track);
+        }
+    }
+
+    #[test]
+    fn however_people_mingle_nobody_outruns_a_walker_between_two_looks(
+        scenes in prop::collection::vec(prop::collection::vec((-4.0f32..4.0, -1.5f32..1.5, 0.3f32..1.0), 0..8), 2..8),
+    ) {
+        let mut tracker = Tracker::new(&all_defaults());
+        let mut before: Vec<Track> = Vec::new();
+        for (look, scene) in (1..).zip(&scenes) {
+            let detections: Vec<_> = scene.iter().map(|(right, below, score)| standing(*score, *right, *below)).collect();
+            let at = Mono(look * LOOK);
+            let tracks = tracker.update(at, &detections, &[]).to_vec();
+            for track in tracks.iter().filter(|track| track.is_seen_at(at)) {
+                let Some(earlier) = before.iter().find(|earlier| earlier.id == track.id) else { continue };
+                prop_assert!(at.since(earlier.last_seen) <= Duration::from_secs(4));
+                let (a, b) = (earlier.rect.foot(), track.rect.foot());
+                // Filtered boxes lag behind what was detected, and an unsure one may be half a box off: there is some room.
+                let (right, below) = ((b.x - a.x) / 0.045 / 2.5, (b.y - a.y) / 0.2);
+                let most = if earlier.is_seen_at(Mono(at.0 - LOOK)) { 3.2 } else { 7.0 };
+                prop_assert!(right.hypot(below) <= most, "{earlier:?}, {track:?}");
+            }
+            before = tracks;
+        }
+    }
+
     #[test]
     fn whatever_is_detected_numbers_are_unique_and_boxes_are_numbers(
         pictures in prop::collection::vec(
