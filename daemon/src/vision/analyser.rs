@@ -2,8 +2,6 @@
 //!
 //! Deterministic: it has no clock and no chance in it, the same pictures at the same times give the same tracks.
 
-use std::time::Duration;
-
 use snowgate_core::{
     geometry::{Polygon, Rect},
     ids::Id,
@@ -12,33 +10,21 @@ use snowgate_core::{
 };
 
 use super::{
+    attention::Attention,
     masks::Masks,
     model::{Model, ModelError, Models},
     motion::Motion,
     nms::{Candidate, merge_regions},
     preprocess::PixelRect,
-    regions::{Planner, Wanted},
+    regions::Planner,
     spec::{DetectSpec, Gate},
-    tracker::{self, Tracker},
+    tracker::Tracker,
 };
 use crate::{
     camera::pixels::Pixels,
     events::vision::{PictureAnalysed, RegionsLookedAt},
 };
 
-/// A thing at rest that nothing moves at is looked at so seldom: its leaving is motion.
-const REST_LOOK: Duration = Duration::from_secs(60);
-/// What has been looked for in vain for so long is looked for only so often, unless something moves there.
-const LOST_AFTER: Duration = Duration::from_millis(400);
-const LOST_LOOK: Duration = Duration::from_millis(900);
-/// Motion that stays where it is, and in which nothing was found, is looked at again after so long.
-const VAIN_FOR: Duration = Duration::from_millis(900);
-/// The most such places remembered.
-const MAX_VAIN: usize = 32;
-/// Two clusters that overlap by so much are the same motion.
-const SAME_MOTION: f32 = 0.6;
-/// Motion of which so much lies where things are followed is theirs.
-const EXPLAINED: f32 = 0.5;
 /// Tiles of the first sweep shown with each picture.
 const FIRST_TILES: usize = 2;
 /// The most boxes of all regions of one picture.
@@ -135,17 +121,25 @@ struct Job {
     failure: Option<VisionError>,
 }
 
+/// How much of a picture models may be shown.
+#[derive(Debug, Clone, Copy)]
+struct Settings {
+    gate: Gate,
+    max_regions: u32,
+    /// Regions are fewer than that for the time being.
+    scarce: bool,
+}
+
 /// One camera's vision.
 #[derive(Debug)]
 pub struct Analyser {
     camera: Id,
-    gate: Gate,
+    settings: Settings,
     polygons: Vec<Polygon>,
     masks: Masks,
     frame: (u32, u32),
     motion: Motion,
     eyes: Vec<Eye>,
-    max_regions: u32,
     job: Option<Job>,
     looked_at: Vec<Rect>,
     tracks: Vec<Track>,
@@ -158,29 +152,16 @@ struct Eye {
     /// Known when the model is first met.
     sight: Option<Sight>,
     tracker: Tracker,
-    wanted: Vec<Wanted>,
-    vain: Vec<Vain>,
+    attention: Attention,
     tiles: Vec<PixelRect>,
     /// Counts on past the last tile, so that the first sweep stays done.
     next_tile: usize,
     tiles_now: Vec<PixelRect>,
+    /// Tiles that will have been shown when the picture is done with.
+    tiles_planned: usize,
     candidates: Vec<Candidate>,
     detections: Vec<Detection>,
     looked_at: Vec<Rect>,
-}
-
-/// A cluster of motion in which a look found nothing.
-#[derive(Debug)]
-struct Vain {
-    cluster: Rect,
-    at: Mono,
-}
-
-impl Vain {
-    /// Whether this is the same motion, unmoved.
-    fn is(&self, cluster: &Rect) -> bool {
-        self.cluster.iou(cluster) > SAME_MOTION
-    }
 }
 
 #[derive(Debug)]
@@ -199,23 +180,22 @@ impl Analyser {
             sight: None,
             // Each eye counts on its own, but no two tracks of a camera have one number.
             tracker: Tracker::numbered(spec, first, step),
-            wanted: Vec::new(),
-            vain: Vec::with_capacity(MAX_VAIN),
+            attention: Attention::default(),
             tiles: Vec::new(),
             next_tile: 0,
             tiles_now: Vec::new(),
+            tiles_planned: 0,
             candidates: Vec::new(),
             detections: Vec::new(),
             looked_at: Vec::new(),
         });
         Self {
             camera,
-            gate: spec.gate,
+            settings: Settings { gate: spec.gate, max_regions: spec.max_regions.value, scarce: false },
             masks: Masks::default(),
             frame: (0, 0),
             motion: Motion::new(spec, polygons.clone()),
             eyes: eyes.collect(),
-            max_regions: spec.max_regions.value,
             job: None,
             looked_at: Vec::new(),
             tracks: Vec::new(),
@@ -257,8 +237,9 @@ impl Analyser {
 
     /// Regions of one picture shown to one model from the next picture on, where fewer than configured.
     pub fn limit_regions(&mut self, most: u32) {
+        self.settings.scarce = most < self.settings.max_regions;
         for sight in self.eyes.iter_mut().filter_map(|eye| eye.sight.as_mut()) {
-            sight.planner.set_limit(most.min(self.max_regions));
+            sight.planner.set_limit(most.min(self.settings.max_regions));
         }
     }
 
@@ -301,7 +282,7 @@ impl Analyser {
 
     /// Infers one region of the picture begun.
     pub fn step(&mut self, pixels: &Pixels<'_>, models: &mut Models) -> Step {
-        let Self { job: Some(job), eyes, masks, motion, .. } = self else { return Step::Done };
+        let Self { job: Some(job), eyes, masks, motion, settings, frame, .. } = self else { return Step::Done };
         while let Some(eye) = eyes.get_mut(job.eye) {
             let Some(model) = models.get_mut(&eye.need.model) else {
                 job.failure.get_or_insert_with(|| VisionError::NoModel(eye.need.model.clone()));
@@ -309,7 +290,7 @@ impl Analyser {
                 continue;
             };
             let index = *job.inferred.get_or_insert_with(|| {
-                eye.plan(self.gate, self.max_regions, self.frame, motion, job.at, model);
+                eye.plan(*settings, *frame, motion, job.at, model);
                 0
             });
             match eye.infer(index, pixels, masks, model) {
@@ -319,7 +300,7 @@ impl Analyser {
                 }
                 Ok(false) => {
                     eye.conclude(&self.camera, job.at, model);
-                    eye.remember_vain(motion, job.at);
+                    eye.attention.remember_vain(motion, &eye.looked_at, &eye.detections, job.at);
                 }
                 Err(error) => {
                     job.failure.get_or_insert(error);
@@ -380,13 +361,13 @@ impl Eye {
     }
 
     /// Plans which regions of a picture the model is shown.
-    fn plan(&mut self, gate: Gate, max_regions: u32, frame: (u32, u32), motion: &Motion, at: Mono, model: &Model) {
-        self.gather_wanted(motion, at);
+    fn plan(&mut self, settings: Settings, frame: (u32, u32), motion: &Motion, at: Mono, model: &Model) {
+        let wanted = self.attention.gather(&self.tracker, motion, at, settings.scarce);
         let sight = self.sight.get_or_insert_with(|| {
             let sizes: Vec<(u32, u32)> = model.input_sizes().collect();
             let needed = |label: &str| self.need.labels.iter().any(|wanted| wanted == label);
             Sight {
-                planner: Planner::new(&sizes, max_regions),
+                planner: Planner::new(&sizes, settings.max_regions),
                 needed: model.labels().iter().map(|label| needed(label.as_str())).collect(),
             }
         });
@@ -394,11 +375,12 @@ impl Eye {
             sight.planner.sweep(frame, &mut self.tiles);
         }
         self.tiles_now.clear();
-        let count = if self.next_tile < self.tiles.len() { FIRST_TILES } else { usize::from(gate == Gate::Always) };
+        let count =
+            if self.next_tile < self.tiles.len() { FIRST_TILES } else { usize::from(settings.gate == Gate::Always) };
         let coming = self.tiles.iter().cycle().skip(self.next_tile % self.tiles.len().max(1));
         self.tiles_now.extend(coming.take(count.min(self.tiles.len())));
         // What there was no room for is shown with a later picture.
-        self.next_tile += sight.planner.plan(frame, &self.wanted, &self.tiles_now);
+        self.tiles_planned = sight.planner.plan(frame, wanted, &self.tiles_now);
         self.candidates.clear();
     }
 
@@ -422,6 +404,7 @@ impl Eye {
 
     /// Follows what was found in the regions inferred.
     fn conclude(&mut self, camera: &Id, at: Mono, model: &Model) {
+        self.next_tile += std::mem::take(&mut self.tiles_planned);
         merge_regions(&mut self.candidates, model.nms_iou());
         self.detections.clear();
         self.detections.extend(self.candidates.iter().filter_map(|found| {
@@ -436,39 +419,5 @@ impl Eye {
     /// This picture shows the model nothing.
     fn pass(&mut self) {
         self.looked_at.clear();
-    }
-
-    /// What should be looked at, the most urgent first: moving things, motion, then what is due although nothing moves.
-    fn gather_wanted(&mut self, motion: &Motion, at: Mono) {
-        let Self { wanted, tracker, vain, .. } = self;
-        wanted.clear();
-        let touched = |area: &Rect| motion.clusters().iter().any(|cluster| cluster.intersection(area).area() > 0.0);
-        // What has been missed for a while is somewhere else, or hidden: where it comes out again there is motion.
-        let is_lost = |thing: &tracker::Wanted| thing.missed >= LOST_AFTER && !touched(&thing.area);
-        let known = |thing: tracker::Wanted| Wanted { rect: thing.area, known: true };
-        wanted.extend(tracker.wanted(at).filter(|thing| !thing.at_rest && !is_lost(thing)).map(known));
-        vain.retain(|vain| at.since(vain.at) < VAIN_FOR);
-        wanted.extend(motion.clusters().iter().filter(|cluster| !vain.iter().any(|vain| vain.is(cluster))).map(
-            |cluster| {
-                let explained: f32 = tracker.wanted(at).map(|thing| thing.area.intersection(cluster).area()).sum();
-                Wanted { rect: *cluster, known: explained >= EXPLAINED * cluster.area() }
-            },
-        ));
-        let due = tracker.wanted(at).filter(|thing| match thing.at_rest {
-            true => thing.unlooked_for >= REST_LOOK || touched(&thing.area),
-            false => is_lost(thing) && thing.unlooked_for >= LOST_LOOK,
-        });
-        wanted.extend(due.map(known));
-    }
-
-    /// Remembers motion in which nothing was found: the place something has left, a shadow, a flag.
-    fn remember_vain(&mut self, motion: &Motion, at: Mono) {
-        for cluster in motion.clusters() {
-            let looked_at = self.looked_at.iter().any(|looked_at| cluster.share_inside(looked_at) > 0.9);
-            let found = self.detections.iter().any(|found| found.rect.intersection(cluster).area() > 0.0);
-            if looked_at && !found && self.vain.len() < MAX_VAIN && !self.vain.iter().any(|vain| vain.is(cluster)) {
-                self.vain.push(Vain { cluster: *cluster, at });
-            }
-        }
     }
 }

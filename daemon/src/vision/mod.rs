@@ -15,6 +15,7 @@
 //! a model or a picture can make grow is bounded.
 
 pub mod analyser;
+mod attention;
 pub mod decoders;
 pub mod execution;
 pub mod manifest;

@@ -139,15 +139,14 @@ impl Watched {
                 decode();
             }
         }
+        let next = inference.when();
         let outcome = inference.step(models, &self.pulse, now);
         let turn = match &outcome {
             Outcome::Nothing => Turn::IDLE,
-            Outcome::More => Turn { more: true, cost: 1, behind: self.pulse.is_catching_up() },
-            Outcome::Stale | Outcome::Looked { .. } => {
-                Turn { more: self.slot.is_taken(), cost: 0, behind: self.pulse.is_catching_up() }
-            }
+            Outcome::More => Turn { more: true, cost: 1, next },
+            Outcome::Stale(_) | Outcome::Looked { .. } => Turn { more: self.slot.is_taken(), cost: 0, next },
         };
-        if matches!(outcome, Outcome::Looked { urgency: Urgency::Look, .. }) {
+        if matches!(outcome, Outcome::Looked { urgency: Urgency::Look | Urgency::Sweep, .. }) {
             decode();
         }
         judge(outcome);

@@ -35,7 +35,7 @@ use super::{
     inference::{Inference, Offer, Urgency},
     overload::{Admission, Busy, Load},
     pulse::{Alarm, Pulse},
-    schedule::Turn,
+    schedule::{Turn, When},
 };
 use crate::{
     camera::{
@@ -58,6 +58,9 @@ use crate::{
 const UNITS_A_TURN: u32 = 6;
 /// A camera has caught up when what it decodes arrived no longer ago than this.
 const LIVE: Duration = Duration::from_millis(300);
+/// A camera that has been catching up for so long is shown half as many pictures, and half of them again after twice as long:
+/// inference must be faster than the scene.
+const SLOW: Duration = Duration::from_secs(2);
 /// What a look costs beside decoding one picture of a followed camera.
 const LOOK_COST: u32 = 3;
 
@@ -252,7 +255,7 @@ impl Decoding {
         let newer = |key: &AccessUnit| self.looked.is_none_or(|looked| key.number > looked.number) && key.at >= due;
         let Some(key) = self.ring.newest_key().filter(newer) else { return Turn::IDLE };
         let mut inference = hands.inference.lock().unwrap_or_else(PoisonError::into_inner);
-        if inference.is_under_way() {
+        if !inference.make_way() {
             // The last look is still being inferred; the next key frame will do.
             return Turn::IDLE;
         }
@@ -264,7 +267,7 @@ impl Decoding {
             None
         });
         let fell_back = self.pulse.heard().cadence.looked(picture.is_some());
-        let Some(picture) = picture else { return Turn { more: fell_back, cost: LOOK_COST, behind: false } };
+        let Some(picture) = picture else { return Turn { more: fell_back, cost: LOOK_COST, next: When::Soon } };
         let watcher = inference.watcher();
         let glance = watcher.glance(&picture);
         let (occupied, unseen) = (watcher.is_occupied(), watcher.has_unseen());
@@ -278,17 +281,21 @@ impl Decoding {
                 let gap = self.look_every * limits.look_stretch + self.max_key_interval;
                 let from = self.looked.filter(|looked| key.at.since(looked.at) <= gap).unwrap_or(here);
                 self.wake(Some(from), key.arrived, MOTION);
-                return Turn { more: true, cost: LOOK_COST, behind: true };
+                return Turn { more: true, cost: LOOK_COST, next: When::Later };
             }
             Glance::Moved => self.enter(GateState::Held),
             Glance::Still | Glance::LightChanged => self.enter(GateState::Quiet),
         }
         self.looked = Some(here);
         self.seen = key.at;
-        if glance != Glance::Still || occupied || (unseen && hands.admission.admit_sweep()) {
+        if glance != Glance::Still || occupied {
             put(&self.camera, Urgency::Look, picture, hands);
+        } else if unseen && hands.admission.admit_sweep() {
+            put(&self.camera, Urgency::Sweep, picture, hands);
         }
-        Turn { more: false, cost: LOOK_COST, behind: false }
+        // Where something moves, the next look may complete a rule's condition.
+        let next = if glance == Glance::Moved { When::Now } else { When::Soon };
+        Turn { more: false, cost: LOOK_COST, next }
     }
 
     /// Begins to decode everything from this key frame on.
@@ -324,19 +331,27 @@ impl Decoding {
 
     /// Decodes what has come.
     fn follow(&mut self, hands: &mut Hands<'_>) -> Turn {
-        self.sampler.set_rate((self.fps / self.pulse.limits().picture_divisor).max(1));
-        if !self.is_catching_up() {
-            // The reason for it may have come or gone.
-            self.enter(GateState::Following);
-        }
+        let thinned = match self.catching_up_since() {
+            None => {
+                // The reason for following may have come or gone.
+                self.enter(GateState::Following);
+                1
+            }
+            Some(woken_by) => match hands.now.since(woken_by) {
+                slow if slow >= 2 * SLOW => 4,
+                slow if slow >= SLOW => 2,
+                _ => 1,
+            },
+        };
+        self.sampler.set_rate((self.fps / self.pulse.limits().picture_divisor / thinned).max(1));
         let mut cost = 0;
         while cost < UNITS_A_TURN {
-            let Mode::Following(following) = &mut self.mode else { return Turn { more: true, cost, behind: false } };
+            let Mode::Following(following) = &mut self.mode else { return Turn { more: true, cost, next: When::Soon } };
             if let Some(woken_by) = following.woken_by {
                 hands.load.still_catching_up(hands.now.since(woken_by));
                 if hands.slot.is_taken() {
                     // Inference wakes this camera when it has taken the picture.
-                    return Turn { more: false, cost, behind: true };
+                    return Turn { more: false, cost, next: When::Later };
                 }
             }
             match following.reader.next() {
@@ -352,15 +367,19 @@ impl Decoding {
                         self.ring.want_key();
                     }
                     self.caught_up(hands);
-                    return Turn { more: false, cost, behind: false };
+                    return Turn { more: false, cost, next: When::Now };
                 }
             }
         }
-        Turn { more: true, cost, behind: self.is_catching_up() }
+        let next = if self.catching_up_since().is_some() { When::Later } else { When::Now };
+        Turn { more: true, cost, next }
     }
 
-    fn is_catching_up(&self) -> bool {
-        matches!(&self.mode, Mode::Following(following) if following.woken_by.is_some())
+    fn catching_up_since(&self) -> Option<Mono> {
+        match &self.mode {
+            Mode::Following(following) => following.woken_by,
+            Mode::Looking => None,
+        }
     }
 
     fn decode(&mut self, unit: &AccessUnit, hands: &mut Hands<'_>) {

@@ -8,6 +8,7 @@ use super::{
     Slot,
     overload::Load,
     pulse::{Alarm, Pulse},
+    schedule::When,
     watcher::{Seen, Watcher},
 };
 use crate::{
@@ -35,6 +36,8 @@ pub enum Urgency {
     CatchUp,
     /// It is a key frame of a camera that is looked at.
     Look,
+    /// It is one in which nothing moves, but of which models have never seen all.
+    Sweep,
 }
 
 impl Urgency {
@@ -42,7 +45,14 @@ impl Urgency {
         match self {
             Self::Live => LIVE_DEADLINE,
             Self::CatchUp => CATCH_UP_DEADLINE,
-            Self::Look => LOOK_DEADLINE,
+            Self::Look | Self::Sweep => LOOK_DEADLINE,
+        }
+    }
+
+    fn when(self) -> When {
+        match self {
+            Self::Live | Self::Look => When::Now,
+            Self::CatchUp | Self::Sweep => When::Later,
         }
     }
 }
@@ -78,7 +88,7 @@ pub enum Outcome<'a> {
     /// A region was looked at, and there is more of the picture.
     More,
     /// The picture was too old when its turn came.
-    Stale,
+    Stale(Urgency),
     /// The picture has been looked at.
     Looked {
         /// The picture.
@@ -96,9 +106,17 @@ impl Inference {
         Self { watcher, under_way: None }
     }
 
-    /// Whether a picture is being looked at.
-    pub fn is_under_way(&self) -> bool {
-        self.under_way.is_some()
+    /// How soon what is being looked at must be looked at further.
+    pub fn when(&self) -> When {
+        self.under_way.as_ref().map_or(When::Now, |offer| offer.urgency.when())
+    }
+
+    /// Makes way for another picture: a sweep is given up. Answers `false` if something else is under way.
+    pub fn make_way(&mut self) -> bool {
+        if self.under_way.take_if(|offer| offer.urgency == Urgency::Sweep).is_some() {
+            self.watcher.give_up();
+        }
+        self.under_way.is_none()
     }
 
     /// The camera's judgement. While a picture is under way it may not be shown another.
@@ -117,7 +135,7 @@ impl Inference {
             Urgency::Live => load.picture_waited(waited),
             Urgency::Look => load.key_picture_waited(waited),
             // It waits for its own camera's turns; what it costs is how long catching up takes.
-            Urgency::CatchUp => {}
+            Urgency::CatchUp | Urgency::Sweep => {}
         }
         events::SlotWait { camera, waited }.emit();
         if !offer.is_stale(now) {
@@ -137,11 +155,11 @@ impl Inference {
         let Some(Offer { picture, urgency, .. }) = self.under_way.take() else { return Outcome::Nothing };
         if stale {
             self.watcher.give_up();
-            return Outcome::Stale;
+            return Outcome::Stale(urgency);
         }
         let following = self.watcher.is_following();
         pulse.analysed(picture.at(), self.watcher.is_lively(), following);
-        if following && urgency == Urgency::Look {
+        if following && matches!(urgency, Urgency::Look | Urgency::Sweep) {
             pulse.alarm(Alarm::Found);
         }
         Outcome::Looked { picture, urgency, seen: self.watcher.finish() }

@@ -7,7 +7,8 @@
 //! inference takes little anyhow, cameras go to the floor at once.
 //!
 //! When both pressures have been low for a while, cameras climb back in the opposite order, a few at a time, as long as there
-//! is [room] for what they will take; if that was too early all the same, the next attempt waits twice as long.
+//! is [room](super::room) for what they will take, from the floor straight to the top; if that was too early all the same, the
+//! next attempt waits twice as long.
 //!
 //! Waking a quiet camera takes a [token](Admission), and only so many may catch up at once: dawn, an infra-red switch or
 //! rain wake every camera at once, and catching up all of them would starve those already awake. A camera without a token
@@ -70,6 +71,8 @@ const KEPT: u32 = 1;
 /// Still pictures that a decoding thread may have shown to models in one tick: what has been standing somewhere since before
 /// the box looked can wait for minutes, and all cameras of a box begin to look at once.
 const SWEEPS_A_TICK: u32 = 2;
+/// The same for every core that is idle: they take half of it.
+const SWEEPS_A_CORE: f32 = 8.0;
 /// Where inference is less than this share of what following takes, giving up some of it helps decoding little.
 const WORTH_GIVING_UP: f32 = 0.3;
 /// Share of the busy cameras that move a rung in one tick, at least one.
@@ -316,12 +319,12 @@ impl Policy {
         let from_the_floor = candidates.iter().position(|camera| self.cameras[*camera].rung == FLOOR);
         let share = candidates.len().div_ceil(SHARE_A_TICK).min(from_the_floor.map_or(usize::MAX, |first| first + 1));
         for camera in candidates.into_iter().take(share) {
-            let to = self.cameras[camera].rung - 1;
-            // Looks take next to nothing, and what the rungs above the floor take is inference only.
-            let fits = match to {
-                FLOOR.. => true,
-                _ if to + 1 == FLOOR => room.for_more() > 0,
-                _ => room.idle >= room.to_follow * room.inference,
+            let (to, fits) = match self.cameras[camera].rung {
+                // Where there is room to follow it, there is for all of it: the rungs between are for the way down.
+                FLOOR => (0, room.for_more() > 0),
+                // Looks take next to nothing.
+                rung if rung > FLOOR => (rung - 1, true),
+                rung => (rung - 1, room.idle >= room.to_follow * room.inference),
             };
             if fits {
                 self.move_to(camera, to, "recovery", changes);
@@ -387,7 +390,8 @@ impl Admission {
         let fill = |tokens: u32| Some(tokens.saturating_add(new).min(most));
         // The closure always answers a value, so the update cannot fail.
         let _ = self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, fill);
-        self.sweeps.store(if easy { self.a_tick.saturating_mul(SWEEPS_A_TICK) } else { 1 }, Ordering::Release);
+        let sweeps = if easy { (room.idle * SWEEPS_A_CORE) as u32 } else { 0 };
+        self.sweeps.store(sweeps.clamp(1, self.a_tick.saturating_mul(SWEEPS_A_TICK)), Ordering::Release);
     }
 
     /// Asks to show models a part of a still picture that they have never seen.

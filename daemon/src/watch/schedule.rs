@@ -5,8 +5,9 @@
 //!   queue is bounded by the number of cameras, and waking never blocks.
 //! - Priority first; among cameras of one priority, the one that has been served least: each turn is charged what it cost
 //!   (start-time fair queueing, Goyal et al. 1996), so a camera with much to do does not hold up one with little.
-//! - Work that can wait (pictures of a while ago) comes behind what is live, and is brought to its end one camera after the
-//!   other: of several that share, all would be late.
+//! - What can wait for a moment comes behind what is live, in the order in which it came ([`Soon`](When::Soon)). What can wait
+//!   for longer comes behind both, and is brought to its end one camera after the other: of several that share, all would be
+//!   late ([`Later`](When::Later)).
 //! - Nobody starves: who has waited for [`PATIENCE`] comes before everyone who has not, whatever the priorities.
 
 use std::{
@@ -32,8 +33,8 @@ enum State {
 struct Place {
     state: State,
     priority: Priority,
-    /// Since when what it has to do can wait.
-    behind: Option<Mono>,
+    /// How soon its next turn must be, and since when that is so.
+    next: (When, Mono),
     /// What its turns have cost so far, never less than what was usual when it came back from idling.
     served: u64,
 }
@@ -46,6 +47,17 @@ struct Queue {
     virtual_time: u64,
 }
 
+/// How soon a turn must be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum When {
+    /// It is about what is live: cameras share.
+    Now,
+    /// It can wait for a moment.
+    Soon,
+    /// It can wait for what is live.
+    Later,
+}
+
 /// What a turn came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Turn {
@@ -53,13 +65,13 @@ pub struct Turn {
     pub more: bool,
     /// What it took, in whatever all turns of this schedule are counted in; at least 1 is charged.
     pub cost: u32,
-    /// What there is to do next can wait for what is live.
-    pub behind: bool,
+    /// How soon the next one must be.
+    pub next: When,
 }
 
 impl Turn {
     /// Nothing was to be done.
-    pub const IDLE: Self = Self { more: false, cost: 0, behind: false };
+    pub const IDLE: Self = Self { more: false, cost: 0, next: When::Now };
 }
 
 /// A queue of cameras that have work.
@@ -72,7 +84,7 @@ pub struct Schedule {
 impl Schedule {
     /// A schedule of as many cameras as there are priorities.
     pub fn new(priorities: impl IntoIterator<Item = Priority>, clock: Arc<dyn Clock>) -> Self {
-        let place = |priority| Place { state: State::Idle, priority, behind: None, served: 0 };
+        let place = |priority| Place { state: State::Idle, priority, next: (When::Now, Mono(0)), served: 0 };
         let queue = Queue { places: priorities.into_iter().map(place).collect(), ..Queue::default() };
         Self { queue: Arc::new((Mutex::new(queue), Condvar::new())), clock }
     }
@@ -100,7 +112,9 @@ impl Schedule {
         let mut queue = self.lock();
         let place = &mut queue.places[camera];
         place.served += u64::from(turn.cost.max(1));
-        place.behind = turn.behind.then(|| place.behind.unwrap_or(now));
+        if place.next.0 != turn.next {
+            place.next = (turn.next, now);
+        }
         let again = turn.more || place.state == State::Running { woken: true };
         place.state = State::Idle;
         if again {
@@ -144,10 +158,11 @@ impl Queue {
         let order = |place: &Place, since: Mono| {
             let impatient = now.since(since) >= PATIENCE;
             // The impatient among themselves by how long they have waited.
-            match place.behind {
-                _ if impatient => (0, Priority::High, since.0),
-                None => (1, place.priority, place.served),
-                Some(behind) => (2, place.priority, behind.0),
+            match place.next {
+                _ if impatient => (None, Priority::High, since.0),
+                (When::Now, _) => (Some(When::Now), place.priority, place.served),
+                (When::Soon, _) => (Some(When::Soon), place.priority, since.0),
+                (When::Later, begun) => (Some(When::Later), place.priority, begun.0),
             }
         };
         let queued = self.places.iter().enumerate().filter_map(|(camera, place)| match place.state {
@@ -184,7 +199,7 @@ mod tests {
         for _ in 0..turns {
             schedule.serve(NOW, |camera| {
                 order.push(camera);
-                Turn { more: true, cost: cost(camera), behind: false }
+                Turn { more: true, cost: cost(camera), next: When::Now }
             });
         }
         order
@@ -247,32 +262,53 @@ mod tests {
     fn what_can_wait_comes_behind_what_is_live() {
         let (schedule, _) = schedule(&[Priority::High, Priority::Normal]);
         schedule.wake(0);
-        schedule.serve(NOW, |_| Turn { more: true, cost: 1, behind: true });
+        schedule.serve(NOW, |_| Turn { more: true, cost: 1, next: When::Later });
         schedule.wake(1);
         assert_eq!(served(&schedule, 1, |_| 1), [1]);
     }
 
     #[test]
+    fn what_can_wait_for_a_moment_is_served_in_the_order_in_which_it_came() {
+        let (schedule, clock) = schedule(&[Priority::Normal; 4]);
+        for camera in [2, 0, 1] {
+            schedule.wake(camera);
+            schedule.serve(NOW, |_| Turn { more: false, cost: 1, next: When::Soon });
+        }
+        for camera in [1, 0, 2, 3] {
+            clock.advance(Duration::from_millis(10));
+            schedule.wake(camera);
+        }
+        let mut order = Vec::new();
+        for _ in 0..4 {
+            schedule.serve(NOW, |camera| {
+                order.push(camera);
+                Turn::IDLE
+            });
+        }
+        assert_eq!(order, [3, 1, 0, 2]);
+    }
+
+    #[test]
     fn what_can_wait_is_done_one_after_the_other() {
         let (schedule, clock) = schedule(&[Priority::Normal; 3]);
-        let behind = |_| Turn { more: true, cost: 1, behind: true };
+        let later = |_| Turn { more: true, cost: 1, next: When::Later };
         // Camera 1 came first.
         for camera in [1, 0, 2] {
             clock.advance(Duration::from_millis(10));
             schedule.wake(camera);
-            schedule.serve(NOW, behind);
+            schedule.serve(NOW, later);
         }
         let mut order = Vec::new();
         for _ in 0..5 {
             schedule.serve(NOW, |camera| {
                 order.push(camera);
-                behind(camera)
+                later(camera)
             });
         }
-        schedule.serve(NOW, |_| Turn { more: false, ..behind(0) });
+        schedule.serve(NOW, |_| Turn { more: false, ..later(0) });
         schedule.serve(NOW, |camera| {
             order.push(camera);
-            behind(camera)
+            later(camera)
         });
         assert_eq!(order, [1, 1, 1, 1, 1, 0]);
     }

@@ -138,9 +138,11 @@ impl Workers {
         let camera = watched.camera.as_str();
         match outcome {
             Outcome::Nothing | Outcome::More => {}
-            Outcome::Stale => {
+            Outcome::Stale(urgency) => {
                 events::PictureStale { camera }.emit();
-                self.tools.load.picture_dropped();
+                if urgency != Urgency::Sweep {
+                    self.tools.load.picture_dropped();
+                }
             }
             Outcome::Looked { seen: Err(error), .. } => events::CannotLook { camera, error: &error }.emit(),
             Outcome::Looked { seen: Ok(seen), .. } if seen.findings.is_empty() => {}
