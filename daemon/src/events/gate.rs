@@ -82,7 +82,7 @@ static MOVES: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static CORES: LazyLock<GaugeVec> = LazyLock::new(|| {
     float_gauge(
         "snowgate_overload_room_cores",
-        "Cores that have nothing to do (idle), and what following one more camera takes (to_follow).",
+        "Cores that have nothing to do but for a reserve of a tenth (idle), and what following one more camera takes (to_follow).",
         &["of"],
     )
 });
