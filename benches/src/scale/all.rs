@@ -114,8 +114,8 @@ pub fn run(
     let rarer = Load { look_every: look_every * 2, ..usual.clone() };
     let heavier = Load { quiet_clip: QUIET_HEAVY.to_owned(), active_clip: ACTIVE_HEAVY.to_owned(), ..usual.clone() };
     let mut first = 16;
-    for (load, hold) in [(usual, lengths.hold), (rarer, Duration::ZERO), (heavier, Duration::ZERO)] {
-        let wanted = search::Wanted { load, active: 0.1, step: 8, most: lengths.most, first, hold };
+    for (load, step, hold) in [(usual, 8, lengths.hold), (rarer, 16, Duration::ZERO), (heavier, 16, Duration::ZERO)] {
+        let wanted = search::Wanted { load, active: 0.1, step, most: lengths.most, first, hold };
         first = search::run(&wanted, Some(&floors), patience, report)?.cameras.max(8);
     }
     let wanted = overload::Wanted {
