@@ -15,7 +15,8 @@ pub use toml_span::{
     de_helpers::{TableHelper, expected},
     value::ValueInner,
 };
-pub use values::{ByteSize, Fraction, Located, Maybe, TimeSpan, number_between};
+pub(crate) use values::written_as_text;
+pub use values::{ByteSize, Fraction, Located, Maybe, Number, TimeSpan, number_between};
 
 /// A group of keys in a TOML table; a spec may embed another section's keys among its own (`flatten`).
 pub trait Section: Sized {

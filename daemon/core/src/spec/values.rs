@@ -101,22 +101,25 @@ impl<T: JsonSchema> JsonSchema for Maybe<T> {
 /// A value that stands in a file as a text which its `FromStr` reads and its `Display` writes.
 macro_rules! written_as_text {
     ($Name:ident, $expected:literal) => {
-        impl Serialize for $Name {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        impl ::serde::Serialize for $Name {
+            fn serialize<S: ::serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.collect_str(self)
             }
         }
 
-        impl<'de> Deserialize<'de> for $Name {
-            fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        impl<'de> $crate::spec::Deserialize<'de> for $Name {
+            fn deserialize(value: &mut $crate::spec::Value<'de>) -> Result<Self, $crate::spec::DeserError> {
                 match value.take() {
-                    ValueInner::String(text) => text.parse().map_err(|message: String| custom(message, value.span)),
-                    other => Err(expected($expected, other, value.span).into()),
+                    $crate::spec::ValueInner::String(text) => {
+                        text.parse::<Self>().map_err(|error| $crate::spec::custom(error.to_string(), value.span))
+                    }
+                    other => Err($crate::spec::expected($expected, other, value.span).into()),
                 }
             }
         }
     };
 }
+pub(crate) use written_as_text;
 
 written_as_text!(TimeSpan, "a length of time like \"2s\"");
 written_as_text!(ByteSize, "a size like \"64MiB\"");
@@ -268,6 +271,26 @@ pub fn number_between(value: &mut Value<'_>, min: f64, max: f64) -> Result<f64, 
         Ok(number)
     } else {
         Err(custom(format!("{number} is outside {min} to {max}"), value.span))
+    }
+}
+
+/// A number, written as a float or an integer.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd, Serialize)]
+#[serde(transparent)]
+pub struct Number(pub f64);
+
+impl<'de> Deserialize<'de> for Number {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        number_between(value, f64::MIN, f64::MAX).map(Self)
+    }
+}
+
+impl JsonSchema for Number {
+    fn schema_name() -> Cow<'static, str> {
+        "Number".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number" })
     }
 }
 
