@@ -7,6 +7,7 @@
 //!
 //! All of it is pure: protocols, sockets and clocks are elsewhere.
 
+pub mod json;
 pub mod quality;
 pub mod reading;
 pub mod rules;
