@@ -48,7 +48,7 @@ pub fn all() -> Vec<Contender> {
     };
     let reference = |name, kind| Contender { name, threshold: Threshold::Best, kind };
     let mut all: Vec<_> =
-        ["auto", "neighbour", "robust_z", "ewma", "page_hinkley", "standstill", "forest"].map(ours).into();
+        ["auto", "neighbour", "same_time", "robust_z", "ewma", "page_hinkley", "standstill", "forest"].map(ours).into();
     all.push(reference("Windowed Gaussian", Kind::WindowedGaussian));
     let plain = method("method = 'forest'\ntrees = 100\nsamples = 256\nstretch = 8");
     all.push(reference("plain RCF", Kind::PlainForest(plain)));

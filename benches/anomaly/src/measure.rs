@@ -13,8 +13,8 @@ use crate::{
     },
 };
 
-/// Readings after an alarm in which there is no other: what a sensor's settings say if they say nothing.
-pub const COOL_DOWN: u32 = 100;
+/// Readings below the threshold after which an anomaly is over: what a sensor's settings say if they say nothing.
+pub const OVER_AFTER: u32 = 100;
 
 /// The scores of one contender on all series, and what they cost.
 #[derive(Debug)]
@@ -70,12 +70,14 @@ pub fn run(contender: &Contender, series: &[Series]) -> Run {
     Run { scores, seconds_per_reading: spent / readings.max(1) as f64, bytes }
 }
 
-/// The alarms of one series: rows with a score of `threshold` or more, none within `cool_down` rows of the last one.
-pub fn alarms(scores: &[f64], threshold: f64, cool_down: u32) -> Vec<bool> {
-    let mut resting = 0;
+/// The alarms of one series: rows with a score of `threshold` or more, after at least `over_after` rows below it. With 0
+/// every such row is an alarm, which is how detectors without a memory of their alarms are published.
+pub fn alarms(scores: &[f64], threshold: f64, over_after: u32) -> Vec<bool> {
+    let mut lasts = 0;
     let alarm = |&score: &f64| {
-        let alarm = resting == 0 && score >= threshold;
-        resting = if alarm { cool_down } else { resting.saturating_sub(1) };
+        let anomalous = score >= threshold;
+        let alarm = anomalous && lasts == 0;
+        lasts = if anomalous { over_after } else { lasts.saturating_sub(1) };
         alarm
     };
     scores.iter().map(alarm).collect()
@@ -85,12 +87,12 @@ pub fn alarms(scores: &[f64], threshold: f64, cool_down: u32) -> Vec<bool> {
 pub fn outcome<'a>(
     runs: impl Iterator<Item = (&'a Series, &'a Vec<f64>)>,
     threshold: f64,
-    cool_down: u32,
+    over_after: u32,
     profile: Profile,
 ) -> Outcome {
     let mut sum = Outcome::default();
     for (series, scores) in runs {
-        sum.add(&judge(&alarms(scores, threshold, cool_down), &series.windows, profile));
+        sum.add(&judge(&alarms(scores, threshold, over_after), &series.windows, profile));
     }
     sum
 }
@@ -100,7 +102,7 @@ pub fn worth(
     series: &[Series],
     run: &Run,
     threshold: Threshold,
-    cool_down: u32,
+    over_after: u32,
     chosen: impl Fn(usize, &Series) -> bool,
 ) -> Worth {
     let of = |(index, (series, scores)): (usize, (&'_ Series, &'_ Vec<f64>))| {
@@ -110,12 +112,12 @@ pub fn worth(
     let pairs = || chosen.iter().map(|&index| (&series[index], &run.scores[index]));
     let threshold = match threshold {
         Threshold::Frozen(threshold) => threshold,
-        Threshold::Best => best_threshold(pairs, cool_down),
+        Threshold::Best => best_threshold(pairs, over_after),
     };
-    let by = |profile| outcome(pairs(), threshold, cool_down, profile);
+    let by = |profile| outcome(pairs(), threshold, over_after, profile);
     let standard = by(Profile::STANDARD);
     let rates = pairs().map(|(series, scores)| {
-        let alone = judge(&alarms(scores, threshold, cool_down), &series.windows, Profile::STANDARD);
+        let alone = judge(&alarms(scores, threshold, over_after), &series.windows, Profile::STANDARD);
         alone.false_alarms as f64 / quiet_days(series, alone.quiet_rows)
     });
     let mut delays = standard.hits.clone();
@@ -140,20 +142,20 @@ fn quiet_days(series: &Series, quiet_rows: usize) -> f64 {
 }
 
 /// The threshold with the best standard score, out of 200: the greatest score, and every one 5 % further down the ranks.
-fn best_threshold<'a, I: Iterator<Item = (&'a Series, &'a Vec<f64>)>>(pairs: impl Fn() -> I, cool_down: u32) -> f64 {
+fn best_threshold<'a, I: Iterator<Item = (&'a Series, &'a Vec<f64>)>>(pairs: impl Fn() -> I, over_after: u32) -> f64 {
     let counted = |(_, scores): (&Series, &'a Vec<f64>)| scores[probationary_rows(scores.len())..].iter().copied();
     let mut scores: Vec<f64> = pairs().flat_map(counted).collect();
     scores.sort_by(|a, b| b.total_cmp(a));
     let ranks = (0..200).map(|step| 1.05f64.powi(step) as usize - 1).take_while(|&rank| rank < scores.len());
     let mut candidates: Vec<f64> = ranks.map(|rank| scores[rank]).collect();
     candidates.dedup();
-    let nab = |threshold: f64| outcome(pairs(), threshold, cool_down, Profile::STANDARD).raw;
+    let nab = |threshold: f64| outcome(pairs(), threshold, over_after, Profile::STANDARD).raw;
     candidates.into_iter().max_by(|a, b| nab(*a).total_cmp(&nab(*b))).unwrap_or(1.0)
 }
 
 /// Seconds a reading when so many sensors take turns, so that none finds its state in the processor's caches.
 pub fn seconds_among(contender: &Contender, sensors: usize, turns: usize) -> f64 {
-    let mut monitors: Vec<_> = (0..sensors).map(|_| Monitor::with(contender.detector(), 0.5, COOL_DOWN)).collect();
+    let mut monitors: Vec<_> = (0..sensors).map(|_| Monitor::with(contender.detector(), 0.5, OVER_AFTER)).collect();
     let mut alarms = 0usize;
     // Every history is full before the clock is started.
     const FULL: usize = 2500;
@@ -179,12 +181,39 @@ pub fn seconds_among(contender: &Contender, sensors: usize, turns: usize) -> f64
 
 #[cfg(test)]
 mod tests {
+    use snowgate_core::sensor::anomaly::Detector;
+
     use super::*;
 
     #[test]
-    fn alarms_rest_like_a_monitor_does() {
-        let scores = [0.1, 0.6, 0.9, 0.2, 0.7, 0.8, 0.5];
-        assert_eq!(alarms(&scores, 0.5, 0), [false, true, true, false, true, true, true]);
-        assert_eq!(alarms(&scores, 0.5, 2), [false, true, false, false, true, false, false]);
+    fn one_anomaly_is_one_alarm() {
+        let scores = [0.1, 0.6, 0.9, 0.2, 0.7, 0.4, 0.3, 0.5];
+        assert_eq!(alarms(&scores, 0.5, 0), [false, true, true, false, true, false, false, true]);
+        assert_eq!(alarms(&scores, 0.5, 2), [false, true, false, false, false, false, false, true]);
+        assert_eq!(alarms(&scores, 0.5, 3), [false, true, false, false, false, false, false, false]);
+    }
+
+    /// A detector whose scores are the values.
+    #[derive(Debug)]
+    struct Echo;
+
+    impl Detector for Echo {
+        fn observe(&mut self, _: LocalTime, value: f64) -> f64 {
+            value
+        }
+        fn state_bytes(&self) -> usize {
+            0
+        }
+    }
+
+    #[test]
+    fn alarms_are_those_of_a_monitor() {
+        let scores: Vec<f64> = (0..3000).map(|i| (f64::from(i * i) * 0.618).fract().powi(8)).collect();
+        for over_after in [1, 7, 50] {
+            let mut monitor = Monitor::with(Box::new(Echo), 0.5, over_after);
+            let at = LocalTime { unix: 0.0, utc_offset: 0 };
+            let expected: Vec<bool> = scores.iter().map(|&score| monitor.observe(at, score).alarm).collect();
+            assert_eq!(alarms(&scores, 0.5, over_after), expected);
+        }
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::{
     contenders::{Contender, Threshold},
-    measure::{COOL_DOWN, Run, Worth, worth},
+    measure::{OVER_AFTER, Run, Worth, worth},
     nab::corpus::Series,
 };
 
@@ -27,8 +27,8 @@ pub struct Report {
     pub series: usize,
     /// Windows in them.
     pub windows: usize,
-    /// Readings after an alarm in which there is no other.
-    pub cool_down: u32,
+    /// Readings below the threshold after which an anomaly is over.
+    pub over_after: u32,
     /// One a contender.
     pub contenders: Vec<Entry>,
 }
@@ -40,7 +40,7 @@ pub struct Entry {
     pub name: &'static str,
     /// With the threshold it came with (a reference: with the best one).
     pub worth: Worth,
-    /// The same without a cool-down and with the threshold best for that, for references only: as they are published.
+    /// The same with every row an alarm and with the threshold best for that, for references only: as they are published.
     pub as_published: Option<Worth>,
     /// With the threshold that is best on these series: what the frozen one leaves to be gained.
     pub at_best: Worth,
@@ -74,25 +74,25 @@ impl Entry {
     pub fn new(contender: &Contender, series: &[Series], run: &Run, seconds_among_many: f64) -> Self {
         let mut groups: Vec<String> = series.iter().map(|series| group(series).to_owned()).collect();
         groups.dedup();
-        let whole = |threshold, cool_down| worth(series, run, threshold, cool_down, |_, _| true);
-        let result = whole(contender.threshold, COOL_DOWN);
+        let whole = |threshold, over_after| worth(series, run, threshold, over_after, |_, _| true);
+        let result = whole(contender.threshold, OVER_AFTER);
         let frozen = Threshold::Frozen(result.threshold);
         let groups = groups
             .into_iter()
             .map(|name| {
-                let worth = worth(series, run, frozen, COOL_DOWN, |_, series| group(series) == name);
+                let worth = worth(series, run, frozen, OVER_AFTER, |_, series| group(series) == name);
                 (name, worth)
             })
             .collect();
         let each = (0..series.len())
             .map(|chosen| {
-                (series[chosen].name.clone(), worth(series, run, frozen, COOL_DOWN, |index, _| index == chosen))
+                (series[chosen].name.clone(), worth(series, run, frozen, OVER_AFTER, |index, _| index == chosen))
             })
             .collect();
         Self {
             name: contender.name,
             as_published: (contender.threshold == Threshold::Best).then(|| whole(Threshold::Best, 0)),
-            at_best: whole(Threshold::Best, COOL_DOWN),
+            at_best: whole(Threshold::Best, OVER_AFTER),
             groups,
             halves: Halves::new(series, run),
             microseconds: run.seconds_per_reading * 1e6,
@@ -106,7 +106,7 @@ impl Entry {
 
 impl Halves {
     fn new(series: &[Series], run: &Run) -> Self {
-        let half = |threshold, parity| worth(series, run, threshold, COOL_DOWN, |index, _| index % 2 == parity);
+        let half = |threshold, parity| worth(series, run, threshold, OVER_AFTER, |index, _| index % 2 == parity);
         let (first, second) = (half(Threshold::Best, 0), half(Threshold::Best, 1));
         let second_by_first = half(Threshold::Frozen(first.threshold), 1);
         let first_by_second = half(Threshold::Frozen(second.threshold), 0);
@@ -130,8 +130,8 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "{} series, {} windows; one threshold a detector for all series; {} readings between alarms\n",
-            self.series, self.windows, self.cool_down
+            "{} series, {} windows; one threshold a detector for all series; an anomaly is over after {} readings below it\n",
+            self.series, self.windows, self.over_after
         )?;
         writeln!(
             f,
@@ -173,7 +173,7 @@ impl fmt::Display for Report {
                 writeln!(
                     f,
                     "{:<18} {:>9.4} {:>6.1} {:>6.1} {:>6.1} {:>7} {:>6} {:>7.3}",
-                    "  no cool-down",
+                    "  row by row",
                     published.threshold,
                     published.nab,
                     published.nab_low_false_alarms,

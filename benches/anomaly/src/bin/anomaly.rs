@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf, process::ExitCode};
 use clap::Parser;
 use snowgate_bench_anomaly::{
     contenders,
-    measure::{COOL_DOWN, run, seconds_among},
+    measure::{OVER_AFTER, run, seconds_among},
     nab::corpus,
     report::{Entry, Report},
 };
@@ -45,7 +45,7 @@ fn measure(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let mut report = Report {
         series: series.len(),
         windows: series.iter().map(|series| series.windows.len()).sum(),
-        cool_down: COOL_DOWN,
+        over_after: OVER_AFTER,
         contenders: Vec::new(),
     };
     for contender in contenders::all() {

@@ -60,8 +60,8 @@ pub enum CorpusError {
         /// What stands there.
         text: String,
     },
-    /// A window begins or ends at a time that no row has.
-    #[error("{name}: no rows at {first} and {last}, where a window should begin and end")]
+    /// There are no rows in a window, or its times are none.
+    #[error("{name}: no rows between {first} and {last}, where a window should be")]
     Window {
         /// The series.
         name: String,
@@ -152,8 +152,8 @@ mod tests {
 
     #[test]
     fn mistakes_name_their_place() {
-        let windows = r#"{"group/a.csv": [["2014-04-01 00:06:00", "2014-04-01 00:10:00"]]}"#;
-        assert!(corpus(ROWS, windows).unwrap_err().to_string().contains("no rows at 2014-04-01 00:06:00"));
+        let windows = r#"{"group/a.csv": [["2014-04-01 00:11:00", "2014-04-01 00:20:00"]]}"#;
+        assert!(corpus(ROWS, windows).unwrap_err().to_string().contains("no rows between 2014-04-01 00:11:00"));
         let error = corpus("timestamp,value\n2014-04-01 00:00:00,x\n", r#"{"group/a.csv": []}"#).unwrap_err();
         assert!(error.to_string().contains("line 2"), "{error}");
     }

@@ -86,11 +86,12 @@ pub fn scaled_sigmoid(position: f64) -> f64 {
     if position >= 3.0 { -1.0 } else { 2.0 / (1.0 + (5.0 * position).exp()) - 1.0 }
 }
 
-/// The rows from the first one at `first` to the first one at `last`, both in the clock that `times` are in.
-/// `None` where one of them is not there.
+/// The rows from the first one at `first` to the first one at `last`, both in the clock that `times` are in. Where no
+/// row is at that very time, the first row after `first`, and the last one before `last`. `None` where no row is between.
 pub fn rows_between(times: &[f64], first: f64, last: f64) -> Option<RangeInclusive<usize>> {
     let row_at = |time: f64| times.iter().position(|&t| t == time);
-    let (first, last) = (row_at(first)?, row_at(last)?);
+    let first = row_at(first).or_else(|| times.iter().position(|&t| t > first))?;
+    let last = row_at(last).or_else(|| times.iter().rposition(|&t| t < last))?;
     (first <= last).then_some(first..=last)
 }
 
@@ -231,8 +232,10 @@ mod tests {
     fn windows_are_found_by_their_time_stamps() {
         let times = [0.0, 5.0, 10.0, 10.0, 15.0];
         assert_eq!(rows_between(&times, 5.0, 10.0), Some(1..=2));
-        assert_eq!(rows_between(&times, 5.0, 12.0), None);
+        assert_eq!(rows_between(&times, 4.0, 12.0), Some(1..=3));
         assert_eq!(rows_between(&times, 15.0, 0.0), None);
+        assert_eq!(rows_between(&times, 11.0, 14.0), None);
+        assert_eq!(rows_between(&times, 16.0, 20.0), None);
     }
 
     proptest! {

@@ -1,29 +1,37 @@
-//! What a sensor gets that says `method = "auto"`: nearest neighbours at three lengths and the same-hour robust z, heard
-//! together, and [`Standstill`] beside them.
+//! What a sensor gets that says `method = "auto"`: five opinions heard together, and [`Standstill`] beside them.
 //!
-//! The surprise is the mean of theirs. They see the same reading from different sides (nothing like it among all earlier
-//! readings, as a single value, as a quarter of an hour, as an hour; far from what this hour of the day used to be), so
-//! that chance makes them loud at different times, and an anomaly at the same time.
+//! The surprise is the mean of five:
 //!
-//! A standstill none of them can see, since a value that repeats is the most ordinary one there is; so the score is the
+//! - is there anything like the last reading, the last few, the last dozens, among all that the sensor did before?
+//!   ([`Neighbour`] at three lengths)
+//! - has it ever been here at this time of the day? ([`SameTime`])
+//! - is it far from the middle of what it does in this hour? ([`RobustZ`])
+//!
+//! They look at the same reading from different sides, so that chance makes them loud at different times and an anomaly
+//! at the same time. A mean asks for one of them to be certain or for several to be uneasy; which of these it was is no
+//! setting. Opinions that cannot be had yet are left out of the mean.
+//!
+//! None of them can see a standstill, since a value that repeats is the most ordinary one there is; so the score is the
 //! greater one of both.
 //!
-//! Memory: that of [`Neighbour`], [`RobustZ`] and [`Standstill`] with their defaults.
+//! Memory: that of [`Neighbour`], [`SameTime`], [`RobustZ`] and [`Standstill`] with their defaults: 170 KB.
 
-use super::{Detector, LocalTime, Neighbour, RobustZ, Standstill, score_of};
+use super::{Detector, LocalTime, Neighbour, RobustZ, SameTime, Standstill, score_of};
 use crate::spec::all_defaults;
 
 /// Decades of surprise that mean an alarm.
-const ALARM_DECADES: f64 = 0.7;
-/// What the same-hour baseline counts for; the neighbours' mean counts for the rest.
-const HOURS_WEIGHT: f64 = 0.2;
+const ALARM_DECADES: f64 = 0.42;
+/// What the nearest neighbours count for, a part for each of their lengths; the others count for one part each.
+const NEIGHBOUR_PARTS: f64 = 3.0;
 
 /// The detector; see the module.
 #[derive(Debug, Clone)]
 pub struct Auto {
     neighbour: Neighbour,
-    hours: RobustZ,
+    same_time: SameTime,
+    robust_z: RobustZ,
     standstill: Standstill,
+    seen: u32,
 }
 
 impl Auto {
@@ -31,8 +39,10 @@ impl Auto {
     pub fn new() -> Self {
         Self {
             neighbour: Neighbour::new(&all_defaults()),
-            hours: RobustZ::new(&all_defaults()),
+            same_time: SameTime::new(&all_defaults()),
+            robust_z: RobustZ::new(&all_defaults()),
             standstill: Standstill::new(&all_defaults()),
+            seen: 0,
         }
     }
 }
@@ -45,14 +55,27 @@ impl Default for Auto {
 
 impl Detector for Auto {
     fn observe(&mut self, at: LocalTime, value: f64) -> f64 {
-        let (neighbour, hours) = (self.neighbour.surprise(value), self.hours.surprise(at, value));
-        let unusual = neighbour
-            .zip(hours)
-            .map_or(0.0, |(neighbour, hours)| score_of(neighbour + HOURS_WEIGHT * (hours - neighbour), ALARM_DECADES));
+        if !value.is_nan() {
+            self.seen = self.seen.saturating_add(1);
+        }
+        let opinions = [
+            (NEIGHBOUR_PARTS, self.neighbour.surprise(value)),
+            (1.0, self.same_time.surprise(at, value)),
+            (1.0, self.robust_z.surprise(at, value)),
+        ];
+        let (mut sum, mut parts) = (0.0, 0.0);
+        for (part, decades) in opinions.into_iter().filter_map(|(part, decades)| Some((part, decades?))) {
+            sum += part * decades;
+            parts += part;
+        }
+        let unusual = if parts > 0.0 { score_of(sum / parts, ALARM_DECADES, self.seen) } else { 0.0 };
         unusual.max(self.standstill.observe(at, value))
     }
 
     fn state_bytes(&self) -> usize {
-        self.neighbour.state_bytes() + self.hours.state_bytes() + self.standstill.state_bytes()
+        self.neighbour.state_bytes()
+            + self.same_time.state_bytes()
+            + self.robust_z.state_bytes()
+            + self.standstill.state_bytes()
     }
 }

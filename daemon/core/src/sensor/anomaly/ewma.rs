@@ -11,7 +11,7 @@
 use super::{Detector, LocalTime, WARM_UP, score_of, spec::EwmaSpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm.
-const ALARM_DECADES: f64 = 0.8;
+const ALARM_DECADES: f64 = 0.75;
 /// A spread below this part of the level is rounding.
 const ROUNDING: f64 = 1e-9;
 
@@ -22,6 +22,7 @@ pub struct Ewma {
     fast: f64,
     level: Level,
     tail: Tail,
+    seen: u32,
 }
 
 impl Ewma {
@@ -32,6 +33,7 @@ impl Ewma {
             fast: 0.0,
             level: Level::new(spec.slow.get()),
             tail: Tail::new(spec.memory.get() as u32),
+            seen: 0,
         }
     }
 }
@@ -48,7 +50,8 @@ impl Detector for Ewma {
         let distance = if difference <= rounding { 0.0 } else { difference / spread.max(rounding) };
         let decades = self.tail.surprise(distance);
         self.tail.learn(distance);
-        if self.level.seen <= WARM_UP { 0.0 } else { score_of(decades, ALARM_DECADES) }
+        self.seen = self.seen.saturating_add(1);
+        if self.seen <= WARM_UP { 0.0 } else { score_of(decades, ALARM_DECADES, self.seen) }
     }
 
     fn state_bytes(&self) -> usize {
@@ -77,12 +80,6 @@ impl Level {
         let difference = value - self.mean;
         self.mean += weight * difference;
         self.variance = (1.0 - weight) * (self.variance + weight * difference * difference);
-    }
-
-    /// Counts what was seen as few readings, so that the mean follows the next ones quickly; the spread stays.
-    pub(super) fn begin_anew(&mut self) {
-        const FEW: u32 = 10;
-        self.seen = self.seen.min(FEW);
     }
 
     /// The weight that makes a plain mean of what was seen.

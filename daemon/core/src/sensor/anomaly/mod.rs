@@ -27,6 +27,7 @@ pub mod monitor;
 pub mod neighbour;
 pub mod page_hinkley;
 pub mod robust_z;
+pub mod same_time;
 pub mod sorted_ring;
 pub mod spec;
 pub mod standstill;
@@ -44,6 +45,7 @@ pub use monitor::{Monitor, Verdict};
 pub use neighbour::Neighbour;
 pub use page_hinkley::PageHinkley;
 pub use robust_z::RobustZ;
+pub use same_time::SameTime;
 pub use spec::AnomalySpec;
 pub use standstill::Standstill;
 
@@ -77,9 +79,14 @@ pub struct LocalTime {
 impl LocalTime {
     /// The hour of the day, 0 to 23; 0 where the time is not a number.
     pub fn hour(self) -> usize {
+        self.half_hour() / 2
+    }
+
+    /// The half hour of the day, 0 to 47; 0 where the time is not a number.
+    pub fn half_hour(self) -> usize {
         let second_of_day = (self.unix + f64::from(self.utc_offset)).rem_euclid(86_400.0);
         // A float that is not a number casts to 0, and rounding may make the remainder the whole day.
-        ((second_of_day / 3600.0) as usize).min(23)
+        ((second_of_day / 1800.0) as usize).min(47)
     }
 }
 
@@ -94,8 +101,18 @@ fn usable(value: f64) -> Option<f64> {
     (!value.is_nan()).then(|| value.clamp(-LARGEST, LARGEST))
 }
 
-/// The score of a surprise of so many decades, for a detector that means alarm at `alarm` decades: 0 at 0,
-/// [`ALARM_SCORE`] at `alarm`, 0.75 at twice that, and so on towards 1.
-fn score_of(decades: f64, alarm: f64) -> f64 {
-    (1.0 - (-decades / alarm).exp2()).clamp(0.0, 1.0)
+/// The score of a surprise of so many decades after `seen` readings, for a detector that means alarm at `alarm` decades:
+/// 0 at 0, [`ALARM_SCORE`] at `alarm`, 0.75 at twice that, and so on towards 1.
+///
+/// The more a detector has seen, the more it takes to surprise it: from [`NOVICE`] to [`EXPERT`] readings the decades
+/// that mean alarm rise by half of the decades of readings. Were they to stay, false alarms would come at a constant rate
+/// for ever; were they to rise by all of them, a young detector would see anything as an anomaly, or an old one nothing.
+fn score_of(decades: f64, alarm: f64, seen: u32) -> f64 {
+    let experience = (f64::from(seen.clamp(NOVICE, EXPERT)) / f64::from(NOVICE)).log10();
+    (1.0 - (-decades / (alarm + 0.5 * experience)).exp2()).clamp(0.0, 1.0)
 }
+
+/// Readings up to which a detector is at its most sensitive.
+const NOVICE: u32 = 1000;
+/// Readings from which on it has all its calm.
+const EXPERT: u32 = 10_000;

@@ -17,14 +17,16 @@
 //! neither overflows nor is remembered longer than `m` makes it. The same is done at several lengths `m` at once, since
 //! a spike shows at the shortest and a strange hour at the longest, and their surprises are averaged.
 //!
-//! Memory: 8 bytes × 2 × history, and for each length 4 bytes × history and a [`Tail`].
+//! Memory: 4 bytes × 2 × history, and for each length 4 bytes × history and a [`Tail`].
 
 use super::{Detector, LocalTime, WARM_UP, score_of, spec::NeighbourSpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm.
-const ALARM_DECADES: f64 = 0.8;
+const ALARM_DECADES: f64 = 0.45;
 /// How many lags are worked on at a time, so that the differences of one value stay in the fastest memory.
 const BLOCK: usize = 64;
+/// How many minima are kept apart, so that they are found side by side.
+const LANES: usize = 16;
 /// What is less than this part of the values is rounding, not difference.
 const ROUNDING: f64 = 1e-9;
 
@@ -57,11 +59,11 @@ impl Neighbour {
     /// The surprise in decades; `None` during the warm-up or if `value` is not a number.
     pub(super) fn surprise(&mut self, value: f64) -> Option<f64> {
         let value = usable(value)?;
-        let past = self.past.values();
+        let (past, recent) = (self.past.values(), self.past.relative(value));
         let negligible = (ROUNDING * value.abs()) as f32;
         let mut sum = 0.0;
         for scale in &mut self.scales {
-            let distance = scale.advance(value, past, self.seen as usize);
+            let distance = scale.advance(recent, past, self.seen as usize);
             let distance = f64::from(if distance > negligible { distance } else { 0.0 });
             sum += scale.tail.surprise(distance);
             if self.seen as usize >= 2 * scale.length {
@@ -76,7 +78,7 @@ impl Neighbour {
 
 impl Detector for Neighbour {
     fn observe(&mut self, _: LocalTime, value: f64) -> f64 {
-        self.surprise(value).map_or(0.0, |decades| score_of(decades, ALARM_DECADES))
+        self.surprise(value).map_or(0.0, |decades| score_of(decades, ALARM_DECADES, self.seen))
     }
 
     fn state_bytes(&self) -> usize {
@@ -92,52 +94,72 @@ impl Scale {
 
     /// Moves all distances on by one reading, after `seen` of them, and answers with the least that counts; 0 as long
     /// as none does.
-    fn advance(&mut self, value: f64, past: &[f64], seen: usize) -> f32 {
+    fn advance(&mut self, value: f32, past: &[f32], seen: usize) -> f32 {
         let weight = 1.0 / self.length as f32;
         // Nearer lags compare the recent past with itself; farther ones have not gathered a whole length yet.
         let (first, last) = (self.length - 1, (seen + 1).saturating_sub(self.length));
-        let mut least = f32::INFINITY;
+        let mut least = [f32::INFINITY; LANES];
         let blocks = self.distances.chunks_mut(BLOCK).zip(past.chunks(BLOCK));
         for (start, (distances, past)) in (0..).step_by(BLOCK).zip(blocks) {
             for (distance, earlier) in distances.iter_mut().zip(past) {
-                let moved = *distance + weight * ((value - earlier).abs() as f32 - *distance);
+                let moved = *distance + weight * ((value - earlier).abs() - *distance);
                 // Numbers too small to be normal would make every step slow.
                 *distance = if moved < f32::MIN_POSITIVE { 0.0 } else { moved };
             }
             let from = first.saturating_sub(start).min(past.len());
             let to = last.saturating_sub(start).clamp(from, past.len());
-            least = distances[from..to].iter().fold(least, |least, &distance| least.min(distance));
+            for distances in distances[from..to].chunks(LANES) {
+                for (least, &distance) in least.iter_mut().zip(distances) {
+                    *least = if distance < *least { distance } else { *least };
+                }
+            }
         }
+        let least = least.into_iter().fold(f32::INFINITY, f32::min);
         if least.is_finite() { least } else { 0.0 }
     }
 }
 
 /// The last values, newest first, in one piece.
+///
+/// They are kept as differences from an origin that moves along with them, so that `f32` has digits enough for a counter
+/// that has grown large.
 #[derive(Debug, Clone)]
 struct NewestFirst {
     /// Twice as many as are kept: values are put down from the end, and moved back there when the front is reached.
-    values: Box<[f64]>,
+    values: Box<[f32]>,
     newest: usize,
     len: usize,
+    origin: f64,
 }
 
 impl NewestFirst {
     fn new(most: usize) -> Self {
-        Self { values: vec![0.0; 2 * most].into(), newest: 2 * most, len: 0 }
+        Self { values: vec![0.0; 2 * most].into(), newest: 2 * most, len: 0, origin: 0.0 }
     }
 
-    fn values(&self) -> &[f64] {
+    /// The last values, less the origin.
+    fn values(&self) -> &[f32] {
         &self.values[self.newest..self.newest + self.len]
+    }
+
+    /// A value, less the origin.
+    fn relative(&self, value: f64) -> f32 {
+        (value - self.origin) as f32
     }
 
     fn push(&mut self, value: f64) {
         let most = self.values.len() / 2;
+        if self.len == 0 {
+            self.origin = value;
+        }
         if self.newest == 0 {
-            self.values.copy_within(0..most, most);
-            self.newest = most;
+            for place in 0..most {
+                self.values[most + place] = (f64::from(self.values[place]) + self.origin - value) as f32;
+            }
+            (self.newest, self.origin) = (most, value);
         }
         self.newest -= 1;
-        self.values[self.newest] = value;
+        self.values[self.newest] = self.relative(value);
         self.len = (self.len + 1).min(most);
     }
 }
@@ -152,7 +174,8 @@ mod tests {
         for value in 0..20 {
             past.push(f64::from(value));
             let expected: Vec<f64> = (0..=value).rev().take(3).map(f64::from).collect();
-            assert_eq!(past.values(), expected);
+            let values: Vec<f64> = past.values().iter().map(|&value| f64::from(value) + past.origin).collect();
+            assert_eq!(values, expected);
         }
     }
 
@@ -163,7 +186,7 @@ mod tests {
         let mut scale = Scale::new(length, history, 100);
         let mut past = NewestFirst::new(history);
         for (t, &value) in values.iter().enumerate() {
-            let nearest = scale.advance(value, past.values(), t);
+            let nearest = scale.advance(past.relative(value), past.values(), t);
             past.push(value);
             let full = |lag: usize| -> f64 {
                 (lag..=t).fold(0.0, |d, s| d + ((values[s] - values[s - lag]).abs() - d) / length as f64)

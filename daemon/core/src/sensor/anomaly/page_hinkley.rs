@@ -6,15 +6,16 @@
 //!
 //! `up ← max(0, up + z − δ)`, `down ← max(0, down − z − δ)`, and the distance is `max(up, down)`.
 //!
-//! That is Page's `Σ(z − δ)` less its own minimum so far. The test's fixed threshold is the [`Tail`]'s instead. After an
-//! alarm both sums begin anew, and the running mean is let go so that it finds the new level within few readings.
+//! That is Page's `Σ(z − δ)` less its own minimum so far. The test's fixed threshold is the [`Tail`]'s instead, since
+//! readings that follow one another are not independent. Nothing is begun anew after an alarm: the running mean follows
+//! the new level, and then the sum runs down by itself.
 //!
 //! Memory: four numbers and one [`Tail`].
 
 use super::{Detector, LocalTime, WARM_UP, ewma::Level, score_of, spec::PageHinkleySpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm.
-const ALARM_DECADES: f64 = 0.8;
+const ALARM_DECADES: f64 = 0.6;
 /// Standard deviations that one reading counts for at most.
 const CUT: f64 = 4.0;
 /// Sums grow no further: long since an alarm, and no number is lost to rounding.
@@ -61,14 +62,7 @@ impl Detector for PageHinkley {
         let decades = self.tail.surprise(distance);
         self.tail.learn(distance);
         self.seen = self.seen.saturating_add(1);
-        if self.seen <= WARM_UP {
-            return 0.0;
-        }
-        if decades >= ALARM_DECADES {
-            (self.up, self.down) = (0.0, 0.0);
-            self.level.begin_anew();
-        }
-        score_of(decades, ALARM_DECADES)
+        if self.seen <= WARM_UP { 0.0 } else { score_of(decades, ALARM_DECADES, self.seen) }
     }
 
     fn state_bytes(&self) -> usize {

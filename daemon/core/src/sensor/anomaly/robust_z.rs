@@ -15,7 +15,7 @@
 use super::{Detector, LocalTime, WARM_UP, score_of, sorted_ring::SortedRing, spec::RobustZSpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm.
-const ALARM_DECADES: f64 = 0.8;
+const ALARM_DECADES: f64 = 0.6;
 /// From MAD to standard deviation.
 const GAUSSIAN: f64 = 1.4826;
 /// Least seconds between two readings that an hour's ring takes.
@@ -78,7 +78,7 @@ impl RobustZ {
 
 impl Detector for RobustZ {
     fn observe(&mut self, at: LocalTime, value: f64) -> f64 {
-        self.surprise(at, value).map_or(0.0, |decades| score_of(decades, ALARM_DECADES))
+        self.surprise(at, value).map_or(0.0, |decades| score_of(decades, ALARM_DECADES, self.seen))
     }
 
     fn state_bytes(&self) -> usize {

@@ -70,6 +70,14 @@ impl SortedRing {
         distance
     }
 
+    /// How far the nearest value is from this one; 0 if there is no value.
+    pub fn nearest_distance(&self, value: f64) -> f64 {
+        let place = self.place_of(value);
+        let below = place.checked_sub(1).and_then(|i| self.sorted.get(i)).map(|below| value - below);
+        let above = self.sorted.get(place).map(|above| above - value);
+        below.into_iter().chain(above).reduce(f64::min).unwrap_or(0.0)
+    }
+
     /// Bytes held apart from the value itself.
     pub fn heap_bytes(&self) -> usize {
         (self.values.capacity() + self.sorted.capacity()) * size_of::<f64>()
@@ -105,6 +113,8 @@ mod tests {
                 let mut distances: Vec<f64> = last.iter().map(|v| (v - median).abs()).collect();
                 distances.sort_by(f64::total_cmp);
                 prop_assert_eq!(ring.median_distance(median), distances[distances.len().div_ceil(2) - 1]);
+                let nearest = last.iter().map(|v| (v - values[0]).abs()).fold(f64::INFINITY, f64::min);
+                prop_assert_eq!(ring.nearest_distance(values[0]), nearest);
             }
         }
     }

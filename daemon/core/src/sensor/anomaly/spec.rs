@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
-use super::{Auto, Detector, Ewma, Forest, Neighbour, PageHinkley, RobustZ, Standstill};
+use super::{Auto, Detector, Ewma, Forest, Neighbour, PageHinkley, RobustZ, SameTime, Standstill};
 use crate::{
     spec,
     spec::{DeserError, Deserialize, Fraction, Value, number_between},
@@ -17,8 +17,9 @@ spec! {
     pub struct AnomalySpec {
         /// Scores from here on are an alarm. The same number means the same on every sensor; higher is quieter.
         threshold: Fraction = Fraction(0.5),
-        /// Readings after an alarm in which there is no other.
-        cool_down: Count<0, 100_000> = Count(100),
+        /// Readings below the threshold, one after the other, after which an anomaly is over. Until then there is no other
+        /// alarm.
+        over_after: Count<1, 100_000> = Count(100),
         /// How it is found out.
         flatten method: Method,
     }
@@ -31,6 +32,8 @@ tagged! {
         "auto" => Auto(AutoSpec),
         /// Has it ever done what it is doing now? (nearest neighbour among its own past)
         "neighbour" => Neighbour(NeighbourSpec),
+        /// Has it ever been here at this time of the day?
+        "same_time" => SameTime(SameTimeSpec),
         /// Far from the median of this hour of the day. (robust z)
         "robust_z" => RobustZ(RobustZSpec),
         /// The level has drifted away. (EWMA control chart)
@@ -50,6 +53,7 @@ impl Method {
         match self {
             Self::Auto(_) => Box::new(Auto::new()),
             Self::Neighbour(spec) => Box::new(Neighbour::new(spec)),
+            Self::SameTime(spec) => Box::new(SameTime::new(spec)),
             Self::RobustZ(spec) => Box::new(RobustZ::new(spec)),
             Self::Ewma(spec) => Box::new(Ewma::new(spec)),
             Self::PageHinkley(spec) => Box::new(PageHinkley::new(spec)),
@@ -60,7 +64,7 @@ impl Method {
 }
 
 /// Readings that a detector's idea of what is normal spans, if nothing else is said.
-const MEMORY: usize = 4000;
+const MEMORY: usize = 10_000;
 
 spec! {
     /// Nothing to set.
@@ -91,6 +95,16 @@ impl NeighbourSpec {
 }
 
 spec! {
+    /// Same time.
+    pub struct SameTimeSpec {
+        /// Readings kept of each half hour of the day, one every ten minutes at most: 42 are two weeks.
+        samples: Count<6, 1000> = Count(42),
+        /// Readings over which distances are remembered.
+        memory: Count<200, 1_000_000> = Count(MEMORY),
+    }
+}
+
+spec! {
     /// Robust z.
     pub struct RobustZSpec {
         /// Whether readings are held against the same hour of other days, once enough of them are known.
@@ -110,7 +124,7 @@ spec! {
         /// Readings that the fast mean spans.
         fast: Count<1, 10_000> = Count(12),
         /// Readings that the slow mean spans.
-        slow: Count<10, 1_000_000> = Count(500),
+        slow: Count<10, 1_000_000> = Count(1000),
         /// Readings over which distances are remembered.
         memory: Count<200, 1_000_000> = Count(MEMORY),
     }
@@ -120,7 +134,7 @@ spec! {
     /// Page–Hinkley.
     pub struct PageHinkleySpec {
         /// Standard deviations by which a level may be off without it adding up.
-        delta: Deviations = Deviations(0.5),
+        delta: Deviations = Deviations(1.0),
         /// Readings that the running mean and deviation span.
         window: Count<20, 1_000_000> = Count(1000),
         /// Readings over which distances are remembered.
@@ -226,9 +240,9 @@ mod tests {
         let spec = read("method = 'auto'").unwrap();
         assert_eq!(
             spec,
-            AnomalySpec { threshold: Fraction(0.5), cool_down: Count(100), method: Method::Auto(AutoSpec {}) }
+            AnomalySpec { threshold: Fraction(0.5), over_after: Count(100), method: Method::Auto(AutoSpec {}) }
         );
-        for method in ["neighbour", "robust_z", "ewma", "page_hinkley", "standstill", "forest"] {
+        for method in ["neighbour", "same_time", "robust_z", "ewma", "page_hinkley", "standstill", "forest"] {
             assert_eq!(read(&format!("method = '{method}'")).unwrap().method.tag(), method);
         }
     }

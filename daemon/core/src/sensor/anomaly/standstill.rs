@@ -49,7 +49,7 @@ impl Detector for Standstill {
         if self.run <= SHORT || self.ended < ENOUGH || self.seen <= WARM_UP {
             return 0.0;
         }
-        score_of(self.tail.surprise(f64::from(self.run)), ALARM_DECADES)
+        score_of(self.tail.surprise(f64::from(self.run)), ALARM_DECADES, self.seen)
     }
 
     fn state_bytes(&self) -> usize {

@@ -76,7 +76,8 @@ impl Tail {
     /// How rare a distance of at least this is, in decades: 0 for every day, up to [`MOST_DECADES`].
     pub fn surprise(&self, distance: f64) -> f64 {
         let seen = self.total / self.unit;
-        if seen < 1.0 {
+        // Where there is no distance there is nothing to wonder at, however rare that may be.
+        if seen < 1.0 || distance <= 0.0 {
             return 0.0;
         }
         let bucket = bucket_of(distance);
@@ -176,34 +177,56 @@ mod tests {
 
     use super::*;
 
-    /// Numbers between 0 and 1 that look random: the golden ratio's multiples.
+    /// Seeded numbers, evenly between 0 and 1 (SplitMix64).
     fn uniform(count: u32) -> impl Iterator<Item = f64> {
-        (1..=count).map(|i| (f64::from(i) * 0.618_033_988_749_895).fract())
+        (1..=u64::from(count)).map(|i| {
+            let mut z = i.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+        })
     }
 
     fn learnt(distances: impl Iterator<Item = f64>) -> Tail {
-        let mut tail = Tail::new(4000);
+        let mut tail = Tail::new(100_000);
         distances.for_each(|distance| tail.learn(distance));
         tail
     }
 
+    /// Decades of the chance that one of [`REACH`] independent distances is one that a single one is with this chance.
+    fn decades_of_any(share: f64) -> f64 {
+        -(1.0 - (1.0 - share).powi(REACH as i32)).log10()
+    }
+
     #[test]
     fn counts_in_the_body() {
-        let tail = learnt(uniform(4000));
-        for (distance, share) in [(0.5f64, 0.5f64), (0.8, 0.2), (0.9, 0.1)] {
-            let surprise = tail.surprise(distance);
-            assert!((surprise + share.log10()).abs() < 0.12, "{distance}: {surprise}");
+        // Distances with P(r > x) = 1/x.
+        let tail = learnt(uniform(50_000).map(f64::recip));
+        for distance in [20.0, 50.0, 100.0, 300.0] {
+            let (surprise, expected) = (tail.surprise(distance), decades_of_any(1.0 / distance));
+            // A bucket is 9 % wide.
+            assert!((surprise - expected).abs() < 0.06, "{distance}: {surprise} is not {expected}");
         }
     }
 
     #[test]
     fn continues_a_power_law() {
         // Distances with P(r > x) = x^-3.
-        let tail = learnt(uniform(20_000).map(|u| u.powf(-1.0 / 3.0)));
-        for decades in [2.0, 3.0, 4.0, 5.0] {
+        let tail = learnt(uniform(50_000).map(|u| u.powf(-1.0 / 3.0)));
+        for decades in [3.0, 4.0, 5.0, 6.0] {
             let surprise = tail.surprise(10f64.powf(decades / 3.0));
-            assert!((surprise - decades).abs() < 0.35 + 0.1 * decades, "{decades}: {surprise}");
+            let expected = decades_of_any(10f64.powf(-decades));
+            assert!((surprise - expected).abs() < 0.1 * decades, "{decades}: {surprise} is not {expected}");
         }
+    }
+
+    #[test]
+    fn storms_and_scattered_drops_count_alike() {
+        // The same share of great distances, once in a few blocks and once all over.
+        let storms = learnt((0..20_000).map(|i| if i % 5000 < 100 { 10.0 } else { 1.0 }));
+        let drops = learnt((0..20_000).map(|i| if i % 50 == 0 { 10.0 } else { 1.0 }));
+        assert!(storms.surprise(10.0) > 1.4, "{}", storms.surprise(10.0));
+        assert!(drops.surprise(10.0) < 0.01, "{}", drops.surprise(10.0));
     }
 
     #[test]
@@ -223,10 +246,11 @@ mod tests {
 
     #[test]
     fn forgets() {
-        let mut tail = learnt(uniform(4000).map(|u| 100.0 * u));
+        let mut tail = Tail::new(4000);
+        uniform(4000).for_each(|u| tail.learn(100.0 * u));
         let before = tail.surprise(10.0);
         uniform(40_000).for_each(|u| tail.learn(u));
-        assert!(before < 0.1 && tail.surprise(10.0) > 2.0);
+        assert!(before < 0.1 && tail.surprise(10.0) > 2.0, "{before} {}", tail.surprise(10.0));
     }
 
     proptest! {
