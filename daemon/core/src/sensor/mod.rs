@@ -1,14 +1,16 @@
-//! Sensors: what they say ([`reading`]), in which [`unit`], whether it can be relied upon ([`quality`]), and what is to be
-//! told of it ([`rules`]).
+//! Sensors, the pure part: what is made of readings once a protocol has delivered them.
 //!
 //! ```text
-//! adapter ─► sample ─► quality ─► anomaly ─► rules ─► alarms
+//! message ─► sample ─► unit ─► quality ─► anomaly ─► rules ─► alarms
 //! ```
 //!
-//! All of it is pure: protocols, sockets and clocks are elsewhere.
+//! [`watch`] is that path for one sensor, live or in replay; sockets, files and clocks are elsewhere.
 
+pub mod anomaly;
 pub mod json;
 pub mod quality;
 pub mod reading;
 pub mod rules;
+pub mod spec;
 pub mod unit;
+pub mod watch;

@@ -1,0 +1,216 @@
+//! One sensor's path from samples to alarms: units, quality, anomaly, rules. The same samples at the same times always give
+//! the same alarms.
+
+use std::collections::VecDeque;
+
+use jiff::tz::TimeZone;
+
+use super::{
+    anomaly::{LocalTime, Monitor},
+    quality::Judge,
+    reading::{Reading, Sample},
+    rules::{Alarm, Heard, SensorRules, spec::SensorRuleSpec},
+    spec::QuantitySpec,
+    unit::{Conversion, Unit, UnitError},
+};
+use crate::{
+    ids::Id,
+    time::{Moment, Mono},
+};
+
+/// So many readings of each quantity are kept for incidents.
+pub const KEPT: usize = 24;
+
+/// Watches one sensor.
+#[derive(Debug)]
+pub struct SensorWatch {
+    sensor: Id,
+    zone: TimeZone,
+    quantities: Vec<Quantity>,
+    rules: SensorRules,
+}
+
+#[derive(Debug)]
+struct Quantity {
+    id: Id,
+    unit: Unit,
+    scale: f64,
+    offset: f64,
+    conversion: Conversion,
+    judge: Judge,
+    monitor: Option<Monitor>,
+    /// The last readings, the oldest first.
+    last: VecDeque<Reading>,
+}
+
+/// A reading and what was made of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Seen {
+    /// The reading.
+    pub reading: Reading,
+    /// How unlike what the sensor has shown before it is, 0..1, where that is watched and the reading counts.
+    pub score: Option<f64>,
+}
+
+impl SensorWatch {
+    /// A watch that has heard nothing yet; silence is counted from `now` on. Times of the day are those of `zone`.
+    ///
+    /// # Errors
+    /// A quantity cannot be reported in the unit wanted.
+    pub fn new<'a>(
+        sensor: Id,
+        zone: TimeZone,
+        quantities: &[QuantitySpec],
+        rules: impl IntoIterator<Item = &'a SensorRuleSpec>,
+        now: Mono,
+    ) -> Result<Self, UnitError> {
+        let quantities = quantities.iter().map(Quantity::new).collect::<Result<_, _>>()?;
+        Ok(Self { sensor, zone, quantities, rules: SensorRules::new(rules, now) })
+    }
+
+    /// Takes in what a device sent, in its own unit, and appends what there is to tell. `None` if the sensor has no such
+    /// quantity.
+    pub fn hear(&mut self, quantity: &Id, sample: Sample, arrived: Moment, alarms: &mut Vec<Alarm>) -> Option<Seen> {
+        let Self { sensor, zone, quantities, rules } = self;
+        let quantity = quantities.iter_mut().find(|known| known.id == *quantity)?;
+        let value = quantity.conversion.apply(sample.value * quantity.scale + quantity.offset);
+        let sample = Sample { value, ..sample };
+        let verdict = quantity.judge.judge(&sample, arrived);
+        let monitor = quantity.monitor.as_mut().filter(|_| verdict.counts());
+        let score = monitor.map(|monitor| {
+            let zoned = sample.measured.unwrap_or(arrived.wall).to_zoned(zone.clone());
+            monitor.observe(LocalTime::from(&zoned), value).score
+        });
+        let reading = Reading {
+            sensor: sensor.clone(),
+            quantity: quantity.id.clone(),
+            value,
+            unit: quantity.unit.clone(),
+            measured: sample.measured,
+            arrived,
+            verdict,
+        };
+        if quantity.last.len() == KEPT {
+            quantity.last.pop_front();
+        }
+        quantity.last.push_back(reading.clone());
+        rules.hear(&Heard { quantity: &quantity.id, value, verdict, score, at: arrived.mono }, alarms);
+        Some(Seen { reading, score })
+    }
+
+    /// It is `now`, and nothing was heard.
+    pub fn tick(&mut self, now: Mono, alarms: &mut Vec<Alarm>) {
+        self.rules.tick(now, alarms);
+    }
+
+    /// The last readings of a quantity, the oldest first.
+    pub fn last_readings(&self, quantity: &Id) -> impl Iterator<Item = &Reading> {
+        self.quantities.iter().filter(move |known| known.id == *quantity).flat_map(|known| &known.last)
+    }
+
+    /// When anything at all was last heard.
+    pub fn last_heard(&self) -> Option<Moment> {
+        let last = self.quantities.iter().filter_map(|quantity| quantity.last.back());
+        last.map(|reading| reading.arrived).max_by_key(|arrived| arrived.mono)
+    }
+
+    /// Whether anything is under way that has yet to end.
+    pub fn is_active(&self) -> bool {
+        self.rules.is_active()
+    }
+}
+
+impl Quantity {
+    fn new(spec: &QuantitySpec) -> Result<Self, UnitError> {
+        let unit = spec.report_in.as_ref().map_or(&spec.unit, |wanted| &wanted.value);
+        Ok(Self {
+            id: spec.id.value.clone(),
+            unit: unit.clone(),
+            scale: spec.scale.0,
+            offset: spec.offset.0,
+            conversion: spec.unit.to(unit)?,
+            judge: Judge::new(spec.quality.clone()),
+            monitor: spec.anomaly.as_ref().map(Monitor::new),
+            last: VecDeque::with_capacity(KEPT),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        rules::Change,
+        sensor::reading::{Doubt, Quality, Verdict},
+        spec::read_table,
+    };
+
+    const GAUGE: &str = "
+        id = 'level'
+        unit = 'cm'
+        report_in = 'm'
+        scale = 0.1
+        offset = -50
+        min = 0
+        max = 12
+    ";
+    const HIGH_WATER: &str = "id = 'high'\nquantity = 'level'\nkind = 'threshold'\nabove = 3.5";
+
+    fn id(text: &str) -> Id {
+        text.parse().unwrap()
+    }
+
+    fn watch(quantity: &str) -> SensorWatch {
+        let quantity: QuantitySpec = read_table(&mut toml_span::parse(quantity).unwrap()).unwrap();
+        let rule: SensorRuleSpec = read_table(&mut toml_span::parse(HIGH_WATER).unwrap()).unwrap();
+        SensorWatch::new(id("gauge"), TimeZone::UTC, &[quantity], [&rule], Mono(0)).unwrap()
+    }
+
+    fn moment(second: u64) -> Moment {
+        let wall = jiff::Timestamp::from_second(1_777_595_400 + i64::try_from(second).unwrap()).unwrap();
+        Moment { mono: Mono(second * 1_000_000_000), wall, synchronised: true }
+    }
+
+    #[test]
+    fn raw_counts_become_metres_and_an_alarm() {
+        let (mut watch, mut alarms) = (watch(GAUGE), Vec::new());
+        let mut hear = |raw, second| {
+            let sample = Sample { value: raw, measured: None, flagged: false };
+            watch.hear(&id("level"), sample, moment(second), &mut alarms).unwrap()
+        };
+        // 3000 counts are 300 cm, less the 50 below the gauge's zero.
+        let seen = hear(3000.0, 0);
+        assert!((seen.reading.value - 2.5).abs() < 1e-9 && seen.reading.unit.code() == "m");
+        assert_eq!((seen.reading.verdict, seen.score), (Verdict::GOOD, None));
+        hear(4100.0, 60);
+        assert_eq!(hear(65_535.0, 120).reading.verdict, Verdict::doubtful(Quality::OutOfRange, Doubt::TooHigh));
+        let told: Vec<_> = alarms.iter().map(|alarm| (alarm.change, alarm.tally.value)).collect();
+        assert_eq!(told.len(), 1);
+        assert!(told[0].0 == Change::Began && (told[0].1.unwrap() - 3.6).abs() < 1e-9);
+        assert_eq!(watch.last_readings(&id("level")).count(), 3);
+        assert_eq!(watch.last_heard().map(|heard| heard.mono), Some(Mono(120_000_000_000)));
+        assert!(watch.is_active());
+        assert_eq!(watch.hear(&id("rain"), Sample { value: 1.0, measured: None, flagged: false }, moment(121), &mut alarms), None);
+    }
+
+    #[test]
+    fn what_is_unlike_everything_before_scores() {
+        let (mut watch, mut alarms) = (watch("id = 'level'\nunit = 'm'\n[anomaly]\nmethod = 'robust_z'"), Vec::new());
+        for minute in 0..600u64 {
+            let value = 2.0 + 0.01 * ((minute * 7919) % 13) as f64;
+            let sample = Sample { value, measured: None, flagged: false };
+            watch.hear(&id("level"), sample, moment(minute * 60), &mut alarms);
+        }
+        let odd = Sample { value: 3.0, measured: None, flagged: false };
+        let score = watch.hear(&id("level"), odd, moment(36_000), &mut alarms).unwrap().score.unwrap();
+        assert!(score > 0.5, "{score}");
+        assert_eq!(watch.last_readings(&id("level")).count(), KEPT);
+    }
+
+    #[test]
+    fn what_cannot_be_converted_is_refused() {
+        let wrong: QuantitySpec =
+            read_table(&mut toml_span::parse("id = 'level'\nunit = 'm'\nreport_in = 'Cel'").unwrap()).unwrap();
+        assert!(SensorWatch::new(id("gauge"), TimeZone::UTC, &[wrong], [], Mono(0)).is_err());
+    }
+}
