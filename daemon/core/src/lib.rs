@@ -9,6 +9,7 @@ pub mod ids;
 pub mod incidents;
 pub mod observation;
 pub mod rules;
+pub mod sensor;
 pub mod severity;
 pub mod spec;
 pub mod time;
