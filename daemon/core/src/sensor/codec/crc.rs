@@ -30,7 +30,8 @@ mod tests {
 
     #[test]
     fn hj212_has_the_standards_example_and_is_not_modbus() {
-        let sent = b"QN=20160801085857223;ST=32;CN=1062;PW=100000;MN=010000A8900016F000169DC0;Flag=5;CP=&&RtdInterval=30&&";
+        let sent =
+            b"QN=20160801085857223;ST=32;CN=1062;PW=100000;MN=010000A8900016F000169DC0;Flag=5;CP=&&RtdInterval=30&&";
         assert_eq!(hj212(sent), 0x1C80);
         assert_ne!(modbus(sent), 0x1C80);
     }

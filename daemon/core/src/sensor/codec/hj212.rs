@@ -133,8 +133,8 @@ impl Framing for Hj212 {
 
     fn parse(frame: &[u8]) -> Result<Packet<'_>, DecodeError> {
         let data = frame.get(HEADER..frame.len().saturating_sub(TRAILER)).unwrap_or_default();
-        let text = std::str::from_utf8(data)
-            .map_err(|error| DecodeError::NotText { offset: HEADER + error.valid_up_to() })?;
+        let text =
+            std::str::from_utf8(data).map_err(|error| DecodeError::NotText { offset: HEADER + error.valid_up_to() })?;
         Packet::parse(text)
     }
 }

@@ -165,7 +165,8 @@ fn device_time(year: u16, fields: [u8; 5], millisecond: u16) -> Option<Timestamp
     let nanosecond = i32::from(millisecond).checked_mul(1_000_000)?;
     let year = i16::try_from(year).ok()?;
     let civil =
-        DateTime::new(year, small(month)?, small(day)?, small(hour)?, small(minute)?, small(second)?, nanosecond).ok()?;
+        DateTime::new(year, small(month)?, small(day)?, small(hour)?, small(minute)?, small(second)?, nanosecond)
+            .ok()?;
     DEVICE_ZONE.to_timestamp(civil).ok()
 }
 

@@ -32,7 +32,8 @@ impl Random {
 
     /// A byte; one that means something in some frame half of the time.
     fn byte(&mut self) -> u8 {
-        const TELLING: &[u8] = b"\x00\x01\x02\x03\x04\x05\x06\x15\x16\x17\x1B\x7E\x7F\x80\xAA\xF0\xF1\xF4\xF5\xFFCP#@&;=,-.09\r\n";
+        const TELLING: &[u8] =
+            b"\x00\x01\x02\x03\x04\x05\x06\x15\x16\x17\x1B\x7E\x7F\x80\xAA\xF0\xF1\xF4\xF5\xFFCP#@&;=,-.09\r\n";
         if self.below(2) == 0 { TELLING[self.below(TELLING.len())] } else { self.below(256) as u8 }
     }
 

@@ -439,7 +439,11 @@ impl<'a> Message<'a> {
         }
         let end = match (self.end, self.packet) {
             (End::Etx, packet) if packet.is_none_or(|packet| packet.number == packet.total) => {
-                if stay_online { End::Esc } else { End::Eot }
+                if stay_online {
+                    End::Esc
+                } else {
+                    End::Eot
+                }
             }
             (End::Etb, None) => End::Ack,
             _ => return None,

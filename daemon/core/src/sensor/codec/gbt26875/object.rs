@@ -335,11 +335,9 @@ fn read(type_flag: u8, object: &[u8]) -> Object<'_> {
             component: component(part, [a, b, c, d]),
             analogue: Analogue { kind: measured, raw: i16::from_le_bytes([low, high]) },
         },
-        (4, &[kind, address, operation, operator]) => Object::SystemOperation {
-            system: system(kind, address),
-            operation: Operation(operation),
-            operator,
-        },
+        (4, &[kind, address, operation, operator]) => {
+            Object::SystemOperation { system: system(kind, address), operation: Operation(operation), operator }
+        }
         (8, &[kind, address]) => Object::SystemTime { system: system(kind, address) },
         (21, &[state]) => Object::DeviceState(DeviceState(state)),
         (24, &[operation, operator]) => Object::DeviceOperation { operation: DeviceOperation(operation), operator },

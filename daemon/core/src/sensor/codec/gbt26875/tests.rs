@@ -199,10 +199,7 @@ fn a_report_is_confirmed_or_denied() {
     let at = "2021-12-08T14:30:02Z".parse().unwrap();
     let confirmation = frame.confirmation(at);
     // Addresses change places, serial number and version stay, no data: 01+01 + 02+1E+16+08+0C+15 + 80+0D + 03 = F1.
-    assert_eq!(
-        confirmation.build().unwrap(),
-        bytes("404000000101021E16080C15000000000000800D00000000000003F12323")
-    );
+    assert_eq!(confirmation.build().unwrap(), bytes("404000000101021E16080C15000000000000800D00000000000003F12323"));
     assert!(!confirmation.wants_confirmation());
     assert_eq!(frame.denial(at), Frame { command: Command::Deny, ..confirmation });
 }
@@ -257,7 +254,8 @@ fn after_garbage_the_next_frame_is_found() {
     let mut lying = bytes(FIRE);
     lying[24] = 0x20;
     let truncated = bytes(FIRE)[..50].to_vec();
-    let garbage = [b"\r\n".to_vec(), vec![b'@'], vec![b'@'; 5], vec![b'#'; 9], vec![0; 4000], corrupted, lying, truncated];
+    let garbage =
+        [b"\r\n".to_vec(), vec![b'@'], vec![b'@'; 5], vec![b'#'; 9], vec![0; 4000], corrupted, lying, truncated];
     for noise in garbage {
         let stream = [noise.clone(), bytes(VERSION), bytes(FIRE)].concat();
         // Enough follows to see through a length that lies.

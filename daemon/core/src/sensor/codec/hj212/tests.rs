@@ -86,8 +86,7 @@ fn the_flag_decides_which_answer_is_sent() {
     let mut decoder = Decoder::new();
     let packet = decoder.next_frame(&mut bytes.as_slice()).unwrap().unwrap();
     let receipt = packet.wanted_answer().unwrap().build().unwrap();
-    let expected =
-        frame("QN=20160801085000001;ST=91;CN=9014;PW=123456;MN=010000A8900016F000169DC0;Flag=4;CP=&&&&");
+    let expected = frame("QN=20160801085000001;ST=91;CN=9014;PW=123456;MN=010000A8900016F000169DC0;Flag=4;CP=&&&&");
     assert_eq!(receipt, expected);
     let accepted = packet.answer(Answer::Request).build().unwrap();
     assert_eq!(
@@ -169,15 +168,8 @@ fn frames_are_found_wherever_the_stream_is_cut() {
 
 #[test]
 fn after_garbage_the_next_frame_is_found() {
-    let garbage: [&[u8]; 7] = [
-        b"\r\n\r\n",
-        b"GET / HTTP/1.1\r\n",
-        b"#",
-        b"##",
-        b"##9999",
-        b"##0004abcdefghij",
-        &[0xFF; 3000],
-    ];
+    let garbage: [&[u8]; 7] =
+        [b"\r\n\r\n", b"GET / HTTP/1.1\r\n", b"#", b"##", b"##9999", b"##0004abcdefghij", &[0xFF; 3000]];
     for noise in garbage {
         let stream = [noise, SET_INTERVAL.as_bytes(), &upload()].concat();
         let frames = mutation::events::<Hj212>(&[&stream]).into_iter().filter(|event| event.starts_with("Packet"));

@@ -97,7 +97,9 @@ impl<'a> Elements<'a> {
             },
             0xF0 => Err(misdefined("F0")),
             0xF1 if definition == id => match self.take(6) {
-                Some(&[a, b, c, d, e, category]) => Ok(Element::Station { station: Station([a, b, c, d, e]), category }),
+                Some(&[a, b, c, d, e, category]) => {
+                    Ok(Element::Station { station: Station([a, b, c, d, e]), category })
+                }
                 _ => Err(truncated(8)),
             },
             0xF1 => Err(misdefined("F1")),
@@ -106,9 +108,9 @@ impl<'a> Elements<'a> {
             0xF4 if length != 12 => Err(misdefined("a length of 12")),
             0xF4 => {
                 let data = self.take(12).ok_or_else(|| truncated(14))?;
-                Ok(Element::RainByFiveMinutes(series(data.iter().map(|&tenths| {
-                    (tenths != 0xFF).then(|| f64::from(tenths) / 10.0)
-                }))))
+                Ok(Element::RainByFiveMinutes(series(
+                    data.iter().map(|&tenths| (tenths != 0xFF).then(|| f64::from(tenths) / 10.0)),
+                )))
             }
             0xF5..=0xFC if length != 24 => Err(misdefined("a length of 24")),
             0xF5..=0xFC => {
@@ -134,8 +136,7 @@ impl<'a> Elements<'a> {
                 if !matches!(id, 0x01..=0x7F) || matches!(id, 0x04 | 0x05 | 0x45) {
                     return Ok(Element::Bytes { id, data });
                 }
-                let value =
-                    bcd_number(data, decimals).map_err(|reason| DecodeError::Digits { id, offset, reason })?;
+                let value = bcd_number(data, decimals).map_err(|reason| DecodeError::Digits { id, offset, reason })?;
                 Ok(Element::Number { id, value, decimals })
             }
         }

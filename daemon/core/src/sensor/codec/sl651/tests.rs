@@ -120,7 +120,8 @@ fn acknowledgements_end_as_the_uplink_asks() {
 
 #[test]
 fn only_the_first_of_several_packets_carries_serial_number_and_time() {
-    let first_packet = Message { packet: Some(PacketNumber { total: 43, number: 1 }), end: End::Etb, ..report(b"\x01\x02") };
+    let first_packet =
+        Message { packet: Some(PacketNumber { total: 43, number: 1 }), end: End::Etb, ..report(b"\x01\x02") };
     let frame = first_packet.build().unwrap();
     assert_eq!(frame[13..17], [SYN, 0x02, 0xB0, 0x01]);
     assert_eq!(first(&mut Decoder::new(), &frame).unwrap(), first_packet);
@@ -288,7 +289,8 @@ impl mutation::Exercise for Sl651 {
     fn seeds() -> Vec<Vec<u8>> {
         let mut seeds: Vec<_> = [LINK_KEEP, TEST, TEST_ANSWER, SCHEDULED].map(bytes).to_vec();
         let series =
-            [bytes("F0F02607010905F460"), vec![3; 12], bytes("F5C0"), vec![4; 24], bytes("26190000403812FF15")].concat();
+            [bytes("F0F02607010905F460"), vec![3; 12], bytes("F5C0"), vec![4; 24], bytes("26190000403812FF15")]
+                .concat();
         seeds.push(report(&series).build().unwrap());
         let packet = Some(PacketNumber { total: 2, number: 2 });
         seeds.push(Message { packet, serial: None, sent_at: None, ..report(&series) }.build().unwrap());
