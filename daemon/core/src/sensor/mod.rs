@@ -7,6 +7,7 @@
 //! [`watch`] is that path for one sensor, live or in replay; sockets, files and clocks are elsewhere.
 
 pub mod anomaly;
+pub mod codec;
 pub mod json;
 pub mod quality;
 pub mod reading;
