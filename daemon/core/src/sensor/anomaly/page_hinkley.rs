@@ -12,7 +12,7 @@
 //!
 //! Memory: four numbers and one [`Tail`].
 
-use super::{Detector, LocalTime, WARM_UP, ewma::Level, score_of, spec::PageHinkleySpec, tail::Tail, usable};
+use super::{Detector, LocalTime, Reason, WARM_UP, ewma::Level, score_of, spec::PageHinkleySpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm.
 const ALARM_DECADES: f64 = 0.6;
@@ -63,6 +63,10 @@ impl Detector for PageHinkley {
         self.tail.learn(distance);
         self.seen = self.seen.saturating_add(1);
         if self.seen <= WARM_UP { 0.0 } else { score_of(decades, ALARM_DECADES, self.seen) }
+    }
+
+    fn reason(&self) -> Reason {
+        Reason::Level
     }
 
     fn state_bytes(&self) -> usize {

@@ -12,7 +12,9 @@
 //!
 //! Memory: 16 bytes × (window + 24 × samples of an hour), and one [`Tail`].
 
-use super::{Detector, LocalTime, WARM_UP, score_of, sorted_ring::SortedRing, spec::RobustZSpec, tail::Tail, usable};
+use super::{
+    Detector, LocalTime, Reason, WARM_UP, score_of, sorted_ring::SortedRing, spec::RobustZSpec, tail::Tail, usable,
+};
 
 /// Decades of surprise that mean an alarm.
 const ALARM_DECADES: f64 = 0.6;
@@ -79,6 +81,10 @@ impl RobustZ {
 impl Detector for RobustZ {
     fn observe(&mut self, at: LocalTime, value: f64) -> f64 {
         self.surprise(at, value).map_or(0.0, |decades| score_of(decades, ALARM_DECADES, self.seen))
+    }
+
+    fn reason(&self) -> Reason {
+        Reason::TimeOfDay
     }
 
     fn state_bytes(&self) -> usize {

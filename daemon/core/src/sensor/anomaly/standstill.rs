@@ -7,7 +7,7 @@
 //!
 //! Memory: three numbers and one [`Tail`].
 
-use super::{Detector, LocalTime, WARM_UP, score_of, spec::StandstillSpec, tail::Tail, usable};
+use super::{Detector, LocalTime, Reason, WARM_UP, score_of, spec::StandstillSpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm. A run only grows, so that waiting for more certainty costs little.
 const ALARM_DECADES: f64 = 2.0;
@@ -50,6 +50,10 @@ impl Detector for Standstill {
             return 0.0;
         }
         score_of(self.tail.surprise(f64::from(self.run)), ALARM_DECADES, self.seen)
+    }
+
+    fn reason(&self) -> Reason {
+        Reason::Standstill
     }
 
     fn state_bytes(&self) -> usize {
