@@ -123,7 +123,7 @@ fn usable(value: f64) -> Option<f64> {
 /// The score of a surprise of so many decades after `seen` readings, for a detector that means alarm at `alarm` decades:
 /// 0 at 0, [`ALARM_SCORE`] at `alarm`, 0.75 at twice that, and so on towards 1.
 ///
-/// The more a detector has seen, the more it takes to surprise it: from [`NOVICE`] to [`EXPERT`] readings the decades
+/// The more a detector has seen, the more it takes to surprise it: from `NOVICE` to `EXPERT` readings the decades
 /// that mean alarm rise by half of the decades of readings. Were they to stay, false alarms would come at a constant rate
 /// for ever; were they to rise by all of them, a young detector would see anything as an anomaly, or an old one nothing.
 fn score_of(decades: f64, alarm: f64, seen: u32) -> f64 {

@@ -2,7 +2,7 @@
 //!
 //! The test of E. S. Page (*Continuous inspection schemes*, Biometrika 41, 1954) as D. V. Hinkley put it (*Inference about
 //! the change-point from cumulative sum tests*, Biometrika 58, 1971), both ways at once. With `z = (x − mean) / σ`
-//! against the running mean and standard deviation, cut to ±[`CUT`] so that one spike is no shift:
+//! against the running mean and standard deviation, cut to ±`CUT` so that one spike is no shift:
 //!
 //! `up ← max(0, up + z − δ)`, `down ← max(0, down − z − δ)`, and the distance is `max(up, down)`.
 //!

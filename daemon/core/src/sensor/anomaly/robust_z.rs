@@ -7,8 +7,8 @@
 //! before median or MAD are.
 //!
 //! There are 25 rings: one of the last readings, and one for each hour of the local day, which takes a reading every
-//! [`SAMPLE_SECONDS`] at most, so that it spans days however fast the sensor is. As soon as an hour's ring has
-//! [`ENOUGH`] readings the reading is judged by it; before, and where no hours are kept, by the last readings.
+//! `SAMPLE_SECONDS` at most, so that it spans days however fast the sensor is. As soon as an hour's ring has
+//! `ENOUGH` readings the reading is judged by it; before, and where no hours are kept, by the last readings.
 //!
 //! Memory: 16 bytes × (window + 24 × samples of an hour), and one [`Tail`].
 

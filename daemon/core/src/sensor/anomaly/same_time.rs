@@ -6,9 +6,9 @@
 //! history by the [`Tail`]. As it asks for the nearest one and not for a mean, working days and Sundays, or summer and
 //! winter pump times, may differ as they like.
 //!
-//! A reading is kept every [`SAMPLE_SECONDS`] at most, so that weeks are spanned however fast the sensor is, and it is
-//! compared with only after [`REST_SECONDS`], so that an anomaly does not become its own excuse. With fewer than
-//! [`ENOUGH`] readings of a half hour there is no opinion.
+//! A reading is kept every `SAMPLE_SECONDS` at most, so that weeks are spanned however fast the sensor is, and it is
+//! compared with only after `REST_SECONDS`, so that an anomaly does not become its own excuse. With fewer than
+//! `ENOUGH` readings of a half hour there is no opinion.
 //!
 //! Memory: 16 bytes × 48 × samples and 16 bytes × 73, and one [`Tail`].
 

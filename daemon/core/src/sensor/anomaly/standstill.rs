@@ -2,8 +2,8 @@
 //!
 //! The distance is the length of the present run of equal readings, and it is held against the runs that have ended
 //! before: [`Tail`] learns each run once, when it ends. So a sensor that hardly ever changes is never suspected
-//! ([`ENOUGH`] runs must have ended first), one that rests every night may rest every night, and one whose every reading
-//! differs stands still after [`SHORT`] equal ones.
+//! (`ENOUGH` runs must have ended first), one that rests every night may rest every night, and one whose every reading
+//! differs stands still after `SHORT` equal ones.
 //!
 //! Memory: three numbers and one [`Tail`].
 
