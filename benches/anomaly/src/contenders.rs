@@ -1,7 +1,7 @@
 //! Who takes part: every detector with its default settings, and two references from the literature.
 
 use snowgate_core::{
-    sensor::anomaly::{ALARM_SCORE, Detector, Forest, LocalTime, spec::Method},
+    sensor::anomaly::{ALARM_SCORE, Detector, Forest, LocalTime, Reason, spec::Method},
     spec::read_table,
 };
 
@@ -120,6 +120,10 @@ impl Detector for WindowedGaussian {
         z / (1.0 + z)
     }
 
+    fn reason(&self) -> Reason {
+        Reason::Unseen
+    }
+
     fn state_bytes(&self) -> usize {
         size_of::<Self>() + (self.window.capacity() + self.step.capacity()) * size_of::<f64>()
     }
@@ -132,6 +136,10 @@ pub struct PlainForest(Forest);
 impl Detector for PlainForest {
     fn observe(&mut self, _: LocalTime, value: f64) -> f64 {
         self.0.distance(value)
+    }
+
+    fn reason(&self) -> Reason {
+        Reason::Unseen
     }
 
     fn state_bytes(&self) -> usize {

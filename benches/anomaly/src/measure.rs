@@ -181,7 +181,7 @@ pub fn seconds_among(contender: &Contender, sensors: usize, turns: usize) -> f64
 
 #[cfg(test)]
 mod tests {
-    use snowgate_core::sensor::anomaly::Detector;
+    use snowgate_core::sensor::anomaly::{Detector, Reason};
 
     use super::*;
 
@@ -201,6 +201,10 @@ mod tests {
         fn observe(&mut self, _: LocalTime, value: f64) -> f64 {
             value
         }
+        fn reason(&self) -> Reason {
+            Reason::Unseen
+        }
+
         fn state_bytes(&self) -> usize {
             0
         }

@@ -14,13 +14,13 @@
 //! None of them can see a standstill, since a value that repeats is the most ordinary one there is; so the score is the
 //! greater one of both.
 //!
-//! Memory: that of [`Neighbour`], [`SameTime`], [`RobustZ`] and [`Standstill`] with their defaults: 170 KB.
+//! Memory: that of [`Neighbour`], [`SameTime`], [`RobustZ`] and [`Standstill`] with their defaults: 190 KB.
 
-use super::{Detector, LocalTime, Neighbour, RobustZ, SameTime, Standstill, score_of};
+use super::{Detector, LocalTime, Neighbour, Reason, RobustZ, SameTime, Standstill, score_of};
 use crate::spec::all_defaults;
 
 /// Decades of surprise that mean an alarm.
-const ALARM_DECADES: f64 = 0.42;
+const ALARM_DECADES: f64 = 0.46;
 /// What the nearest neighbours count for, a part for each of their lengths; the others count for one part each.
 const NEIGHBOUR_PARTS: f64 = 3.0;
 
@@ -32,6 +32,7 @@ pub struct Auto {
     robust_z: RobustZ,
     standstill: Standstill,
     seen: u32,
+    reason: Reason,
 }
 
 impl Auto {
@@ -43,6 +44,7 @@ impl Auto {
             robust_z: RobustZ::new(&all_defaults()),
             standstill: Standstill::new(&all_defaults()),
             seen: 0,
+            reason: Reason::Unseen,
         }
     }
 }
@@ -68,8 +70,20 @@ impl Detector for Auto {
             sum += part * decades;
             parts += part;
         }
+        let [(_, unseen), (_, same_time), (_, robust_z)] =
+            opinions.map(|(part, decades)| (part, decades.unwrap_or(0.0)));
         let unusual = if parts > 0.0 { score_of(sum / parts, ALARM_DECADES, self.seen) } else { 0.0 };
-        unusual.max(self.standstill.observe(at, value))
+        let standstill = self.standstill.observe(at, value);
+        self.reason = match f64::midpoint(same_time, robust_z) {
+            _ if standstill > unusual => Reason::Standstill,
+            time_of_day if time_of_day > unseen => Reason::TimeOfDay,
+            _ => Reason::Unseen,
+        };
+        unusual.max(standstill)
+    }
+
+    fn reason(&self) -> Reason {
+        self.reason
     }
 
     fn state_bytes(&self) -> usize {

@@ -8,7 +8,7 @@
 //!
 //! Memory: three numbers and one [`Tail`].
 
-use super::{Detector, LocalTime, WARM_UP, score_of, spec::EwmaSpec, tail::Tail, usable};
+use super::{Detector, LocalTime, Reason, WARM_UP, score_of, spec::EwmaSpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm.
 const ALARM_DECADES: f64 = 0.75;
@@ -52,6 +52,10 @@ impl Detector for Ewma {
         self.tail.learn(distance);
         self.seen = self.seen.saturating_add(1);
         if self.seen <= WARM_UP { 0.0 } else { score_of(decades, ALARM_DECADES, self.seen) }
+    }
+
+    fn reason(&self) -> Reason {
+        Reason::Level
     }
 
     fn state_bytes(&self) -> usize {

@@ -18,7 +18,7 @@
 //! Memory: for each tree and sample 16 · m + 60 bytes, and one [`Tail`]: with the defaults 1.5 MB. Time grows with
 //! trees · m: it is by far the most expensive detector.
 
-use super::{Detector, LocalTime, WARM_UP, score_of, spec::ForestSpec, tail::Tail, usable};
+use super::{Detector, LocalTime, Reason, WARM_UP, score_of, spec::ForestSpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm.
 const ALARM_DECADES: f64 = 0.6;
@@ -80,6 +80,10 @@ impl Detector for Forest {
         let decades = self.tail.surprise(distance);
         self.tail.learn(distance);
         if self.seen <= WARM_UP { 0.0 } else { score_of(decades, ALARM_DECADES, self.seen) }
+    }
+
+    fn reason(&self) -> Reason {
+        Reason::Unseen
     }
 
     fn state_bytes(&self) -> usize {

@@ -38,6 +38,8 @@ mod tests;
 
 use std::fmt;
 
+use crate::choice;
+
 pub use auto::Auto;
 pub use ewma::Ewma;
 pub use forest::Forest;
@@ -63,8 +65,25 @@ pub trait Detector: fmt::Debug + Send {
     /// How unusual this reading is, 0 to 1, judged by the readings before it; then learns from it.
     fn observe(&mut self, at: LocalTime, value: f64) -> f64;
 
+    /// What is unusual about the last reading, if it is.
+    fn reason(&self) -> Reason;
+
     /// Bytes that this detector holds, itself included; does not grow after it was made.
     fn state_bytes(&self) -> usize;
+}
+
+choice! {
+    /// What may be unusual about a reading.
+    pub enum Reason {
+        /// The sensor has not done anything like it before.
+        Unseen = "unseen",
+        /// It is not what the sensor does at this time of the day.
+        TimeOfDay = "time_of_day",
+        /// The level has moved.
+        Level = "level",
+        /// The sensor used to move, and has stopped.
+        Standstill = "standstill",
+    }
 }
 
 /// When a reading was taken, as the people around the sensor see it: days have their rhythm in local time.
@@ -104,7 +123,7 @@ fn usable(value: f64) -> Option<f64> {
 /// The score of a surprise of so many decades after `seen` readings, for a detector that means alarm at `alarm` decades:
 /// 0 at 0, [`ALARM_SCORE`] at `alarm`, 0.75 at twice that, and so on towards 1.
 ///
-/// The more a detector has seen, the more it takes to surprise it: from [`NOVICE`] to [`EXPERT`] readings the decades
+/// The more a detector has seen, the more it takes to surprise it: from `NOVICE` to `EXPERT` readings the decades
 /// that mean alarm rise by half of the decades of readings. Were they to stay, false alarms would come at a constant rate
 /// for ever; were they to rise by all of them, a young detector would see anything as an anomaly, or an old one nothing.
 fn score_of(decades: f64, alarm: f64, seen: u32) -> f64 {

@@ -1,6 +1,6 @@
 //! One sensor's anomaly watch: the detector its settings ask for, and when to alarm.
 
-use super::{AnomalySpec, Detector, LocalTime};
+use super::{AnomalySpec, Detector, LocalTime, Reason};
 
 /// A detector with the decision when to alarm: at a score of the threshold or more, and then not again until the anomaly
 /// is over, which it is after so many readings below the threshold, one after the other. What is anomalous tends to stay
@@ -20,6 +20,8 @@ pub struct Monitor {
 pub struct Verdict {
     /// How unusual it is, 0 to 1.
     pub score: f64,
+    /// What is unusual about it, if it is.
+    pub reason: Reason,
     /// Whether an anomaly begins: the score reached the threshold, and the one before is over.
     pub alarm: bool,
 }
@@ -41,7 +43,7 @@ impl Monitor {
         let anomalous = score >= self.threshold;
         let alarm = anomalous && self.lasts == 0;
         self.lasts = if anomalous { self.over_after } else { self.lasts.saturating_sub(1) };
-        Verdict { score, alarm }
+        Verdict { score, reason: self.detector.reason(), alarm }
     }
 
     /// Bytes held, all included.

@@ -19,7 +19,7 @@
 //!
 //! Memory: 4 bytes × 2 × history, and for each length 4 bytes × history and a [`Tail`].
 
-use super::{Detector, LocalTime, WARM_UP, score_of, spec::NeighbourSpec, tail::Tail, usable};
+use super::{Detector, LocalTime, Reason, WARM_UP, score_of, spec::NeighbourSpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm.
 const ALARM_DECADES: f64 = 0.45;
@@ -79,6 +79,10 @@ impl Neighbour {
 impl Detector for Neighbour {
     fn observe(&mut self, _: LocalTime, value: f64) -> f64 {
         self.surprise(value).map_or(0.0, |decades| score_of(decades, ALARM_DECADES, self.seen))
+    }
+
+    fn reason(&self) -> Reason {
+        Reason::Unseen
     }
 
     fn state_bytes(&self) -> usize {

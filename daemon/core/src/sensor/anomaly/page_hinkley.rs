@@ -2,7 +2,7 @@
 //!
 //! The test of E. S. Page (*Continuous inspection schemes*, Biometrika 41, 1954) as D. V. Hinkley put it (*Inference about
 //! the change-point from cumulative sum tests*, Biometrika 58, 1971), both ways at once. With `z = (x − mean) / σ`
-//! against the running mean and standard deviation, cut to ±[`CUT`] so that one spike is no shift:
+//! against the running mean and standard deviation, cut to ±`CUT` so that one spike is no shift:
 //!
 //! `up ← max(0, up + z − δ)`, `down ← max(0, down − z − δ)`, and the distance is `max(up, down)`.
 //!
@@ -12,7 +12,7 @@
 //!
 //! Memory: four numbers and one [`Tail`].
 
-use super::{Detector, LocalTime, WARM_UP, ewma::Level, score_of, spec::PageHinkleySpec, tail::Tail, usable};
+use super::{Detector, LocalTime, Reason, WARM_UP, ewma::Level, score_of, spec::PageHinkleySpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm.
 const ALARM_DECADES: f64 = 0.6;
@@ -63,6 +63,10 @@ impl Detector for PageHinkley {
         self.tail.learn(distance);
         self.seen = self.seen.saturating_add(1);
         if self.seen <= WARM_UP { 0.0 } else { score_of(decades, ALARM_DECADES, self.seen) }
+    }
+
+    fn reason(&self) -> Reason {
+        Reason::Level
     }
 
     fn state_bytes(&self) -> usize {

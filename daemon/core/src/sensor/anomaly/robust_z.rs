@@ -7,12 +7,14 @@
 //! before median or MAD are.
 //!
 //! There are 25 rings: one of the last readings, and one for each hour of the local day, which takes a reading every
-//! [`SAMPLE_SECONDS`] at most, so that it spans days however fast the sensor is. As soon as an hour's ring has
-//! [`ENOUGH`] readings the reading is judged by it; before, and where no hours are kept, by the last readings.
+//! `SAMPLE_SECONDS` at most, so that it spans days however fast the sensor is. As soon as an hour's ring has
+//! `ENOUGH` readings the reading is judged by it; before, and where no hours are kept, by the last readings.
 //!
 //! Memory: 16 bytes × (window + 24 × samples of an hour), and one [`Tail`].
 
-use super::{Detector, LocalTime, WARM_UP, score_of, sorted_ring::SortedRing, spec::RobustZSpec, tail::Tail, usable};
+use super::{
+    Detector, LocalTime, Reason, WARM_UP, score_of, sorted_ring::SortedRing, spec::RobustZSpec, tail::Tail, usable,
+};
 
 /// Decades of surprise that mean an alarm.
 const ALARM_DECADES: f64 = 0.6;
@@ -79,6 +81,10 @@ impl RobustZ {
 impl Detector for RobustZ {
     fn observe(&mut self, at: LocalTime, value: f64) -> f64 {
         self.surprise(at, value).map_or(0.0, |decades| score_of(decades, ALARM_DECADES, self.seen))
+    }
+
+    fn reason(&self) -> Reason {
+        Reason::TimeOfDay
     }
 
     fn state_bytes(&self) -> usize {

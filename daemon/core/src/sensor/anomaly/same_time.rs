@@ -6,15 +6,17 @@
 //! history by the [`Tail`]. As it asks for the nearest one and not for a mean, working days and Sundays, or summer and
 //! winter pump times, may differ as they like.
 //!
-//! A reading is kept every [`SAMPLE_SECONDS`] at most, so that weeks are spanned however fast the sensor is, and it is
-//! compared with only after [`REST_SECONDS`], so that an anomaly does not become its own excuse. With fewer than
-//! [`ENOUGH`] readings of a half hour there is no opinion.
+//! A reading is kept every `SAMPLE_SECONDS` at most, so that weeks are spanned however fast the sensor is, and it is
+//! compared with only after `REST_SECONDS`, so that an anomaly does not become its own excuse. With fewer than
+//! `ENOUGH` readings of a half hour there is no opinion.
 //!
 //! Memory: 16 bytes × 48 × samples and 16 bytes × 73, and one [`Tail`].
 
 use std::collections::VecDeque;
 
-use super::{Detector, LocalTime, WARM_UP, score_of, sorted_ring::SortedRing, spec::SameTimeSpec, tail::Tail, usable};
+use super::{
+    Detector, LocalTime, Reason, WARM_UP, score_of, sorted_ring::SortedRing, spec::SameTimeSpec, tail::Tail, usable,
+};
 
 /// Decades of surprise that mean an alarm.
 const ALARM_DECADES: f64 = 0.5;
@@ -65,7 +67,10 @@ impl SameTime {
     fn keep(&mut self, at: LocalTime, value: f64) {
         // Where the clock went back, what is newer than now has no age; it goes first.
         let passed = |since: LocalTime| (at.unix - since.unix).abs();
-        while let Some((since, value)) = self.resting.pop_front_if(|(since, _)| passed(*since) >= REST_SECONDS) {
+        while let Some(&(since, value)) = self.resting.front()
+            && passed(since) >= REST_SECONDS
+        {
+            self.resting.pop_front();
             self.half_hours[since.half_hour()].push(value);
         }
         let due = self.resting.back().is_none_or(|(since, _)| passed(*since) >= SAMPLE_SECONDS);
@@ -78,6 +83,10 @@ impl SameTime {
 impl Detector for SameTime {
     fn observe(&mut self, at: LocalTime, value: f64) -> f64 {
         self.surprise(at, value).map_or(0.0, |decades| score_of(decades, ALARM_DECADES, self.seen))
+    }
+
+    fn reason(&self) -> Reason {
+        Reason::TimeOfDay
     }
 
     fn state_bytes(&self) -> usize {

@@ -2,12 +2,12 @@
 //!
 //! The distance is the length of the present run of equal readings, and it is held against the runs that have ended
 //! before: [`Tail`] learns each run once, when it ends. So a sensor that hardly ever changes is never suspected
-//! ([`ENOUGH`] runs must have ended first), one that rests every night may rest every night, and one whose every reading
-//! differs stands still after [`SHORT`] equal ones.
+//! (`ENOUGH` runs must have ended first), one that rests every night may rest every night, and one whose every reading
+//! differs stands still after `SHORT` equal ones.
 //!
 //! Memory: three numbers and one [`Tail`].
 
-use super::{Detector, LocalTime, WARM_UP, score_of, spec::StandstillSpec, tail::Tail, usable};
+use super::{Detector, LocalTime, Reason, WARM_UP, score_of, spec::StandstillSpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm. A run only grows, so that waiting for more certainty costs little.
 const ALARM_DECADES: f64 = 2.0;
@@ -50,6 +50,10 @@ impl Detector for Standstill {
             return 0.0;
         }
         score_of(self.tail.surprise(f64::from(self.run)), ALARM_DECADES, self.seen)
+    }
+
+    fn reason(&self) -> Reason {
+        Reason::Standstill
     }
 
     fn state_bytes(&self) -> usize {

