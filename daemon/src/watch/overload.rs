@@ -386,7 +386,7 @@ impl Admission {
     /// tokens than there is room for, and the one that is kept for high priority.
     pub fn refill(&self, pressure: Pressure, room: Room) {
         let easy = pressure.decode <= LOW && pressure.infer <= LOW;
-        let (new, most) = (if easy { self.a_tick } else { 0 }, self.most.min(KEPT + room.for_more()));
+        let (new, most) = (if easy { self.a_tick } else { 0 }, self.most.min(room.for_more().saturating_add(KEPT)));
         let fill = |tokens: u32| Some(tokens.saturating_add(new).min(most));
         // The closure always answers a value, so the update cannot fail.
         let _ = self.tokens.fetch_update(Ordering::AcqRel, Ordering::Acquire, fill);

@@ -17,6 +17,8 @@ const RESERVE: f32 = 0.1;
 const FRESH: f32 = 0.2;
 /// What following a camera takes until it has been measured, in cores.
 const UNKNOWN: f32 = 0.3;
+/// It is never taken to be less: a camera whose stream stands still takes nothing, the next one will.
+const LEAST: f32 = 0.02;
 
 /// What the box has left. In cores: 1 is one core that has nothing to do.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -33,7 +35,7 @@ impl Room {
     /// How many more cameras could be woken. While one catches up it takes twice as much as afterwards, or it would never
     /// come to the end.
     pub fn for_more(&self) -> u32 {
-        (self.idle / self.to_follow.max(f32::EPSILON) - 1.0).max(0.0) as u32
+        (self.idle / self.to_follow - 1.0).max(0.0) as u32
     }
 }
 
@@ -106,9 +108,9 @@ impl Meter {
             }
         }
         let [decoding, inference] = self.to_follow;
-        let to_follow = decoding + inference;
+        let to_follow = (decoding + inference).max(LEAST);
         let idle = (self.usable - busy.as_secs_f32() / passed).max(0.0);
-        Room { idle, to_follow, inference: inference / to_follow.max(f32::EPSILON) }
+        Room { idle, to_follow, inference: inference / to_follow }
     }
 }
 
