@@ -89,16 +89,16 @@ spec! {
 #[schemars(transparent)]
 pub struct Words(BTreeMap<String, f64>);
 
-impl<'de> crate::spec::Deserialize<'de> for Words {
-    fn deserialize(value: &mut crate::spec::Value<'de>) -> Result<Self, crate::spec::DeserError> {
+impl<'de> spec::Deserialize<'de> for Words {
+    fn deserialize(value: &mut spec::Value<'de>) -> Result<Self, spec::DeserError> {
         match value.take() {
-            crate::spec::ValueInner::Table(table) => {
-                let word = |(word, mut number): (toml_span::value::Key<'de>, crate::spec::Value<'de>)| {
-                    crate::spec::number_between(&mut number, f64::MIN, f64::MAX).map(|number| (word.name.into_owned(), number))
+            spec::ValueInner::Table(table) => {
+                let word = |(word, mut number): (toml_span::value::Key<'de>, spec::Value<'de>)| {
+                    spec::number_between(&mut number, f64::MIN, f64::MAX).map(|number| (word.name.into_owned(), number))
                 };
                 table.into_iter().map(word).collect::<Result<_, _>>().map(Self)
             }
-            other => Err(crate::spec::expected("a table of words and numbers", other, value.span).into()),
+            other => Err(spec::expected("a table of words and numbers", other, value.span).into()),
         }
     }
 }
@@ -335,14 +335,16 @@ mod tests {
         assert!(matches!(reader.read("[".repeat(60_000).as_bytes()), Err(JsonError::Syntax(_))));
     }
 
+    const MESSAGES: [&str; 3] = [
+        r#"{"time":"2026-05-01T08:30:00+08:00","deviceInfo":{"devEui":"24"},"object":{"level":1.25}}"#,
+        r#"{"end_device_ids":{"dev_eui":"00"},"uplink_message":{"received_at":"2026-05-01T00:30:00Z","decoded_payload":{"level":3}}}"#,
+        r#"{"level":"3.5","t":1777595400}"#,
+    ];
+
     proptest! {
         #[test]
         fn whatever_arrives_is_read_or_refused(
-            mut message in prop::sample::select(&[
-                &br#"{"time":"2026-05-01T08:30:00+08:00","deviceInfo":{"devEui":"24"},"object":{"level":1.25}}"#[..],
-                br#"{"end_device_ids":{"dev_eui":"00"},"uplink_message":{"received_at":"2026-05-01T00:30:00Z","decoded_payload":{"level":3}}}"#,
-                br#"{"level":"3.5","t":1777595400}"#,
-            ][..]).prop_map(<[u8]>::to_vec),
+            mut message in prop::sample::select(&MESSAGES[..]).prop_map(|message| message.as_bytes().to_vec()),
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 0..8),
         ) {
             for (place, byte, how) in changes {
