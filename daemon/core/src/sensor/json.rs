@@ -151,7 +151,11 @@ pub struct Message {
 impl JsonReader {
     /// A reader of messages of this format. `time` is a pointer from the top of the message, where it differs from the
     /// format's own.
-    pub fn new(format: JsonFormat, time: Option<&str>, quantities: impl IntoIterator<Item = (Id, JsonValueSpec)>) -> Self {
+    pub fn new(
+        format: JsonFormat,
+        time: Option<&str>,
+        quantities: impl IntoIterator<Item = (Id, JsonValueSpec)>,
+    ) -> Self {
         let time = time.or(format.time()).map(str::to_owned);
         Self { format, time, quantities: quantities.into_iter().collect() }
     }
@@ -260,8 +264,11 @@ mod tests {
 
     #[test]
     fn chirpstack_says_device_time_and_object() {
-        let reader =
-            JsonReader::new(JsonFormat::ChirpStack, None, [(id("level"), value("/level")), (id("battery"), value("/status/battery"))]);
+        let reader = JsonReader::new(
+            JsonFormat::ChirpStack,
+            None,
+            [(id("level"), value("/level")), (id("battery"), value("/status/battery"))],
+        );
         let message = reader
             .read(
                 br#"{"deduplicationId":"3ac7e3c4-4401-4b8d-9386-a5c902f9202d","time":"2026-05-01T08:30:00.250+08:00",
@@ -279,7 +286,8 @@ mod tests {
     #[test]
     fn what_the_things_stack_leaves_out_is_zero_where_the_file_says_so() {
         let zero = JsonValueSpec { missing: Missing::Zero, ..value("/rain") };
-        let reader = JsonReader::new(JsonFormat::TheThingsStack, None, [(id("rain"), zero), (id("level"), value("/level"))]);
+        let reader =
+            JsonReader::new(JsonFormat::TheThingsStack, None, [(id("rain"), zero), (id("level"), value("/level"))]);
         let read = |payload: &str| {
             let message = format!(
                 r#"{{"end_device_ids":{{"device_id":"gauge","dev_eui":"0004A30B001C0530"}},
@@ -320,7 +328,9 @@ mod tests {
     #[test]
     fn times_are_of_this_age() {
         let time = |json: &str| read_time(&serde_json::from_str(json).unwrap()).map(|time| time.to_string());
-        for json in ["1777595400", "1777595400000", "1777595400000000", "1777595400000000000", "\"2026-05-01T08:30:00\""] {
+        for json in
+            ["1777595400", "1777595400000", "1777595400000000", "1777595400000000000", "\"2026-05-01T08:30:00\""]
+        {
             assert_eq!(time(json), Ok("2026-05-01T00:30:00Z".to_owned()), "{json}");
         }
         for json in ["0", "-5", "1e300", "\"yesterday\"", "\"1970-01-01T00:00:00Z\"", "true", "{}"] {

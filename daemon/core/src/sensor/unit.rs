@@ -230,10 +230,7 @@ impl Unit {
         if self.dimension != other.dimension {
             return Err(UnitError::Different { from: self.to_string(), to: other.to_string() });
         }
-        Ok(Conversion {
-            factor: self.factor / other.factor,
-            offset: (self.offset - other.offset) / other.factor,
-        })
+        Ok(Conversion { factor: self.factor / other.factor, offset: (self.offset - other.offset) / other.factor })
     }
 }
 
@@ -417,7 +414,10 @@ mod tests {
             (70.0, "dB{A}", "B", 7.0),
         ] {
             let found = converted(value, from, to);
-            assert!((found - expected).abs() <= 1e-5 * expected.abs(), "{value} {from} is {found} {to}, not {expected}");
+            assert!(
+                (found - expected).abs() <= 1e-5 * expected.abs(),
+                "{value} {from} is {found} {to}, not {expected}"
+            );
         }
     }
 
@@ -438,7 +438,10 @@ mod tests {
             assert!(wrong.parse::<Unit>().is_err(), "{wrong}");
         }
         let (metre, second): (Unit, Unit) = ("m".parse().unwrap(), "s".parse().unwrap());
-        assert_eq!(metre.to(&second).unwrap_err().to_string(), "m cannot be converted to s: they measure different things");
+        assert_eq!(
+            metre.to(&second).unwrap_err().to_string(),
+            "m cannot be converted to s: they measure different things"
+        );
     }
 
     #[test]

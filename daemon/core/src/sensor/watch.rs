@@ -190,7 +190,10 @@ mod tests {
         assert_eq!(watch.last_readings(&id("level")).count(), 3);
         assert_eq!(watch.last_heard().map(|heard| heard.mono), Some(Mono(120_000_000_000)));
         assert!(watch.is_active());
-        assert_eq!(watch.hear(&id("rain"), Sample { value: 1.0, measured: None, flagged: false }, moment(121), &mut alarms), None);
+        assert_eq!(
+            watch.hear(&id("rain"), Sample { value: 1.0, measured: None, flagged: false }, moment(121), &mut alarms),
+            None
+        );
     }
 
     #[test]

@@ -338,7 +338,8 @@ fn change(spec: &ChangeSpec, past: &mut VecDeque<(Mono, f64)>, at: Mono, value: 
     while past.front().is_some_and(|(then, _)| at.since(*then) > spec.within.0) {
         past.pop_front();
     }
-    let (lowest, highest) = past.iter().fold((value, value), |(low, high), (_, then)| (low.min(*then), high.max(*then)));
+    let (lowest, highest) =
+        past.iter().fold((value, value), |(low, high), (_, then)| (low.min(*then), high.max(*then)));
     if past.len() >= REMEMBERED {
         // Every second one: what is left still spans the while.
         let mut odd = false;
