@@ -6,7 +6,6 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod admin;
-pub mod backoff;
 pub mod camera;
 pub mod cli;
 pub mod clock;
@@ -16,7 +15,6 @@ pub mod evidence;
 pub mod health;
 pub mod reporting;
 pub mod run;
-pub mod secret;
 pub mod shutdown;
 pub mod store;
 pub mod uplink;

@@ -33,6 +33,11 @@ impl Shutdown {
         self.token.is_cancelled()
     }
 
+    /// The token as tasks of other crates take it.
+    pub fn token(&self) -> CancellationToken {
+        self.token.clone()
+    }
+
     /// Waits, in a task, until it is time to stop.
     pub async fn triggered(&self) {
         self.token.cancelled().await;

@@ -13,7 +13,7 @@ const LAYERS: [&str; 11] =
     ["camera", "vision", "store", "evidence", "uplink", "reporting", "watch", "admin", "config", "run", "cli"];
 
 /// Everyone may use these; they use only each other.
-const LEAVES: [&str; 6] = ["backoff", "clock", "events", "health", "secret", "shutdown"];
+const LEAVES: [&str; 4] = ["clock", "events", "health", "shutdown"];
 
 fn sources(directory: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {

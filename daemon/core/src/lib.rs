@@ -1,14 +1,16 @@
-//! Snowgate's pure part: no threads, no files, no native libraries. Observations go in, findings and incident
-//! revisions come out, and the same input always gives the same output.
+//! Snowgate's pure part: no threads, no files, no native libraries. Observations and readings go in, findings, alarms and
+//! incident revisions come out, and the same input always gives the same output.
 
 // Tests may say what they expect.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod backoff;
 pub mod geometry;
 pub mod ids;
 pub mod incidents;
 pub mod observation;
 pub mod rules;
+pub mod secret;
 pub mod sensor;
 pub mod severity;
 pub mod spec;

@@ -5,7 +5,7 @@
 
 use std::{io, sync::Arc, thread, time::Duration};
 
-use snowgate_core::time::Clock;
+use snowgate_core::{backoff::Backoff, secret::Secret, time::Clock};
 
 use super::{
     gop_ring::GopRing,
@@ -15,9 +15,7 @@ use super::{
     stream::{Session, SessionEnd},
 };
 use crate::{
-    backoff::Backoff,
     events::camera::{Connecting, StreamEnded},
-    secret::Secret,
     shutdown::Shutdown,
 };
 

@@ -15,7 +15,10 @@ use std::{
 use gio::prelude::*;
 use gstreamer::{self as gst, prelude::*};
 use gstreamer_app as gst_app;
-use snowgate_core::time::{Clock, Mono};
+use snowgate_core::{
+    secret::Secret,
+    time::{Clock, Mono},
+};
 
 use super::{
     access_unit::{Arrival, Codec, StreamFormat, Timeline, UnsupportedFormat},
@@ -24,10 +27,7 @@ use super::{
     reach::Endpoint,
     spec::{StreamSpec, Transport},
 };
-use crate::{
-    events::camera::{FormatChanged, TeardownMissed, TimestampsReanchored},
-    secret::Secret,
-};
+use crate::events::camera::{FormatChanged, TeardownMissed, TimestampsReanchored};
 
 /// How long each request may take, and the connection.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);

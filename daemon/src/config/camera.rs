@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use snowgate_core::{
     ids::Id,
     rules::spec::{ReportSpec, RuleKind, RuleSpec},
+    secret::Secret,
     severity::Severity,
     spec::{ByteSize, Located, TimeSpan},
 };
@@ -20,7 +21,6 @@ use super::{
 };
 use crate::{
     camera::spec::StreamSpec,
-    secret::Secret,
     vision::spec::{DetectSpec, Gate},
 };
 

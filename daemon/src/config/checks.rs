@@ -12,6 +12,7 @@ use snowgate_core::{
     ids::Id,
     incidents::{GridTree, spec::CategorySpec},
     rules::spec::ReportSpec,
+    secret::Secret,
     spec::{Located, Span},
 };
 
@@ -21,7 +22,6 @@ use super::{
     suggest::suggestion,
     toml_errors::place_of,
 };
-use crate::secret::Secret;
 
 /// The level of the grid tree that takes sensors only.
 const HOUSEHOLD: &str = "household";

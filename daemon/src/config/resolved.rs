@@ -8,6 +8,7 @@ use snowgate_core::{
     ids::Id,
     incidents::{GridTree, Locale, spec::CategorySpec},
     rules::spec::{LineSpec, RuleSpec, ZoneSpec},
+    secret::Secret,
     severity::Severity,
     spec::ByteSize,
 };
@@ -19,7 +20,6 @@ use super::{
 use crate::{
     camera::spec::{DecodersSpec, RingSpec, StreamSpec},
     evidence::spec::EvidenceSpec,
-    secret::Secret,
     store::spec::StorageSpec,
     uplink::Broker,
     vision::{

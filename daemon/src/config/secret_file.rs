@@ -8,7 +8,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::secret::Secret;
+use snowgate_core::secret::Secret;
 
 /// The largest secret taken, in bytes: an RSA key of 4096 bits in PEM has 3.3 KB.
 pub const MAX_BYTES: usize = 4096;

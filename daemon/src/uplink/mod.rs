@@ -20,7 +20,7 @@ mod topics;
 
 use std::{sync::Arc, time::Duration};
 
-use snowgate_core::{ids::Id, time::Clock};
+use snowgate_core::{backoff::Backoff, ids::Id, time::Clock};
 use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 pub use self::{
@@ -33,7 +33,7 @@ use self::{
     connection::{Ended, Memory},
     schedule::LiveMark,
 };
-use crate::{backoff::Backoff, events::uplink as events, shutdown::Shutdown, store::Store};
+use crate::{events::uplink as events, shutdown::Shutdown, store::Store};
 
 /// The first and the longest pause between connections.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));

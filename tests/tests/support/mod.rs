@@ -17,10 +17,12 @@ use snowgate::{
         spec::{RingSpec, StreamSpec, Transport},
     },
     clock::SystemClock,
-    secret::Secret,
     shutdown::Shutdown,
 };
-use snowgate_core::spec::{ByteSize, Located, Maybe, TimeSpan};
+use snowgate_core::{
+    secret::Secret,
+    spec::{ByteSize, Located, Maybe, TimeSpan},
+};
 use snowgate_tests::{
     encode::encode,
     wait::{PATIENCE, wait_for, wait_until},

@@ -1,17 +1,18 @@
-//! How sensors are reached: what stands in `[source]` of a sensor's file, and what they share in gateway.toml.
-
-use std::net::SocketAddr;
+//! How sensors are reached: what stands in `[source]` of a sensor's file, and what the adapters share in gateway.toml.
+//!
+//! Each protocol says in `[[source.values]]` what a sensor measures: a [`QuantitySpec`], and where in the protocol it stands.
 
 use snowgate_core::{
     choice,
     ids::Id,
-    sensor::json::{JsonFormat, JsonValueSpec},
+    sensor::{
+        json::{JsonFormat, JsonValueSpec},
+        spec::QuantitySpec,
+    },
     spec,
-    spec::{ByteSize, Located, Maybe, Number, TimeSpan},
+    spec::{Located, Maybe, TimeSpan},
     tagged,
 };
-
-use crate::spec_values::Listen;
 
 tagged! {
     /// How a sensor is reached.
@@ -42,7 +43,7 @@ spec! {
         format: JsonFormat = JsonFormat::Plain,
         /// JSON pointer to the time of measurement, where it differs from the format's own.
         time: Maybe<String> = Maybe::NONE,
-        /// Where each quantity stands.
+        /// What it measures, and where each quantity stands.
         values: Vec<JsonValue>,
     }
 }
@@ -56,7 +57,7 @@ spec! {
         time: Maybe<String> = Maybe::NONE,
         /// File with the token that this sensor's messages carry (Authorization: Bearer).
         token_file: Located<String>,
-        /// Where each quantity stands.
+        /// What it measures, and where each quantity stands.
         values: Vec<JsonValue>,
     }
 }
@@ -64,8 +65,8 @@ spec! {
 spec! {
     /// A quantity in a JSON message.
     pub struct JsonValue {
-        /// The quantity.
-        quantity: Located<Id>,
+        /// What it measures.
+        flatten quantity: QuantitySpec,
         /// Where it stands.
         flatten value: JsonValueSpec,
     }
@@ -82,16 +83,16 @@ spec! {
         poll_every: TimeSpan = TimeSpan::secs(10),
         /// How long an answer may take.
         timeout: TimeSpan = TimeSpan::secs(1),
-        /// What is read.
-        registers: Vec<ModbusRegister>,
+        /// What it measures, and where each quantity stands.
+        values: Vec<ModbusRegister>,
     }
 }
 
 spec! {
     /// A quantity in a slave's registers.
     pub struct ModbusRegister {
-        /// The quantity.
-        quantity: Located<Id>,
+        /// What it measures.
+        flatten quantity: QuantitySpec,
         /// Which table it stands in.
         table: ModbusTable = ModbusTable::Holding,
         /// Its address, counted from 0.
@@ -152,16 +153,16 @@ spec! {
         station: Located<String>,
         /// File with its password; any if left out.
         password_file: Maybe<Located<String>> = Maybe::NONE,
-        /// What each quantity is called.
-        factors: Vec<Hj212Factor>,
+        /// What it measures, and what each quantity is called.
+        values: Vec<Hj212Factor>,
     }
 }
 
 spec! {
     /// A quantity of an HJ 212 station.
     pub struct Hj212Factor {
-        /// The quantity.
-        quantity: Located<Id>,
+        /// What it measures.
+        flatten quantity: QuantitySpec,
         /// The factor's code, such as "w01018" (COD) or "a34004" (PM2.5).
         factor: String,
         /// Which of its figures.
@@ -192,16 +193,16 @@ spec! {
         station: Located<String>,
         /// File with its password, four hexadecimal digits; any if left out.
         password_file: Maybe<Located<String>> = Maybe::NONE,
-        /// What each quantity is called.
-        elements: Vec<Sl651Element>,
+        /// What it measures, and what each quantity is called.
+        values: Vec<Sl651Element>,
     }
 }
 
 spec! {
     /// A quantity of an SL 651 station.
     pub struct Sl651Element {
-        /// The quantity.
-        quantity: Located<Id>,
+        /// What it measures.
+        flatten quantity: QuantitySpec,
         /// The element's identifier, two hexadecimal digits: "20" present rain, "26" cumulative rain, "39" water level, "38" voltage.
         element: String,
     }
@@ -212,16 +213,16 @@ spec! {
     pub struct Gbt26875Source {
         /// The transmission device's address: twelve hexadecimal digits, as sent.
         device: Located<String>,
-        /// What each quantity is.
-        parts: Vec<Gbt26875Part>,
+        /// What it tells of, and what each quantity is.
+        values: Vec<Gbt26875Part>,
     }
 }
 
 spec! {
     /// A quantity of a fire alarm system: one state of a system or of one of its parts, 1 while it lasts.
     pub struct Gbt26875Part {
-        /// The quantity.
-        quantity: Located<Id>,
+        /// What it measures.
+        flatten quantity: QuantitySpec,
         /// The state.
         state: FireState,
         /// The system's address; any if left out.
@@ -245,26 +246,58 @@ choice! {
     }
 }
 
+impl SourceSpec {
+    /// Everything the sensor measures, in the order of its file.
+    pub fn quantities(&self) -> Vec<&QuantitySpec> {
+        match self {
+            Self::Mqtt(source) => source.values.iter().map(|value| &value.quantity).collect(),
+            Self::Http(source) => source.values.iter().map(|value| &value.quantity).collect(),
+            Self::Modbus(source) => source.values.iter().map(|value| &value.quantity).collect(),
+            Self::Hj212(source) => source.values.iter().map(|value| &value.quantity).collect(),
+            Self::Sl651(source) => source.values.iter().map(|value| &value.quantity).collect(),
+            Self::Gbt26875(source) => source.values.iter().map(|value| &value.quantity).collect(),
+        }
+    }
+}
+
 spec! {
-    /// What sensors share: who is listened to, and how much is taken.
-    pub struct SensorsSpec {
-        /// Where messages over HTTP are taken; nowhere if left out.
-        http: Maybe<Listen> = Maybe::NONE,
-        /// Where HJ 212 stations connect; nowhere if left out.
-        hj212: Maybe<Listen> = Maybe::NONE,
-        /// Where SL 651 stations connect; nowhere if left out.
-        sl651: Maybe<Listen> = Maybe::NONE,
-        /// Where GB/T 26875.3 transmission devices connect; nowhere if left out.
-        gbt26875: Maybe<Listen> = Maybe::NONE,
-        /// The most readings a second of one sensor; what is more is counted, named, and not published.
-        most_a_second: Number = Number(50.0),
-        /// The longest message, in any protocol.
-        longest_message: ByteSize = ByteSize(64 << 10),
-        /// How often readings are published.
-        publish_every: TimeSpan = TimeSpan::secs(10),
-        /// Brokers beside the one that incidents go to.
-        brokers: Vec<SensorBrokerSpec> = Vec::new(),
-        /// Modbus lines.
-        buses: Vec<ModbusBusSpec> = Vec::new(),
+    /// A TCP port that stations of one protocol connect to.
+    pub struct ListenSpec {
+        /// Address and port, such as "0.0.0.0:9212".
+        listen: Located<String>,
+        /// The most connections at once.
+        max_connections: Located<u32> = Located::nowhere(64),
+        /// A connection on which nothing is heard for so long is closed.
+        idle_after: TimeSpan = TimeSpan::secs(900),
+    }
+}
+
+spec! {
+    /// A Modbus line: a TCP gateway or a serial port; one of `tcp` and `serial`.
+    pub struct ModbusBusSpec {
+        /// Name that sensors refer to.
+        id: Located<Id>,
+        /// Host and port of a Modbus TCP device or gateway.
+        tcp: Maybe<Located<String>> = Maybe::NONE,
+        /// Serial port of a Modbus RTU line, such as "/dev/ttyS0".
+        serial: Maybe<Located<String>> = Maybe::NONE,
+        /// Bits a second on the serial line.
+        baud: Located<u32> = Located::nowhere(9600),
+        /// Parity on the serial line.
+        parity: Parity = Parity::None,
+        /// Stop bits on the serial line.
+        stop_bits: Located<u8> = Located::nowhere(1),
+    }
+}
+
+choice! {
+    /// The parity bit of a serial line.
+    pub enum Parity {
+        /// None.
+        None = "none",
+        /// Even.
+        Even = "even",
+        /// Odd.
+        Odd = "odd",
     }
 }
