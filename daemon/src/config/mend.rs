@@ -13,24 +13,7 @@ use super::suggest::did_you_mean;
 const RULES: &str = "rules";
 
 /// Keys that other settings refer to, or fall back on: a misspelt one is missed elsewhere.
-const REFERRED_TO: [&str; 16] = [
-    "anomaly",
-    "broker",
-    "brokers",
-    "buses",
-    "category",
-    "gbt26875",
-    "grid",
-    "hj212",
-    "http",
-    "levels",
-    "lines",
-    "nodes",
-    "report_in",
-    "sensors",
-    "sl651",
-    "zones",
-];
+const REFERRED_TO: [&str; 6] = ["category", "grid", "levels", "lines", "nodes", "zones"];
 
 /// The text without what the errors are about; `None` where that cannot be taken out.
 pub(super) fn without<'a>(text: &'a str, errors: &[Error]) -> Option<Value<'a>> {
