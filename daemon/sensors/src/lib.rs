@@ -17,4 +17,5 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod intake;
+pub mod modbus;
 pub mod spec;
