@@ -16,5 +16,8 @@
 // Tests may say what they expect.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod http;
 pub mod intake;
+pub mod mqtt;
+mod refusals;
 pub mod spec;

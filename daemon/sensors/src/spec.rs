@@ -69,7 +69,8 @@ impl MqttSource {
     pub fn contradiction(&self) -> Option<(Span, &'static str)> {
         let device = self.device.as_ref()?;
         let nowhere = self.device_at.is_none() && self.format.device().is_none();
-        nowhere.then_some((device.span, "messages of this format have no device: say where its name stands (device_at)"))
+        nowhere
+            .then_some((device.span, "messages of this format have no device: say where its name stands (device_at)"))
     }
 }
 

@@ -12,11 +12,11 @@ use std::collections::BTreeMap;
 use jiff::{civil, tz};
 use plan::{Field, Found};
 
-use super::reading::Sample;
 pub use self::{
     plan::{JsonFields, JsonPlan},
     pointer::{JsonPointer, PointerError},
 };
+use super::reading::Sample;
 use crate::{choice, ids::Id, spec, spec::Maybe};
 
 /// The longest message that is read, in bytes.
@@ -71,7 +71,9 @@ impl JsonFormat {
     const fn marks(self) -> &'static [(&'static str, &'static [&'static str])] {
         match self {
             Self::Plain => &[],
-            Self::ChirpStack => &[("deviceInfo", &["/deviceInfo"]), ("object, data or rxInfo", &["/object", "/data", "/rxInfo"])],
+            Self::ChirpStack => {
+                &[("deviceInfo", &["/deviceInfo"]), ("object, data or rxInfo", &["/object", "/data", "/rxInfo"])]
+            }
             Self::TheThingsStack => &[("uplink_message", &["/uplink_message"])],
         }
     }
@@ -195,7 +197,8 @@ impl JsonReader {
     ) -> Self {
         let JsonOptions { format, time, device_at, device } = options;
         let marks = format.marks().iter();
-        let marks = marks.map(|(name, places)| (*name, places.iter().map(|place| plan.look_at(place)).collect())).collect();
+        let marks =
+            marks.map(|(name, places)| (*name, places.iter().map(|place| plan.look_at(place)).collect())).collect();
         let time = time.map(JsonPointer::as_str).or(format.time()).map(|pointer| plan.look_at(pointer));
         let device_at = device_at.map(JsonPointer::as_str).or(format.device());
         let device = device_at.zip(device).map(|(pointer, device)| (plan.look_at(pointer), device.to_owned()));

@@ -185,7 +185,9 @@ mod tests {
 
     #[test]
     fn a_wide_filter_covers_a_narrow_one() {
-        for (wide, narrow) in [("#", "a/b"), ("a/#", "a/+/c"), ("a/+", "a/+"), ("a/+", "a/b"), ("a/#", "a/#"), ("#", "+")] {
+        for (wide, narrow) in
+            [("#", "a/b"), ("a/#", "a/+/c"), ("a/+", "a/+"), ("a/+", "a/b"), ("a/#", "a/#"), ("#", "+")]
+        {
             assert!(filter(wide).covers(&filter(narrow)), "{wide} {narrow}");
         }
         for (wide, narrow) in [("a/b", "a/+"), ("a/+", "a/#"), ("a/+", "+/b"), ("+", "#"), ("#", "$SYS/#")] {

@@ -90,9 +90,7 @@ impl JsonPlan {
         let mut fields = vec![None; self.fields];
         let mut json = serde_json::Deserializer::from_slice(message);
         let look = Look { node: &self.root, fields: &mut fields };
-        look.deserialize(&mut json)
-            .and_then(|()| json.end())
-            .map_err(|error| JsonError::Syntax(error.to_string()))?;
+        look.deserialize(&mut json).and_then(|()| json.end()).map_err(|error| JsonError::Syntax(error.to_string()))?;
         Ok(JsonFields(fields))
     }
 }

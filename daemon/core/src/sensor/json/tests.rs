@@ -49,7 +49,8 @@ fn chirpstack_says_device_time_and_object() {
 fn a_join_is_no_reading_even_where_what_is_left_out_is_zero() {
     let zero = JsonValueSpec { missing: Missing::Zero, ..value("/rain") };
     let reader = Alone::new(JsonOptions::of(JsonFormat::ChirpStack), [("rain", zero)]);
-    let join = r#"{"time":"2026-05-01T08:30:00+08:00","deviceInfo":{"devEui":"24e124713d123456"},"devAddr":"00189440"}"#;
+    let join =
+        r#"{"time":"2026-05-01T08:30:00+08:00","deviceInfo":{"devEui":"24e124713d123456"},"devAddr":"00189440"}"#;
     assert_eq!(reader.read(join), Err(JsonError::Format("object, data or rxInfo")));
     let uplink = r#"{"deviceInfo":{"devEui":"24e124713d123456"},"rxInfo":[{}]}"#;
     assert_eq!(values(&reader.read(uplink).unwrap()), [("rain", 0.0)]);
@@ -81,8 +82,7 @@ fn a_reader_for_one_device_knows_its_messages() {
 #[test]
 fn what_the_things_stack_leaves_out_is_zero_where_the_file_says_so() {
     let zero = JsonValueSpec { missing: Missing::Zero, ..value("/rain") };
-    let reader =
-        Alone::new(JsonOptions::of(JsonFormat::TheThingsStack), [("rain", zero), ("level", value("/level"))]);
+    let reader = Alone::new(JsonOptions::of(JsonFormat::TheThingsStack), [("rain", zero), ("level", value("/level"))]);
     let read = |payload: &str| {
         let message = format!(
             r#"{{"end_device_ids":{{"device_id":"gauge","dev_eui":"0004A30B001C0530"}},
@@ -127,7 +127,8 @@ fn a_clock_that_was_never_set_takes_no_reading_away() {
     let time = "/t".parse().unwrap();
     let options = JsonOptions { time: Some(&time), ..JsonOptions::of(JsonFormat::Plain) };
     let reader = Alone::new(options, [("sos", value("/sos"))]);
-    for (unset, shown) in [("0", "0"), (r#""1970-01-01T00:00:00Z""#, r#""1970-01-01T00:00:00Z""#), ("{}", "an object")] {
+    for (unset, shown) in [("0", "0"), (r#""1970-01-01T00:00:00Z""#, r#""1970-01-01T00:00:00Z""#), ("{}", "an object")]
+    {
         let message = reader.read(format!(r#"{{"sos":1,"t":{unset}}}"#)).unwrap();
         assert_eq!(message.samples, [(id("sos"), Sample { value: 1.0, measured: None, flagged: false })]);
         assert_eq!(message.time_error, Some(JsonError::Time(shown.to_owned())));
@@ -164,8 +165,26 @@ fn too_long_and_too_deep_is_refused() {
 
 /// What a mutation may put anywhere.
 const TOKENS: [&str; 20] = [
-    "{", "}", "[", "]", "\"", ":", ",", "null", "true", "0", "-", "1e999", "1e-999", "99999999999999999999", "\\u0000",
-    "\\ud800", "\\", "\u{FEFF}", "\"object\":", "\"time\":",
+    "{",
+    "}",
+    "[",
+    "]",
+    "\"",
+    ":",
+    ",",
+    "null",
+    "true",
+    "0",
+    "-",
+    "1e999",
+    "1e-999",
+    "99999999999999999999",
+    "\\u0000",
+    "\\ud800",
+    "\\",
+    "\u{FEFF}",
+    "\"object\":",
+    "\"time\":",
 ];
 
 #[test]
