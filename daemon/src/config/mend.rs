@@ -12,13 +12,16 @@ use super::suggest::did_you_mean;
 /// The array whose elements nothing refers to.
 const RULES: &str = "rules";
 
-/// Keys that other settings refer to, or fall back on: a misspelt one is missed elsewhere.
-const REFERRED_TO: [&str; 16] = [
+/// Keys that other settings refer to, fall back on, or ask for one of: a misspelt one is missed elsewhere.
+const REFERRED_TO: [&str; 20] = [
+    "above",
     "anomaly",
+    "below",
     "broker",
     "brokers",
     "buses",
     "category",
+    "fall",
     "gbt26875",
     "grid",
     "hj212",
@@ -27,6 +30,7 @@ const REFERRED_TO: [&str; 16] = [
     "lines",
     "nodes",
     "report_in",
+    "rise",
     "sensors",
     "sl651",
     "zones",
