@@ -123,7 +123,7 @@ fn json<'a>(
     let help =
         || Some("write it like \"/level\" or \"/data/0/value\"; ~1 stands for a / in a name, ~0 for a ~".to_owned());
     if let Some(time) = time
-        && !(is_pointer(time) && !time.is_empty())
+        && (time.is_empty() || !is_pointer(time))
     {
         check.error_at(place_of(check.source, "/source/time"), format!("`{time}` is no JSON pointer"), help());
     }
