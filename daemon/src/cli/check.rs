@@ -243,3 +243,33 @@ impl Counted {
 fn plural(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_sensor_is_told_of_with_its_units_and_rules() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/example");
+        let config = Config::load(&example).unwrap();
+        let (counted, measured) = (Counted::of(&config), measured(&config));
+        assert_eq!((counted.cameras, counted.sensors, counted.refused), (1, config.sensors.len(), 0));
+        let rules: usize = config.sensors.iter().map(|sensor| sensor.rules.len()).sum();
+        assert_eq!(counted.rules, config.cameras[0].rules.len() + rules);
+        let mut printed = Vec::new();
+        print_sensors(&mut printed, &measured).unwrap();
+        let printed = String::from_utf8(printed).unwrap();
+        for line in [
+            "  bridge-water-level  mqtt      water_level (m), battery (%): over-warning-level, rising-fast, not-heard, \
+             unusual-level, battery-low\n",
+            "  home-sos            http      button (1), battery (%): help, base-station-silent; switched off\n",
+        ] {
+            assert!(printed.contains(line), "{line} is not in\n{printed}");
+        }
+        assert_eq!(printed.lines().count(), 1 + config.sensors.len());
+        let json = serde_json::to_value(&measured[0]).unwrap();
+        assert_eq!(json["quantities"][0]["unit"], "m");
+    }
+}
