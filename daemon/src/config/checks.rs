@@ -21,7 +21,7 @@ use super::{
     resolved::ReportTarget,
     secret_file,
     suggest::suggestion,
-    toml_errors::place_of,
+    toml_errors::{place_beside, place_of},
 };
 
 /// The level of the grid tree that takes sensors only.
@@ -71,6 +71,21 @@ impl<'a> Checker<'a> {
             let message = format!("{key} must lie between {least} and {most}; {value} does not");
             self.problems.push(Problem::error(place_of(self.source, pointer), message));
         }
+    }
+
+    /// The place of the value at `pointer` in the table in which a value stands at `span`, or else of that one.
+    pub fn beside(&self, span: Span, pointer: &str) -> Place {
+        place_beside(self.source, span, pointer)
+    }
+
+    /// An error at a place.
+    pub fn error_at(&mut self, place: Place, message: impl Into<String>, help: impl Into<Option<String>>) {
+        self.problems.push(Problem::error(place, message).help(help));
+    }
+
+    /// A warning at a place.
+    pub fn warning_at(&mut self, place: Place, message: impl Into<String>, help: impl Into<Option<String>>) {
+        self.problems.push(Problem::warning(place, message).help(help));
     }
 
     /// An id or code must be one of `known`.

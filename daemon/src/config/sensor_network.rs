@@ -35,7 +35,8 @@ pub(super) struct ResolvedNetwork {
 /// The names of what sensors share.
 pub(super) struct KnownNetwork {
     pub brokers: BTreeSet<Id>,
-    pub buses: BTreeSet<Id>,
+    /// Whether each is a serial line.
+    pub buses: BTreeMap<Id, bool>,
     /// Protocols that have a port.
     pub listeners: BTreeSet<&'static str>,
 }
@@ -55,7 +56,7 @@ pub(super) fn resolve(
         [("http", &spec.http), ("hj212", &spec.hj212), ("sl651", &spec.sl651), ("gbt26875", &spec.gbt26875)];
     let known = KnownNetwork {
         brokers: spec.brokers.iter().map(|broker| broker.id.value.clone()).collect(),
-        buses: spec.buses.iter().map(|bus| bus.id.value.clone()).collect(),
+        buses: spec.buses.iter().map(|bus| (bus.id.value.clone(), bus.serial.is_some())).collect(),
         listeners: listeners.iter().filter(|(_, port)| port.is_some()).map(|(name, _)| *name).collect(),
     };
     let mut used: Vec<(SocketAddr, &'static str)> = admin.map(|admin| (admin, "admin")).into_iter().collect();
