@@ -96,6 +96,18 @@ impl HttpSource {
 }
 
 spec! {
+    /// Where sensors post their messages: plain HTTP; encryption is left to a reverse proxy.
+    pub struct HttpListenSpec {
+        /// Address and port, such as "127.0.0.1:9080".
+        listen: Located<String>,
+        /// The most connections at once.
+        max_connections: Located<u32> = Located::nowhere(64),
+        /// The most messages a second of one sensor, on average; ten times as many at once.
+        most_a_second: Located<u32> = Located::nowhere(20),
+    }
+}
+
+spec! {
     /// A quantity in a JSON message.
     pub struct JsonValue {
         /// What it measures.
