@@ -122,8 +122,9 @@ async fn accept(listener: &TcpListener, limit: usize, door: &Arc<Door>, shutdown
                     Some(place) => drop(tasks.spawn(attend(stream, peer, place, door.clone(), shutdown.clone()))),
                     None => {
                         if let Ok(permit) = turned_away.clone().try_acquire_owned() {
+                            let door = door.clone();
                             tasks.spawn(async move {
-                                turn_away(stream).await;
+                                tokio::join!(turn_away(stream), door.tell(None, &Refusal::Full, peer));
                                 drop(permit);
                             });
                         }

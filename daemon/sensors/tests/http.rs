@@ -264,6 +264,7 @@ async fn connections_without_a_request_make_way() {
     let full = adapter.post("other", "another token", LEVEL).await;
     is_refused(&full, 503, "too many connections");
     assert_eq!(full.header("retry-after"), Some("5"));
+    assert_eq!(ear.rejected("busy").await.0, None);
     for poster in &mut served {
         poster.send(LEVEL.as_bytes()).await.unwrap();
         assert_eq!(poster.answer().await.unwrap().status, 204);

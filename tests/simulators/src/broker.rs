@@ -47,7 +47,7 @@ impl Mosquitto {
         let port = free_port()?;
         let mut config = format!(
             "listener {port} 127.0.0.1\nuser root\npersistence true\npersistence_location {}/\n\
-             max_queued_messages 0\n",
+             max_queued_messages 0\nset_tcp_nodelay true\n",
             home.path().display()
         );
         if let Some((user, password)) = login {

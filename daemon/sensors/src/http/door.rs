@@ -54,7 +54,7 @@ pub(super) struct Door {
     refusals: Refusals,
 }
 
-struct Sensor {
+pub(super) struct Sensor {
     id: Id,
     token: Option<Secret>,
     plan: JsonPlan,
@@ -127,8 +127,8 @@ impl Door {
         sensor.filter(|_| is_right).ok_or(Refusal::Unauthorised)
     }
 
-    /// A full intake keeps nobody waiting for a refusal.
-    async fn tell(&self, sensor: Option<&Sensor>, refusal: &Refusal, peer: SocketAddr) {
+    /// Tells the intake of a refusal, and of the sensor whose token was shown. A full intake keeps nobody waiting for it.
+    pub(super) async fn tell(&self, sensor: Option<&Sensor>, refusal: &Refusal, peer: SocketAddr) {
         let message = || format!("POST from {peer}: {refusal}");
         let told = async {
             match (sensor, refusal) {
