@@ -96,6 +96,18 @@ impl HttpSource {
 }
 
 spec! {
+    /// Where sensors post their messages: plain HTTP; encryption is left to a reverse proxy.
+    pub struct HttpListenSpec {
+        /// Address and port, such as "127.0.0.1:9080".
+        listen: Located<String>,
+        /// The most connections at once.
+        max_connections: Located<u32> = Located::nowhere(64),
+        /// The most messages a second of one sensor, on average; ten times as many at once.
+        most_a_second: Located<u32> = Located::nowhere(20),
+    }
+}
+
+spec! {
     /// A quantity in a JSON message.
     pub struct JsonValue {
         /// What it measures.
@@ -354,5 +366,47 @@ choice! {
         Even = "even",
         /// Odd.
         Odd = "odd",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use snowgate_core::spec::read_table;
+
+    use super::*;
+
+    const LEVEL: &str = "[[values]]\nid = 'level'\npointer = '/level'";
+
+    fn mqtt(keys: &str) -> Result<MqttSource, String> {
+        let text = format!("{keys}\n{LEVEL}");
+        read_table(&mut toml_span::parse(&text).unwrap()).map_err(|error| format!("{error:?}"))
+    }
+
+    #[test]
+    fn topics_and_pointers_are_checked_where_they_stand() {
+        assert_eq!(mqtt("topic = 'water/+/level'").unwrap().topic.as_str(), "water/+/level");
+        for (keys, why) in [
+            ("topic = 'water/#/level'", "only at the end"),
+            ("topic = 3", "a topic like"),
+            ("topic = 'water'\ntime = 'when'", "write \\\"/when\\\""),
+            ("topic = 'water'\ndevice_at = '/~'", "~0"),
+        ] {
+            let error = mqtt(keys).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_device_must_stand_somewhere_in_the_message() {
+        let contradiction = |keys: &str| mqtt(keys).unwrap().contradiction();
+        for keys in [
+            "topic = 'a/+'",
+            "topic = 'a/+'\nformat = 'chirpstack'\ndevice = '24e124713d123456'",
+            "topic = 'a/+'\ndevice = '17'\ndevice_at = '/id'",
+        ] {
+            assert_eq!(contradiction(keys), None, "{keys}");
+        }
+        let (span, why) = contradiction("topic = 'a/+'\ndevice = '17'").unwrap();
+        assert!(span.start > 14 && why.contains("device_at"), "{why}");
     }
 }
