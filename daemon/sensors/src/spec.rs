@@ -6,13 +6,15 @@ use snowgate_core::{
     choice,
     ids::Id,
     sensor::{
-        json::{JsonFormat, JsonValueSpec},
+        json::{JsonFormat, JsonOptions, JsonPlan, JsonPointer, JsonReader, JsonValueSpec},
         spec::QuantitySpec,
     },
     spec,
-    spec::{Located, Maybe, TimeSpan},
+    spec::{Located, Maybe, Span, TimeSpan},
     tagged,
 };
+
+use crate::mqtt::TopicFilter;
 
 tagged! {
     /// How a sensor is reached.
@@ -37,14 +39,38 @@ spec! {
     pub struct MqttSource {
         /// The broker's id, as in gateway.toml; the broker to which incidents go if left out.
         broker: Maybe<Located<Id>> = Maybe::NONE,
-        /// The topic; `+` and `#` stand for any.
-        topic: Located<String>,
+        /// The topic; `+` stands for any one level, a last `#` for all that follow.
+        topic: Located<TopicFilter>,
         /// Whose messages they are.
         format: JsonFormat = JsonFormat::Plain,
+        /// The only device whose messages count, where several share the topic: its EUI, or its name; any if left out.
+        device: Maybe<Located<String>> = Maybe::NONE,
+        /// JSON pointer to the device's name, where it differs from the format's own.
+        device_at: Maybe<JsonPointer> = Maybe::NONE,
         /// JSON pointer to the time of measurement, where it differs from the format's own.
-        time: Maybe<String> = Maybe::NONE,
+        time: Maybe<JsonPointer> = Maybe::NONE,
         /// What it measures, and where each quantity stands.
         values: Vec<JsonValue>,
+    }
+}
+
+impl MqttSource {
+    /// How its messages are read.
+    pub(crate) fn json(&self) -> JsonOptions<'_> {
+        JsonOptions {
+            format: self.format,
+            time: self.time.as_ref(),
+            device_at: self.device_at.as_ref(),
+            device: self.device.as_ref().map(|device| device.as_str()),
+        }
+    }
+
+    /// What its keys say together: where it is and what is wrong.
+    pub fn contradiction(&self) -> Option<(Span, &'static str)> {
+        let device = self.device.as_ref()?;
+        let nowhere = self.device_at.is_none() && self.format.device().is_none();
+        nowhere
+            .then_some((device.span, "messages of this format have no device: say where its name stands (device_at)"))
     }
 }
 
@@ -54,11 +80,18 @@ spec! {
         /// Whose messages they are.
         format: JsonFormat = JsonFormat::Plain,
         /// JSON pointer to the time of measurement, where it differs from the format's own.
-        time: Maybe<String> = Maybe::NONE,
+        time: Maybe<JsonPointer> = Maybe::NONE,
         /// File with the token that this sensor's messages carry (Authorization: Bearer).
         token_file: Located<String>,
         /// What it measures, and where each quantity stands.
         values: Vec<JsonValue>,
+    }
+}
+
+impl HttpSource {
+    /// How its messages are read.
+    pub(crate) fn json(&self) -> JsonOptions<'_> {
+        JsonOptions { time: self.time.as_ref(), ..JsonOptions::of(self.format) }
     }
 }
 
@@ -70,6 +103,12 @@ spec! {
         /// Where it stands.
         flatten value: JsonValueSpec,
     }
+}
+
+/// A reader of a sensor's JSON messages.
+pub(crate) fn json_reader(plan: &mut JsonPlan, options: JsonOptions<'_>, values: &[JsonValue]) -> JsonReader {
+    let quantities = values.iter().map(|value| (value.quantity.id.value.clone(), value.value.clone()));
+    JsonReader::new(plan, options, quantities)
 }
 
 spec! {
