@@ -241,8 +241,7 @@ async fn survive(framing: Framing) -> Outcomes {
     let asked = [(Coils, 1), (Coils, 2000), (Discrete, 19), (Holding, 1), (Holding, 125), (Input, 2), (Input, 60)];
     let asked = asked.map(|(table, count)| right(table, count));
     // Answers to requests that are never made: their decoders are reached all the same.
-    let strange: [&[u8]; 7] = [
-        &[0x83, 2],
+    let strange: [&[u8]; 6] = [
         &[0x11, 4, 1, 0xFF, 9, 9],
         &[0x17, 4, 0, 1, 0, 2],
         &[0x18, 0, 6, 0, 2, 1, 2, 3, 4],
@@ -255,7 +254,12 @@ async fn survive(framing: Framing) -> Outcomes {
     let pause = if framing == Framing::Rtu { PAUSE } else { Duration::ZERO };
     for _ in 0..mutations() {
         let (stretch, pdu) = &asked[random.below(asked.len())];
-        let pdu = if random.below(4) == 0 { strange[random.below(strange.len())] } else { pdu };
+        let exception = [stretch.table.function() | 0x80, random.byte()];
+        let pdu = match random.below(8) {
+            0 | 1 => strange[random.below(strange.len())],
+            2 => &exception,
+            _ => pdu.as_slice(),
+        };
         let mut bytes = frame(framing, pdu);
         for _ in 0..=random.below(3) {
             random.mutate(&mut bytes);
