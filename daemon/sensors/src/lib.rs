@@ -16,5 +16,10 @@
 // Tests may say what they expect.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod gbt26875;
+pub mod hj212;
 pub mod intake;
+mod refusals;
+pub mod sl651;
 pub mod spec;
+mod station;
