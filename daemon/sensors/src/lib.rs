@@ -21,4 +21,8 @@ pub mod intake;
 pub mod modbus;
 pub mod mqtt;
 mod refusals;
+pub mod gbt26875;
+pub mod hj212;
+pub mod sl651;
 pub mod spec;
+mod station;

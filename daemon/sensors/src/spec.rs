@@ -213,9 +213,9 @@ choice! {
 spec! {
     /// Keys of an HJ 212 source.
     pub struct Hj212Source {
-        /// The station's number: its MN.
+        /// The station's number, its MN, as the station shows it: up to 24 letters and digits.
         station: Located<String>,
-        /// File with its password; any if left out.
+        /// File with its password (PW); any password will do if left out.
         password_file: Maybe<Located<String>> = Maybe::NONE,
         /// What it measures, and what each quantity is called.
         values: Vec<Hj212Factor>,
@@ -227,10 +227,26 @@ spec! {
     pub struct Hj212Factor {
         /// What it measures.
         flatten quantity: QuantitySpec,
-        /// The factor's code, such as "w01018" (COD) or "a34004" (PM2.5).
+        /// The factor's code, such as "w01018" (COD) or "a34004" (PM2.5), without "-Rtd" or the like.
         factor: String,
         /// Which of its figures.
         figure: Hj212Figure = Hj212Figure::Realtime,
+        /// In which messages; if left out, in real-time data for Rtd and in minute data for the other figures.
+        data: Maybe<Hj212Data> = Maybe::NONE,
+    }
+}
+
+choice! {
+    /// The messages that carry measurements.
+    pub enum Hj212Data {
+        /// Real-time data (CN 2011).
+        Realtime = "realtime",
+        /// Data of some minutes (CN 2051).
+        Minute = "minute",
+        /// Data of an hour (CN 2061).
+        Hour = "hour",
+        /// Data of a day (CN 2031).
+        Day = "day",
     }
 }
 
@@ -253,10 +269,13 @@ choice! {
 spec! {
     /// Keys of an SL 651 source.
     pub struct Sl651Source {
-        /// The station's address: ten digits.
+        /// The station's address: ten digits, with the leading zeros.
         station: Located<String>,
-        /// File with its password, four hexadecimal digits; any if left out.
+        /// File with its password, four hexadecimal digits; any password will do if left out.
         password_file: Maybe<Located<String>> = Maybe::NONE,
+        /// Whether the station is told to stay connected after its reports. Write false for one that runs on a battery and dials
+        /// in for each report: then it is no fault that it hangs up.
+        stay_online: bool = true,
         /// What it measures, and what each quantity is called.
         values: Vec<Sl651Element>,
     }
@@ -267,7 +286,8 @@ spec! {
     pub struct Sl651Element {
         /// What it measures.
         flatten quantity: QuantitySpec,
-        /// The element's identifier, two hexadecimal digits: "20" present rain, "26" cumulative rain, "39" water level, "38" voltage.
+        /// The element's identifier, two hexadecimal digits: "20" present rain, "26" cumulative rain, "39" water level,
+        /// "38" voltage; "F4" rain and "F5" water level in steps of 5 minutes (hourly reports); "FF04" a maker's own.
         element: String,
     }
 }
@@ -275,7 +295,8 @@ spec! {
 spec! {
     /// Keys of a GB/T 26875.3 source.
     pub struct Gbt26875Source {
-        /// The transmission device's address: twelve hexadecimal digits, as sent.
+        /// The transmission device's address: twelve hexadecimal digits in the order in which they are sent, as the log names
+        /// a device that nobody knows.
         device: Located<String>,
         /// What it tells of, and what each quantity is.
         values: Vec<Gbt26875Part>,
@@ -283,15 +304,15 @@ spec! {
 }
 
 spec! {
-    /// A quantity of a fire alarm system: one state of a system or of one of its parts, 1 while it lasts.
+    /// A quantity of a fire alarm system: one state, 1 while any system or part it is about is in it and 0 otherwise.
     pub struct Gbt26875Part {
         /// What it measures.
         flatten quantity: QuantitySpec,
         /// The state.
         state: FireState,
-        /// The system's address; any if left out.
+        /// The system's address; any system, and the transmission device itself, if left out.
         system: Maybe<u8> = Maybe::NONE,
-        /// The part's address; any if left out.
+        /// The part's address, as a number (four bytes, the low one first); the system itself and any part if left out.
         part: Maybe<u32> = Maybe::NONE,
     }
 }
@@ -299,13 +320,13 @@ spec! {
 choice! {
     /// States that fire alarm systems and their parts tell of.
     pub enum FireState {
-        /// 火警.
+        /// 火警: a detector's fire, or an alarm given by hand.
         Fire = "fire",
-        /// 故障.
+        /// 故障: fault.
         Fault = "fault",
-        /// 屏蔽.
+        /// 屏蔽: shielded, switched off.
         Shielded = "shielded",
-        /// 监管.
+        /// 监管: a supervised device, such as a valve, has left its normal state.
         Supervised = "supervised",
     }
 }

@@ -5,3 +5,8 @@ pub mod broker;
 pub mod http;
 pub mod modbus;
 pub mod mqtt;
+pub mod gbt26875;
+pub mod hj212;
+pub mod line;
+pub mod noise;
+pub mod sl651;
