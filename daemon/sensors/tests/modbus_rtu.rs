@@ -88,7 +88,7 @@ async fn is_named_and_passes(fault: Fault, named: &'static str) {
     }
     slaves.set_holding(8, 0, 80);
     let values = "{ id = 'a', address = 0 }, { id = 'b', address = 1 }, { id = 'c', address = 2 }";
-    let beside = source(8, "{ id = 'x', address = 0 }");
+    let beside = hasty(8, "{ id = 'x', address = 0 }");
     let mut bench = Bench::poll(&bus(slaves.address()), &[("s", &hasty(7, values)), ("beside", &beside)]);
     let expected = [0.0, 1.0, 2.0];
     bench.goes_on("s", 1, &expected).await;
