@@ -135,6 +135,11 @@ impl Bench {
         }
     }
 
+    /// Whatever has been told and nobody has asked for; how many messages.
+    pub fn drain(&mut self) -> usize {
+        std::iter::from_fn(|| self.told.try_recv().ok()).count()
+    }
+
     /// Nobody takes what is told any more.
     pub fn stop_listening_to_it(&mut self) {
         self.told.close();
