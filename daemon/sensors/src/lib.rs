@@ -18,8 +18,13 @@
 
 pub mod gbt26875;
 pub mod hj212;
+pub mod http;
 pub mod intake;
+pub mod modbus;
+pub mod mqtt;
 mod refusals;
 pub mod sl651;
 pub mod spec;
 mod station;
+
+pub use station::Listen;
