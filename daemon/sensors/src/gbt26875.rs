@@ -174,33 +174,48 @@ fn is_about(value: &Gbt26875Part, origin: Origin) -> bool {
 }
 
 impl Told {
-    /// The samples that entries give, in their order: value's index and whether anything is in its state.
-    fn follow(&self, entries: &[Entry<'_>]) -> Vec<(usize, bool)> {
+    /// What the entries of one message come to, for each value that they are about: whether its state was there, and whether
+    /// it still is.
+    fn follow(&self, entries: &[Entry<'_>]) -> Vec<Option<Course>> {
         // Every change is complete before anything can panic.
         let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut samples = Vec::new();
-        for entry in entries {
-            for (index, (value, present)) in self.values.iter().zip(present.iter_mut()).enumerate() {
-                match change(&entry.object, value.state) {
-                    Some(Change::Begins(origin)) if is_about(value, origin) => {
+        let followed = self.values.iter().zip(present.iter_mut()).map(|(value, present)| {
+            let mut course: Option<Course> = None;
+            for change in entries.iter().filter_map(|entry| change(&entry.object, value.state)) {
+                match change {
+                    Change::Begins(origin) if is_about(value, origin) => {
                         if present.len() < REMEMBERED {
                             present.insert(origin);
                         }
-                        samples.push((index, true));
+                        course = Some(Course { was: true, is: true });
                     }
-                    Some(Change::Ends(origin)) if is_about(value, origin) => {
+                    Change::Ends(origin) if is_about(value, origin) => {
                         present.remove(&origin);
-                        samples.push((index, !present.is_empty()));
+                        course = Some(Course { is: !present.is_empty(), ..course.unwrap_or_default() });
                     }
-                    Some(Change::Over(system)) if value.system.is_none_or(|wanted| system == Some(wanted)) => {
+                    Change::Over(system) if value.system.is_none_or(|wanted| system == Some(wanted)) => {
                         present.retain(|origin| origin.system() != system);
-                        samples.push((index, !present.is_empty()));
+                        course = Some(Course { is: !present.is_empty(), ..course.unwrap_or_default() });
                     }
                     _ => {}
                 }
             }
-        }
-        samples
+            course
+        });
+        followed.collect()
+    }
+}
+
+/// What one message says of a quantity. A fire that is told and ended in one message has been one.
+#[derive(Debug, Clone, Copy, Default)]
+struct Course {
+    was: bool,
+    is: bool,
+}
+
+impl Course {
+    fn values(self) -> impl Iterator<Item = f64> {
+        [(self.was || self.is).then_some(1.0), (!self.is).then_some(0.0)].into_iter().flatten()
     }
 }
 
@@ -241,13 +256,86 @@ impl Protocol for Devices {
         };
         let mut outcome = Outcome { answer: answer(frame.confirmation(now)), ..Outcome::default() };
         for listed in known {
-            let sample = |(index, present): (usize, bool)| {
-                let quantity = listed.told.values.get(index)?.quantity.id.value.clone();
-                Some((quantity, Sample { value: f64::from(present), measured: None, flagged: false }))
-            };
-            let samples = listed.told.follow(&entries).into_iter().filter_map(sample).collect();
+            let told = &listed.told;
+            let courses =
+                told.values.iter().zip(told.follow(&entries)).filter_map(|(value, course)| Some((value, course?)));
+            let samples = courses.flat_map(|(value, course)| {
+                let sample = |value| Sample { value, measured: None, flagged: false };
+                course.values().map(move |number| (value.quantity.id.value.clone(), sample(number)))
+            });
+            let samples = samples.collect();
             outcome.heard.push((listed.sensor, samples));
         }
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use snowgate_core::{
+        sensor::codec::gbt26875::{Command, Version},
+        spec::read_table,
+    };
+
+    use super::*;
+    use crate::station::mutation;
+
+    const SOURCE: &str = "
+        device = '010203040506'
+        [[values]]
+        id = 'fire'
+        state = 'fire'
+        [[values]]
+        id = 'fault'
+        state = 'fault'
+        system = 1
+        [[values]]
+        id = 'off'
+        state = 'shielded'
+        part = 1
+        [[values]]
+        id = 'valve'
+        state = 'supervised'
+    ";
+
+    fn seed(data: &[u8]) -> Vec<u8> {
+        let frame = Frame {
+            serial: 7,
+            version: Version { main: 1, user: 1 },
+            sent_at: None,
+            source: Address([1, 2, 3, 4, 5, 6]),
+            destination: Address([9; 6]),
+            command: Command::Send,
+            data,
+        };
+        frame.build().unwrap()
+    }
+
+    fn seal(frame: &mut Vec<u8>) {
+        frame.resize(frame.len().clamp(30, 1054), 0);
+        let (data, end) = (frame.len() - 30, frame.len() - 3);
+        frame[..2].copy_from_slice(b"@@");
+        frame[24..26].copy_from_slice(&u16::try_from(data).unwrap().to_le_bytes());
+        frame[end] = frame[2..end].iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte));
+        frame[end + 1..].copy_from_slice(b"##");
+    }
+
+    #[test]
+    fn mutated_frames_never_panic_and_what_they_give_is_bounded() {
+        let source = read_table(&mut toml_span::parse(SOURCE).unwrap()).unwrap();
+        let devices = Devices::new(vec![Device { sensor: "school".parse().unwrap(), source, secret: None }]);
+        let part = [&[2u8, 1, 1, 1, 40, 1, 0, 0, 0, 2, 0][..], &[0; 31]].concat();
+        let seeds = [
+            seed(&[1, 2, 1, 1, 2, 0, 1, 2, 28, 0]),
+            seed(&part),
+            seed(&[21, 1, 6]),
+            seed(&[4, 1, 1, 1, 5, 0]),
+            seed(&[24, 1, 4, 0]),
+            seed(&[]),
+        ];
+        mutation::survive(&devices, &seeds, seal);
+        for listed in devices.0.of(&[1, 2, 3, 4, 5, 6]) {
+            assert!(listed.told.present.lock().unwrap().iter().all(|present| present.len() <= REMEMBERED));
+        }
     }
 }

@@ -227,3 +227,59 @@ impl Protocol for Stations {
         outcome
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use snowgate_core::{
+        sensor::codec::{crc, hj212::Flag},
+        spec::read_table,
+    };
+
+    use super::*;
+    use crate::station::mutation;
+
+    const SOURCE: &str = "
+        station = '88888880000001'
+        [[values]]
+        id = 'cod'
+        factor = 'w01018'
+        [[values]]
+        id = 'cod_hour'
+        factor = 'w01018'
+        figure = 'Avg'
+        data = 'hour'
+        [[values]]
+        id = 'flow'
+        factor = 'w00000'
+        figure = 'Cou'
+        data = 'day'
+    ";
+
+    fn seed(cn: u16, split: Option<Split>, cp: &str) -> Vec<u8> {
+        let (qn, pw, flag) = (Some("20160801085000001"), Some("123456"), Flag(5));
+        Packet { qn, st: "32", cn, pw, mn: "88888880000001", flag, split, cp }.build().unwrap()
+    }
+
+    fn seal(frame: &mut Vec<u8>) {
+        let data = frame.get(6..frame.len().saturating_sub(6)).unwrap_or_default();
+        let data = data[..data.len().min(1024)].to_vec();
+        *frame = [format!("##{:04}", data.len()).as_bytes(), &data].concat();
+        frame.extend_from_slice(format!("{:04X}\r\n", crc::hj212(&data)).as_bytes());
+    }
+
+    #[test]
+    fn mutated_frames_never_panic_and_what_they_give_is_bounded() {
+        let source = read_table(&mut toml_span::parse(SOURCE).unwrap()).unwrap();
+        let secret = Some("123456".to_owned().into());
+        let stations = Stations::new(vec![Device { sensor: "outfall".parse().unwrap(), source, secret }]);
+        let content = "DataTime=20160801080000;w01018-Rtd=1.5,w01018-Avg=2,w01018-Flag=N;w00000-Cou=9,w00000-Flag=D";
+        let seeds = [
+            seed(2011, None, content),
+            seed(2061, None, content),
+            seed(2031, Some(Split { total: 3, number: 1 }), content),
+            seed(2031, Some(Split { total: 3, number: 2 }), "w00000-Cou=---"),
+            seed(1013, None, ""),
+        ];
+        mutation::survive(&stations, &seeds, seal);
+    }
+}

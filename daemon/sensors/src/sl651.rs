@@ -285,3 +285,85 @@ impl Reader<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use snowgate_core::{
+        sensor::codec::{
+            crc,
+            sl651::{End, KnownFunction, PacketNumber},
+        },
+        spec::read_table,
+    };
+
+    use super::*;
+    use crate::station::mutation;
+
+    const SOURCE: &str = "
+        station = '0012345678'
+        [[values]]
+        id = 'level'
+        element = '39'
+        [[values]]
+        id = 'rain'
+        element = 'F4'
+        [[values]]
+        id = 'levels'
+        element = 'F5'
+        [[values]]
+        id = 'door'
+        element = 'FF04'
+    ";
+
+    fn seed(function: KnownFunction, packet: Option<PacketNumber>, content: &[u8]) -> Vec<u8> {
+        let heads = packet.is_none_or(|packet| packet.number == 1);
+        let message = Message {
+            direction: Direction::Up,
+            centre: 1,
+            station: Station([0, 0x12, 0x34, 0x56, 0x78]),
+            password: 0x1234,
+            function: Function::Known(function),
+            packet,
+            serial: heads.then_some(3),
+            sent_at: "2016-07-01T01:00:08Z".parse().ok().filter(|_| heads),
+            content,
+            end: End::Etx,
+        };
+        message.build().unwrap()
+    }
+
+    fn seal(frame: &mut Vec<u8>) {
+        frame.resize(frame.len().clamp(17, 4112), 0);
+        let (body, end) = (u16::try_from(frame.len() - 17).unwrap(), frame.len() - 3);
+        let [high, low] = body.to_be_bytes();
+        frame[..2].copy_from_slice(&[0x7E, 0x7E]);
+        (frame[11], frame[12]) = ((frame[11] & 0x80) | high, low);
+        frame[13] = if frame[13] == 0x16 { 0x16 } else { 0x02 };
+        frame[end] = 0x03;
+        let sum = crc::modbus(&frame[..=end]).to_be_bytes();
+        frame[end + 1..].copy_from_slice(&sum);
+    }
+
+    #[test]
+    fn mutated_frames_never_panic_and_what_they_give_is_bounded() {
+        let source = read_table(&mut toml_span::parse(SOURCE).unwrap()).unwrap();
+        let secret = Some("1234".to_owned().into());
+        let stations = Stations::new(vec![Device { sensor: "gauge".parse().unwrap(), source, secret }]);
+        let head = [0xF1, 0xF1, 0, 0x12, 0x34, 0x56, 0x78, b'H', 0xF0, 0xF0, 0x16, 0x07, 0x01, 0x08, 0x05];
+        let numbers = [0x39, 0x23, 0, 0, 1, 0x27, 0x38, 0x12, 0x11, 0x15, 0xFF, 0x04, 0x11, 0x12, 0x34];
+        let series = [&[0xF4, 0x60][..], &[3; 12], &[0xF5, 0xC0], &[4; 24]].concat();
+        let both = [&head[..], &numbers, &series].concat();
+        // Elements of two bytes: as many as a message holds.
+        let many = [0x39, 0x00].repeat(2000);
+        let packet = |number| Some(PacketNumber { total: 2, number });
+        let seeds = [
+            seed(KnownFunction::Scheduled, None, &both),
+            seed(KnownFunction::Hourly, None, &series),
+            seed(KnownFunction::Alarm, packet(1), &both),
+            seed(KnownFunction::Alarm, packet(2), &both),
+            seed(KnownFunction::LinkKeep, None, &[]),
+            seed(KnownFunction::Test, None, &many),
+        ];
+        mutation::survive(&stations, &seeds, seal);
+    }
+}

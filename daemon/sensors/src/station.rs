@@ -10,6 +10,8 @@
 //!   cannot be used, or does not take its answers.
 
 mod connection;
+#[cfg(test)]
+pub(crate) mod mutation;
 mod register;
 mod roster;
 
@@ -38,6 +40,8 @@ use crate::{
 /// Pauses before a port is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// The most values one message gives a sensor: an hour of every five minutes for twenty quantities.
+const MOST_SAMPLES: usize = 256;
 /// Connections have so long to end by themselves when everything stops.
 const STOP_WITHIN: Duration = Duration::from_secs(2);
 
@@ -107,7 +111,7 @@ impl Outcome {
         Self { refused: vec![Refused { sensor, reason, why: why.into() }], ..Self::default() }
     }
 
-    /// A value was heard.
+    /// A value was heard. More than [`MOST_SAMPLES`] a message are refused.
     pub fn sample(&mut self, sensor: usize, quantity: &Id, sample: Sample) {
         let samples = match self.heard.iter().position(|(heard, _)| *heard == sensor) {
             Some(known) => self.heard.get_mut(known),
@@ -116,8 +120,13 @@ impl Outcome {
                 self.heard.last_mut()
             }
         };
-        if let Some((_, samples)) = samples {
-            samples.push((quantity.clone(), sample));
+        match samples {
+            Some((_, samples)) if samples.len() < MOST_SAMPLES => samples.push((quantity.clone(), sample)),
+            _ if self.refused.iter().any(|refused| refused.reason == "too_many") => {}
+            _ => {
+                let why = format!("the values of its message after the first {MOST_SAMPLES}");
+                self.refused.push(Refused { sensor: Some(sensor), reason: "too_many", why });
+            }
         }
     }
 }
