@@ -13,7 +13,7 @@ use snowgate_core::{
     incidents::{GridTree, spec::CategorySpec},
     rules::spec::ReportSpec,
     secret::Secret,
-    spec::{Located, Span},
+    spec::{DeserError, Located, Span},
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
     resolved::ReportTarget,
     secret_file,
     suggest::suggestion,
-    toml_errors::{place_beside, place_of},
+    toml_errors::{place_beside, place_of, translate},
 };
 
 /// The level of the grid tree that takes sensors only.
@@ -86,6 +86,11 @@ impl<'a> Checker<'a> {
     /// A warning at a place.
     pub fn warning_at(&mut self, place: Place, message: impl Into<String>, help: impl Into<Option<String>>) {
         self.problems.push(Problem::warning(place, message).help(help));
+    }
+
+    /// What a spec found wrong with itself.
+    pub fn mistakes(&mut self, found: &DeserError) {
+        self.problems.extend(found.errors.iter().flat_map(|error| translate(error, self.source)));
     }
 
     /// An id or code must be one of `known`.

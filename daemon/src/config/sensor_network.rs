@@ -7,9 +7,12 @@ use std::{
 
 use snowgate_core::{
     ids::Id,
-    spec::{Located, Maybe, TimeSpan},
+    spec::{Maybe, TimeSpan},
 };
-use snowgate_sensors::spec::{ListenSpec, ModbusBusSpec};
+use snowgate_sensors::{
+    modbus::Bus,
+    spec::{ListenSpec, ModbusBusSpec},
+};
 
 use super::{
     broker,
@@ -35,8 +38,8 @@ pub(super) struct ResolvedNetwork {
 /// The names of what sensors share.
 pub(super) struct KnownNetwork {
     pub brokers: BTreeSet<Id>,
-    /// Whether each is a serial line.
-    pub buses: BTreeMap<Id, bool>,
+    /// `None` for one that is wrong itself.
+    pub buses: BTreeMap<Id, Option<Bus>>,
     /// Protocols that have a port.
     pub listeners: BTreeSet<&'static str>,
 }
@@ -51,12 +54,11 @@ pub(super) fn resolve(
     check.within("/sensors/publish_every", spec.publish_every, TimeSpan::secs(1)..=TimeSpan::secs(3600));
     check.unique("broker", spec.brokers.iter().map(|broker| &broker.id));
     check.unique("bus", spec.buses.iter().map(|bus| &bus.id));
-    buses(&spec.buses, check);
     let listeners =
         [("http", &spec.http), ("hj212", &spec.hj212), ("sl651", &spec.sl651), ("gbt26875", &spec.gbt26875)];
     let known = KnownNetwork {
         brokers: spec.brokers.iter().map(|broker| broker.id.value.clone()).collect(),
-        buses: spec.buses.iter().map(|bus| (bus.id.value.clone(), bus.serial.is_some())).collect(),
+        buses: buses(&spec.buses, check),
         listeners: listeners.iter().filter(|(_, port)| port.is_some()).map(|(name, _)| *name).collect(),
     };
     let mut used: Vec<(SocketAddr, &'static str)> = admin.map(|admin| (admin, "admin")).into_iter().collect();
@@ -127,56 +129,29 @@ fn brokers(
     (brokers, unavailable)
 }
 
-fn buses(buses: &[ModbusBusSpec], check: &mut Checker<'_>) {
-    for (index, bus) in buses.iter().enumerate() {
-        let at = |key: &str| format!("/sensors/buses/{index}/{key}");
-        check.within(&at("baud"), *bus.baud, 300..=4_000_000);
-        check.within(&at("stop_bits"), *bus.stop_bits, 1..=2);
-        match (&*bus.tcp, &*bus.serial) {
-            (Some(tcp), None) => {
-                bus_address(tcp, check);
-                for key in ["baud", "parity", "stop_bits"] {
-                    let place = place_of(check.source, &at(key));
-                    if place.line_and_column().is_some() {
-                        check.problems.push(Problem::warning(place, format!("{key} has no effect on a bus over TCP")));
-                    }
+/// The lines, checked; a line is polled by one bus.
+fn buses(specs: &[ModbusBusSpec], check: &mut Checker<'_>) -> BTreeMap<Id, Option<Bus>> {
+    let mut buses = BTreeMap::new();
+    for (index, spec) in specs.iter().enumerate() {
+        let bus = spec.bus().map_err(|mistakes| check.mistakes(&mistakes)).ok();
+        if spec.tcp.is_some() {
+            for key in ["baud", "parity", "stop_bits"] {
+                let place = place_of(check.source, &format!("/sensors/buses/{index}/{key}"));
+                if place.line_and_column().is_some() {
+                    check.warning_at(place, format!("{key} has no effect on a bus over TCP"), None);
                 }
             }
-            (None, Some(serial)) if serial.starts_with('/') => {}
-            (None, Some(serial)) => {
-                let message = format!("`{}` is no serial port", **serial);
-                check.error(serial.span, message, "write its path, such as \"/dev/ttyS0\"".to_owned());
-            }
-            (Some(_), Some(second)) => {
-                check.error(second.span, format!("bus `{}` is told to be both tcp and serial", *bus.id), None);
-            }
-            (None, None) => {
-                let message = format!("bus `{}` leads nowhere: neither tcp nor serial is there", *bus.id);
-                let help = "write tcp = \"HOST:502\" or serial = \"/dev/ttyS0\"".to_owned();
-                check.error(bus.id.span, message, help);
-            }
         }
-        let line = bus.tcp.as_ref().or(bus.serial.as_ref());
-        let same = |other: &&ModbusBusSpec| line.is_some() && other.tcp.as_ref().or(other.serial.as_ref()) == line;
-        if let (Some(line), Some(other)) = (line, buses[..index].iter().find(same)) {
-            let message = format!("bus `{}` is the same line as bus `{}`", *bus.id, *other.id);
-            let place = check.place(line.span);
+        let line = |spec: &ModbusBusSpec| spec.tcp.0.clone().or(spec.serial.0.clone());
+        if let Some(here) = line(spec)
+            && let Some(other) = specs[..index].iter().find(|other| line(other).as_ref() == Some(&here))
+        {
+            let message = format!("bus `{}` is the same line as bus `{}`", *spec.id, *other.id);
             let help = "a line is polled by one bus: let its sensors name that one".to_owned();
-            let first = check.place(other.id.span);
-            check.problems.push(Problem::error(place, message).help(help).related(first, "the other one"));
+            let problem = Problem::error(check.place(here.span), message).help(help);
+            check.problems.push(problem.related(check.place(other.id.span), "the other one"));
         }
+        buses.insert(spec.id.value.clone(), bus);
     }
-}
-
-/// A host and a port.
-fn bus_address(tcp: &Located<String>, check: &mut Checker<'_>) {
-    let good = tcp.parse::<SocketAddr>().is_ok()
-        || tcp.rsplit_once(':').is_some_and(|(host, port)| {
-            let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-            !host.is_empty() && host.chars().all(legal) && port.parse::<u16>().is_ok_and(|port| port > 0)
-        });
-    if !good {
-        let message = format!("`{}` is no host and port", **tcp);
-        check.error(tcp.span, message, "write it like \"192.168.1.50:502\"".to_owned());
-    }
+    buses
 }

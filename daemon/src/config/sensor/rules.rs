@@ -36,7 +36,7 @@ pub(super) fn resolve(file: &SensorFile, references: References<'_>, check: &mut
 /// What lies between two readings, where the gateway decides on it.
 pub(super) fn poll_every(file: &SensorFile) -> Option<TimeSpan> {
     match &file.source.source {
-        SourceSpec::Modbus(source) => Some(source.poll_every),
+        SourceSpec::Modbus(source) => Some(*source.poll_every),
         _ => None,
     }
 }

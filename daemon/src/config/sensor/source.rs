@@ -3,21 +3,20 @@
 use snowgate_core::{
     ids::Id,
     sensor::{
-        json::{JsonFormat, JsonValueSpec},
+        json::{JsonFormat, JsonPointer},
         spec::QuantitySpec,
     },
     spec::{Located, TimeSpan},
 };
 use snowgate_sensors::spec::{
-    Gbt26875Source, Hj212Source, HttpSource, ModbusKind, ModbusRegister, ModbusSource, ModbusTable, MqttSource,
-    Sl651Source, SourceSpec,
+    Gbt26875Source, Hj212Source, HttpSource, JsonValue, ModbusSource, MqttSource, Sl651Source, SourceSpec,
 };
 
 use super::{Checker, KnownNetwork, SensorFile, quantity};
 use crate::config::toml_errors::place_of;
 
-/// Registers of one table are counted in 16 bits.
-const REGISTERS: u32 = 1 << 16;
+/// What is polled less often is not watched.
+const LONGEST_POLL: TimeSpan = TimeSpan::secs(86_400);
 
 pub(super) fn check(file: &SensorFile, network: Option<&KnownNetwork>, check: &mut Checker<'_>) {
     let source = &file.source.source;
@@ -66,40 +65,15 @@ fn mqtt(source: &MqttSource, network: Option<&KnownNetwork>, check: &mut Checker
         let known = network.brokers.iter().map(Id::as_str);
         check.known("broker", "brokers in gateway.toml", broker.as_str(), broker.span, known);
     }
-    if let Err(reason) = topic_filter(&source.topic) {
-        let help = "write it like \"application/7/device/24e124713d123456/event/up\"; + stands for any one level, # at the end \
-                    for any number of them";
-        check.error(
-            source.topic.span,
-            format!("`{}` is no topic to listen to: {reason}", *source.topic),
-            help.to_owned(),
-        );
-    } else if hears_everybody(&source.topic) {
+    if let Some((span, message)) = source.contradiction() {
+        check.error(span, message, None);
+    }
+    if source.device.is_none() && hears_everybody(source.topic.as_str()) {
         let message =
             format!("`{}`: every device that is heard on this topic counts as this one sensor", *source.topic);
-        check.warning(source.topic.span, message, "name the one device in the topic".to_owned());
+        check.warning(source.topic.span, message, "name the device in the topic, or as device = \"…\"".to_owned());
     }
-    json(source.format, source.time.as_deref(), source.values.iter().map(|it| (&it.quantity, &it.value)), check);
-}
-
-/// The syntax of topic filters: MQTT 3.1.1, 4.7.
-fn topic_filter(topic: &str) -> Result<(), &'static str> {
-    if topic.is_empty() || topic.len() > usize::from(u16::MAX) {
-        return Err("it must have 1 to 65535 bytes");
-    }
-    if topic.chars().any(char::is_control) {
-        return Err("it holds a control character");
-    }
-    let mut levels = topic.split('/').peekable();
-    while let Some(level) = levels.next() {
-        match level {
-            "#" if levels.peek().is_some() => return Err("# may only be its end"),
-            "#" | "+" => {}
-            level if level.contains(['#', '+']) => return Err("# and + stand for whole levels"),
-            _ => {}
-        }
-    }
-    Ok(())
+    json(source.format, source.time.as_ref(), &source.values, check);
 }
 
 /// Whether the level that names the device stands for any, in topics of ChirpStack and The Things Stack and at all.
@@ -111,86 +85,35 @@ fn hears_everybody(topic: &str) -> bool {
 }
 
 fn http(source: &HttpSource, check: &mut Checker<'_>) {
-    json(source.format, source.time.as_deref(), source.values.iter().map(|it| (&it.quantity, &it.value)), check);
+    json(source.format, source.time.as_ref(), &source.values, check);
 }
 
-fn json<'a>(
-    format: JsonFormat,
-    time: Option<&str>,
-    values: impl Iterator<Item = (&'a QuantitySpec, &'a JsonValueSpec)>,
-    check: &mut Checker<'_>,
-) {
-    let help =
-        || Some("write it like \"/level\" or \"/data/0/value\"; ~1 stands for a / in a name, ~0 for a ~".to_owned());
-    if let Some(time) = time
-        && (time.is_empty() || !is_pointer(time))
-    {
-        check.error_at(place_of(check.source, "/source/time"), format!("`{time}` is no JSON pointer"), help());
+fn json(format: JsonFormat, time: Option<&JsonPointer>, values: &[JsonValue], check: &mut Checker<'_>) {
+    let help = || Some("write it like \"/level\" or \"/data/0/value\"".to_owned());
+    if time.is_some_and(|time| time.as_str().is_empty()) {
+        let message = "\"\" means the whole message, which is no time";
+        check.error_at(place_of(check.source, "/source/time"), message, help());
     }
-    for (quantity, value) in values {
-        let place = check.beside(quantity.id.span, "/pointer");
-        if !is_pointer(&value.pointer) {
-            check.error_at(place, format!("`{}` is no JSON pointer", value.pointer), help());
-        } else if value.pointer.is_empty() && format != JsonFormat::Plain {
+    for JsonValue { quantity, value } in values {
+        if value.pointer.as_str().is_empty() && format != JsonFormat::Plain {
             let message = format!("\"\" means the whole decoded payload of {format}, which is no number");
-            check.error_at(place, message, help());
+            check.error_at(check.beside(quantity.id.span, "/pointer"), message, help());
         }
     }
 }
 
-/// The syntax of JSON pointers: RFC 6901, 3.
-fn is_pointer(text: &str) -> bool {
-    let escapes_well = text.split('~').skip(1).all(|rest| rest.starts_with(['0', '1']));
-    (text.is_empty() || text.starts_with('/')) && escapes_well
-}
-
 fn modbus(source: &ModbusSource, network: Option<&KnownNetwork>, check: &mut Checker<'_>) {
-    let serial = network.and_then(|network| network.buses.get(&*source.bus)).copied();
-    if let Some(network) = network
-        && serial.is_none()
+    if *source.poll_every > LONGEST_POLL {
+        let message = format!("poll_every is at most {LONGEST_POLL}; {} is not", *source.poll_every);
+        check.error(source.poll_every.span, message, None);
+    }
+    let Some(network) = network else { return };
+    let known = network.buses.keys().map(Id::as_str);
+    check.known("bus", "buses in gateway.toml", source.bus.as_str(), source.bus.span, known);
+    if let Some(Some(bus)) = network.buses.get(&*source.bus)
+        && let Err(mistakes) = source.check(bus)
     {
-        let known = network.buses.keys().map(Id::as_str);
-        check.known("bus", "buses in gateway.toml", source.bus.as_str(), source.bus.span, known);
-    }
-    // 255 is what Modbus TCP calls a device that is reached by its address alone.
-    let legal = (1..=247).contains(&*source.slave) || (*source.slave == 255 && serial == Some(false));
-    if !legal {
-        check.error(source.slave.span, format!("slave must lie between 1 and 247; {} does not", *source.slave), None);
-    }
-    check.within("/source/poll_every", source.poll_every, TimeSpan::millis(100)..=TimeSpan::secs(86_400));
-    check.within("/source/timeout", source.timeout, TimeSpan::millis(10)..=TimeSpan::secs(60));
-    source.values.iter().for_each(|register| self::register(register, check));
-}
-
-/// How many registers, or bits, a value of this kind takes.
-fn width(kind: ModbusKind) -> u32 {
-    match kind {
-        ModbusKind::Bit | ModbusKind::U16 | ModbusKind::I16 => 1,
-        ModbusKind::U32 | ModbusKind::I32 | ModbusKind::F32 => 2,
-    }
-}
-
-fn register(register: &ModbusRegister, check: &mut Checker<'_>) {
-    let ModbusRegister { quantity, table, address, kind, .. } = register;
-    let (id, span) = (&*quantity.id, quantity.id.span);
-    let of_bits = matches!(table, ModbusTable::Coils | ModbusTable::Discrete);
-    if of_bits != (*kind == ModbusKind::Bit) {
-        let (message, help) = match of_bits {
-            true => (format!("quantity `{id}`: {table} hold bits, not {kind}"), "write kind = \"bit\""),
-            false => (
-                format!("quantity `{id}`: a bit is read from coils or discrete inputs, not from {table} registers"),
-                "write table = \"coils\" or table = \"discrete_inputs\"",
-            ),
-        };
-        check.error_at(check.beside(span, "/kind"), message, help.to_owned());
-    }
-    if u32::from(*address) + width(*kind) > REGISTERS {
-        let message = format!("quantity `{id}`: {kind} at {address} reaches beyond the last register, 65535");
-        check.error_at(check.beside(span, "/address"), message, None);
-    }
-    let order = check.beside(span, "/word_order");
-    if width(*kind) == 1 && order != check.place(span) {
-        check.warning_at(order, format!("quantity `{id}`: word_order has no effect on {kind}"), None);
+        check.mistakes(&mistakes);
     }
 }
 
@@ -254,13 +177,18 @@ pub(super) fn claims(sensor: &Id, source: &SourceSpec) -> Vec<Claim> {
     match source {
         SourceSpec::Mqtt(source) => each(&source.values, |value| {
             let broker = source.broker.as_ref().map_or("", |broker| broker.as_str());
-            (&value.quantity, format!("mqtt {broker} {} {} {}", *source.topic, source.format, value.value.pointer))
+            let device = source.device.as_ref().map_or("", |device| device.as_str());
+            (
+                &value.quantity,
+                format!("mqtt {broker} {} {device} {} {}", *source.topic, source.format, value.value.pointer),
+            )
         }),
         SourceSpec::Http(source) => {
             each(&source.values, |value| (&value.quantity, format!("http {sensor} {}", value.value.pointer)))
         }
         SourceSpec::Modbus(source) => each(&source.values, |value| {
-            let place = format!("modbus {} {} {} {}", *source.bus, *source.slave, value.table, value.address);
+            let bit = value.bit.as_ref().map_or(0, |bit| bit.value);
+            let place = format!("modbus {} {} {} {} {bit}", *source.bus, *source.slave, value.table, *value.address);
             (&value.quantity, place)
         }),
         SourceSpec::Hj212(source) => each(&source.values, |value| {
@@ -283,28 +211,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn topic_filters() {
-        for good in ["a", "/", "a/+/b", "a/#", "#", "+", "+/+", "$share/group/a", "明亮/水位"] {
-            assert_eq!(topic_filter(good), Ok(()), "{good}");
-        }
-        for bad in ["", "a/#/b", "a#", "a/b+", "#/", "a\u{0}b"] {
-            assert!(topic_filter(bad).is_err(), "{bad}");
-        }
+    fn topics_of_everybody() {
         for all in ["#", "+/#", "application/7/device/+/event/up", "v3/app@ttn/devices/#"] {
             assert!(hears_everybody(all), "{all}");
         }
         for one in ["application/+/device/24e1/event/up", "a/#", "device/a/+"] {
             assert!(!hears_everybody(one), "{one}");
-        }
-    }
-
-    #[test]
-    fn json_pointers() {
-        for good in ["", "/", "/a", "/a/0/~0~1"] {
-            assert!(is_pointer(good), "{good}");
-        }
-        for bad in ["a", "a/b", "/~", "/~2", "$.level"] {
-            assert!(!is_pointer(bad), "{bad}");
         }
     }
 }
