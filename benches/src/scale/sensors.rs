@@ -15,7 +15,7 @@ use snowgate_core::time::{Clock, Mono};
 use snowgate_tests::{
     broker::{Mosquitto, Setup},
     daemon::Daemon,
-    grid_system::{GridSystem, Received},
+    grid_system::Received,
     metrics::Metrics,
     site::Site,
 };

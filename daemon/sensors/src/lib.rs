@@ -18,7 +18,7 @@
 
 pub mod http;
 pub mod intake;
-mod refusals;
 pub mod modbus;
 pub mod mqtt;
+mod refusals;
 pub mod spec;
