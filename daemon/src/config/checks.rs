@@ -88,9 +88,12 @@ impl<'a> Checker<'a> {
         self.problems.push(Problem::warning(place, message).help(help));
     }
 
-    /// What a spec found wrong with itself.
-    pub fn mistakes(&mut self, found: &DeserError) {
-        self.problems.extend(found.errors.iter().flat_map(|error| translate(error, self.source)));
+    /// What a part of the file that checks itself says; what it makes, if nothing is wrong.
+    pub fn mistakes<T>(&mut self, checked: Result<T, DeserError>) -> Option<T> {
+        let mistakes = |error: DeserError| {
+            self.problems.extend(error.errors.iter().flat_map(|error| translate(error, self.source)));
+        };
+        checked.map_err(mistakes).ok()
     }
 
     /// An id or code must be one of `known`.

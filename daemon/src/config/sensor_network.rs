@@ -38,7 +38,7 @@ pub(super) struct ResolvedNetwork {
 /// The names of what sensors share.
 pub(super) struct KnownNetwork {
     pub brokers: BTreeSet<Id>,
-    /// `None` for one that is wrong itself.
+    /// None where it is wrong itself.
     pub buses: BTreeMap<Id, Option<Bus>>,
     /// Protocols that have a port.
     pub listeners: BTreeSet<&'static str>,
@@ -54,11 +54,12 @@ pub(super) fn resolve(
     check.within("/sensors/publish_every", spec.publish_every, TimeSpan::secs(1)..=TimeSpan::secs(3600));
     check.unique("broker", spec.brokers.iter().map(|broker| &broker.id));
     check.unique("bus", spec.buses.iter().map(|bus| &bus.id));
+    let buses = buses(&spec.buses, check);
     let listeners =
         [("http", &spec.http), ("hj212", &spec.hj212), ("sl651", &spec.sl651), ("gbt26875", &spec.gbt26875)];
     let known = KnownNetwork {
         brokers: spec.brokers.iter().map(|broker| broker.id.value.clone()).collect(),
-        buses: buses(&spec.buses, check),
+        buses: buses.clone(),
         listeners: listeners.iter().filter(|(_, port)| port.is_some()).map(|(name, _)| *name).collect(),
     };
     let mut used: Vec<(SocketAddr, &'static str)> = admin.map(|admin| (admin, "admin")).into_iter().collect();
@@ -70,7 +71,7 @@ pub(super) fn resolve(
         sl651,
         gbt26875,
         brokers,
-        buses: spec.buses,
+        buses: buses.into_values().flatten().collect(),
         most_a_second: spec.most_a_second.0,
         publish_every: spec.publish_every.0,
     };
@@ -129,29 +130,27 @@ fn brokers(
     (brokers, unavailable)
 }
 
-/// The lines, checked; a line is polled by one bus.
-fn buses(specs: &[ModbusBusSpec], check: &mut Checker<'_>) -> BTreeMap<Id, Option<Bus>> {
-    let mut buses = BTreeMap::new();
-    for (index, spec) in specs.iter().enumerate() {
-        let bus = spec.bus().map_err(|mistakes| check.mistakes(&mistakes)).ok();
-        if spec.tcp.is_some() {
+fn buses(buses: &[ModbusBusSpec], check: &mut Checker<'_>) -> BTreeMap<Id, Option<Bus>> {
+    let mut known = BTreeMap::new();
+    for (index, bus) in buses.iter().enumerate() {
+        known.insert(bus.id.value.clone(), check.mistakes(bus.bus()));
+        if bus.tcp.is_some() && bus.serial.is_none() {
             for key in ["baud", "parity", "stop_bits"] {
                 let place = place_of(check.source, &format!("/sensors/buses/{index}/{key}"));
                 if place.line_and_column().is_some() {
-                    check.warning_at(place, format!("{key} has no effect on a bus over TCP"), None);
+                    check.problems.push(Problem::warning(place, format!("{key} has no effect on a bus over TCP")));
                 }
             }
         }
-        let line = |spec: &ModbusBusSpec| spec.tcp.0.clone().or(spec.serial.0.clone());
-        if let Some(here) = line(spec)
-            && let Some(other) = specs[..index].iter().find(|other| line(other).as_ref() == Some(&here))
-        {
-            let message = format!("bus `{}` is the same line as bus `{}`", *spec.id, *other.id);
+        let line = bus.tcp.as_ref().or(bus.serial.as_ref());
+        let same = |other: &&ModbusBusSpec| line.is_some() && other.tcp.as_ref().or(other.serial.as_ref()) == line;
+        if let (Some(line), Some(other)) = (line, buses[..index].iter().find(same)) {
+            let message = format!("bus `{}` is the same line as bus `{}`", *bus.id, *other.id);
+            let place = check.place(line.span);
             let help = "a line is polled by one bus: let its sensors name that one".to_owned();
-            let problem = Problem::error(check.place(here.span), message).help(help);
-            check.problems.push(problem.related(check.place(other.id.span), "the other one"));
+            let first = check.place(other.id.span);
+            check.problems.push(Problem::error(place, message).help(help).related(first, "the other one"));
         }
-        buses.insert(spec.id.value.clone(), bus);
     }
-    buses
+    known
 }

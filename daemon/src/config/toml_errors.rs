@@ -50,7 +50,6 @@ fn find_holder<'v, 'de>(value: &'v Value<'de>, span: Span) -> Option<&'v Value<'
     }
 }
 
-/// One error, as a sentence for each thing that is wrong.
 pub(super) fn translate(error: &Error, source: &Arc<Source>) -> Vec<Problem> {
     let problem = |message: String| Problem::error(Place::span(source, error.span), message);
     let related = |first: Span, why| (Place::span(source, first), why);

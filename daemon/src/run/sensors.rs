@@ -122,14 +122,14 @@ pub fn spawn_adapters(config: &Config, intake: &Intake, shutdown: &Shutdown, net
         let connection = mqtt::Connection { name, address: broker.address().to_owned(), options, network: timeouts };
         network.spawn(mqtt::subscribe(connection, devices, intake.clone(), stop()));
     }
-    for bus in shared.buses.iter().filter_map(|bus| bus.bus().ok()) {
+    for bus in &shared.buses {
         let of_bus = |source: &SourceSpec| match source {
             SourceSpec::Modbus(source) if *source.bus == bus.id => Some(source.clone()),
             _ => None,
         };
         let devices = devices(config, of_bus);
         if !devices.is_empty() {
-            network.spawn(modbus::poll(bus, devices, intake.clone(), stop()));
+            network.spawn(modbus::poll(bus.clone(), devices, intake.clone(), stop()));
         }
     }
 }

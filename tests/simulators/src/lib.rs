@@ -3,4 +3,5 @@
 
 pub mod broker;
 pub mod http;
+pub mod modbus;
 pub mod mqtt;

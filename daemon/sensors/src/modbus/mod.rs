@@ -5,8 +5,9 @@
 //!   out, not made up for.
 //! - **A dead slave costs little.** A slave that does not answer is asked again after growing pauses, up to a minute or
 //!   its poll interval, and by one device on behalf of all that share it. The others on the bus go on.
-//! - **One mishap is no fault.** A slave that answered last time is asked a second time before anything is said, on a new
-//!   connection where the old one is gone: gateways close idle ones.
+//! - **One mishap is no fault.** A slave that answered last time is asked a second time before anything is said: at once
+//!   where a new connection can be opened, since gateways close idle ones and nothing late can come over a new one; at its
+//!   next turn on a serial line, since there a late answer could be taken for the second's.
 //! - **One wrong address costs nothing else.** Neighbouring registers are read in one request ([`plan`]); what a slave
 //!   refuses is divided until only the value it does not have is missing.
 //! - **No answer is taken for another's**: see [`line`].
@@ -40,6 +41,9 @@ pub use bus::{Bus, Port};
 const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 /// The longest pause before a slave that does not answer is asked again, unless its poll interval is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// A slave that has not answered is left alone for so many time-outs: on a serial line, where an answer does not say to
+/// which request, one that comes later still would be taken for another's.
+const LATE: u32 = 3;
 
 /// Polls a bus's devices until the shutdown.
 pub async fn poll(bus: Bus, devices: Vec<Device<ModbusSource>>, intake: Intake, shutdown: CancellationToken) {
@@ -81,7 +85,9 @@ enum Health {
     Unknown,
     /// It answered last time.
     Answers,
-    /// It did not, and is not asked before this.
+    /// It missed its last turn, which nobody has been told; it is not asked before this.
+    Missed(Instant),
+    /// It does not answer, and is not asked before this.
     Fails(Instant),
 }
 
@@ -90,11 +96,15 @@ impl Poller {
         let now = Instant::now();
         let mut slaves = BTreeMap::<u8, Duration>::new();
         for Device { source, .. } in &devices {
-            let every = slaves.entry(*source.slave).or_insert(**source.poll_every);
-            *every = (*every).min(**source.poll_every);
+            let pause = (**source.poll_every).max(**source.timeout * LATE);
+            let least = slaves.entry(*source.slave).or_insert(pause);
+            *least = pause.min(*least);
         }
-        // A pause is at least half of its span: never shorter than the interval.
-        let slave = |every: Duration| Backoff::new(every * 2, LONGEST_PAUSE.max(every * 2));
+        // A pause is at least half of its span.
+        let slave = |least: Duration| Slave {
+            backoff: Backoff::new(least * 2, LONGEST_PAUSE.max(least * 2)),
+            health: Health::Unknown,
+        };
         Self {
             bus,
             intake,
@@ -112,10 +122,7 @@ impl Poller {
                     due: now,
                 })
                 .collect(),
-            slaves: slaves
-                .into_iter()
-                .map(|(number, every)| (number, Slave { backoff: slave(every), health: Health::Unknown }))
-                .collect(),
+            slaves: slaves.into_iter().map(|(number, least)| (number, slave(least))).collect(),
         }
     }
 
@@ -133,8 +140,8 @@ impl Poller {
     fn next(&self) -> Option<(usize, Instant)> {
         let turns = self.devices.iter().enumerate().map(|(index, polled)| {
             let at = match self.slaves.get(&polled.slave).map(|slave| &slave.health) {
-                Some(Health::Fails(retry_at)) => polled.due.max(*retry_at),
-                _ => polled.due,
+                Some(Health::Missed(retry_at) | Health::Fails(retry_at)) => polled.due.max(*retry_at),
+                Some(Health::Unknown | Health::Answers) | None => polled.due,
             };
             (index, at)
         });
@@ -148,8 +155,8 @@ impl Poller {
         let mut blocks = std::mem::take(&mut polled.blocks);
         let mut spare = self.slaves.get(&slave).is_some_and(|slave| matches!(slave.health, Health::Answers));
         let (mut samples, mut refused) = (Vec::new(), None);
+        let (mut health, mut failed) = (Health::Answers, None);
         let mut at = 0;
-        let mut failed = None;
         while let Some(block) = blocks.get(at) {
             match self.ask(&sensor, slave, block.stretch, within).await {
                 Ok(answer) => {
@@ -166,7 +173,11 @@ impl Poller {
                         at += 1;
                     }
                 }
-                Err(_) if spare => spare = false,
+                Err(_) if spare && self.line.is_none() => spare = false,
+                Err(_) if spare => {
+                    health = Health::Missed(Instant::now() + within * LATE);
+                    break;
+                }
                 Err(failure) => {
                     failed = Some(self.fault(slave, block.stretch, within, failure));
                     break;
@@ -181,7 +192,7 @@ impl Poller {
         }
         match failed {
             Some(fault) => self.failed(slave, fault).await,
-            None => self.answered(slave),
+            None => self.turned_out(slave, health),
         }
         if let Some(fault) = refused {
             self.intake.fault(&sensor, fault).await;
@@ -224,17 +235,23 @@ impl Poller {
         }
     }
 
-    async fn unreachable(&self, why: String) {
+    async fn unreachable(&mut self, why: String) {
         let fault = Fault::Unreachable { address: self.bus.port.to_string(), why };
-        for polled in &self.devices {
+        self.tell(&fault, |_| true).await;
+    }
+
+    /// Tells the fault of all devices on some slaves. (`&mut`, because the library's client cannot be shared by threads.)
+    async fn tell(&mut self, fault: &Fault, of_slave: impl Fn(u8) -> bool) {
+        for polled in self.devices.iter().filter(|polled| of_slave(polled.slave)) {
             self.intake.fault(&polled.sensor, fault.clone()).await;
         }
     }
 
-    fn answered(&mut self, slave: u8) {
+    /// A slave has answered, or there is nothing to say yet.
+    fn turned_out(&mut self, slave: u8, health: Health) {
         if let Some(slave) = self.slaves.get_mut(&slave) {
             slave.backoff.reset();
-            slave.health = Health::Answers;
+            slave.health = health;
         }
     }
 
@@ -250,9 +267,7 @@ impl Poller {
             self.connect_at = now + self.reconnect.next_pause();
             return self.unreachable(why).await;
         }
-        for polled in self.devices.iter().filter(|polled| polled.slave == slave) {
-            self.intake.fault(&polled.sensor, fault.clone()).await;
-        }
+        self.tell(&fault, |number| number == slave).await;
     }
 
     fn address(&self, slave: u8) -> String {

@@ -3,20 +3,17 @@
 use snowgate_core::{
     ids::Id,
     sensor::{
-        json::{JsonFormat, JsonPointer},
+        json::{JsonFormat, JsonValueSpec},
         spec::QuantitySpec,
     },
-    spec::{Located, TimeSpan},
+    spec::Located,
 };
 use snowgate_sensors::spec::{
-    Gbt26875Source, Hj212Source, HttpSource, JsonValue, ModbusSource, MqttSource, Sl651Source, SourceSpec,
+    Gbt26875Source, Hj212Source, HttpSource, ModbusSource, MqttSource, Sl651Source, SourceSpec,
 };
 
 use super::{Checker, KnownNetwork, SensorFile, quantity};
 use crate::config::toml_errors::place_of;
-
-/// What is polled less often is not watched.
-const LONGEST_POLL: TimeSpan = TimeSpan::secs(86_400);
 
 pub(super) fn check(file: &SensorFile, network: Option<&KnownNetwork>, check: &mut Checker<'_>) {
     let source = &file.source.source;
@@ -65,15 +62,15 @@ fn mqtt(source: &MqttSource, network: Option<&KnownNetwork>, check: &mut Checker
         let known = network.brokers.iter().map(Id::as_str);
         check.known("broker", "brokers in gateway.toml", broker.as_str(), broker.span, known);
     }
-    if let Some((span, message)) = source.contradiction() {
-        check.error(span, message, None);
-    }
     if source.device.is_none() && hears_everybody(source.topic.as_str()) {
         let message =
             format!("`{}`: every device that is heard on this topic counts as this one sensor", *source.topic);
-        check.warning(source.topic.span, message, "name the device in the topic, or as device = \"…\"".to_owned());
+        check.warning(source.topic.span, message, "name the one device in the topic, or in device".to_owned());
     }
-    json(source.format, source.time.as_ref(), &source.values, check);
+    if let Some((span, message)) = source.contradiction() {
+        check.error(span, message, None);
+    }
+    json(source.format, source.values.iter().map(|it| (&it.quantity, &it.value)), check);
 }
 
 /// Whether the level that names the device stands for any, in topics of ChirpStack and The Things Stack and at all.
@@ -85,35 +82,35 @@ fn hears_everybody(topic: &str) -> bool {
 }
 
 fn http(source: &HttpSource, check: &mut Checker<'_>) {
-    json(source.format, source.time.as_ref(), &source.values, check);
+    json(source.format, source.values.iter().map(|it| (&it.quantity, &it.value)), check);
 }
 
-fn json(format: JsonFormat, time: Option<&JsonPointer>, values: &[JsonValue], check: &mut Checker<'_>) {
-    let help = || Some("write it like \"/level\" or \"/data/0/value\"".to_owned());
-    if time.is_some_and(|time| time.as_str().is_empty()) {
-        let message = "\"\" means the whole message, which is no time";
-        check.error_at(place_of(check.source, "/source/time"), message, help());
-    }
-    for JsonValue { quantity, value } in values {
+fn json<'a>(
+    format: JsonFormat,
+    values: impl Iterator<Item = (&'a QuantitySpec, &'a JsonValueSpec)>,
+    check: &mut Checker<'_>,
+) {
+    for (quantity, value) in values {
         if value.pointer.as_str().is_empty() && format != JsonFormat::Plain {
             let message = format!("\"\" means the whole decoded payload of {format}, which is no number");
-            check.error_at(check.beside(quantity.id.span, "/pointer"), message, help());
+            let help = "write it like \"/level\" or \"/data/0/value\"".to_owned();
+            check.error_at(check.beside(quantity.id.span, "/pointer"), message, help);
         }
     }
 }
 
 fn modbus(source: &ModbusSource, network: Option<&KnownNetwork>, check: &mut Checker<'_>) {
-    if *source.poll_every > LONGEST_POLL {
-        let message = format!("poll_every is at most {LONGEST_POLL}; {} is not", *source.poll_every);
-        check.error(source.poll_every.span, message, None);
-    }
     let Some(network) = network else { return };
-    let known = network.buses.keys().map(Id::as_str);
-    check.known("bus", "buses in gateway.toml", source.bus.as_str(), source.bus.span, known);
-    if let Some(Some(bus)) = network.buses.get(&*source.bus)
-        && let Err(mistakes) = source.check(bus)
-    {
-        check.mistakes(&mistakes);
+    match network.buses.get(&*source.bus) {
+        // A bus that is wrong itself has been reported.
+        Some(bus) => {
+            let checked = bus.as_ref().map_or(Ok(()), |bus| source.check(bus));
+            check.mistakes(checked);
+        }
+        None => {
+            let known = network.buses.keys().map(Id::as_str);
+            check.known("bus", "buses in gateway.toml", source.bus.as_str(), source.bus.span, known);
+        }
     }
 }
 
@@ -177,18 +174,13 @@ pub(super) fn claims(sensor: &Id, source: &SourceSpec) -> Vec<Claim> {
     match source {
         SourceSpec::Mqtt(source) => each(&source.values, |value| {
             let broker = source.broker.as_ref().map_or("", |broker| broker.as_str());
-            let device = source.device.as_ref().map_or("", |device| device.as_str());
-            (
-                &value.quantity,
-                format!("mqtt {broker} {} {device} {} {}", *source.topic, source.format, value.value.pointer),
-            )
+            (&value.quantity, format!("mqtt {broker} {} {} {}", *source.topic, source.format, value.value.pointer))
         }),
         SourceSpec::Http(source) => {
             each(&source.values, |value| (&value.quantity, format!("http {sensor} {}", value.value.pointer)))
         }
         SourceSpec::Modbus(source) => each(&source.values, |value| {
-            let bit = value.bit.as_ref().map_or(0, |bit| bit.value);
-            let place = format!("modbus {} {} {} {} {bit}", *source.bus, *source.slave, value.table, *value.address);
+            let place = format!("modbus {} {} {} {}", *source.bus, *source.slave, value.table, *value.address);
             (&value.quantity, place)
         }),
         SourceSpec::Hj212(source) => each(&source.values, |value| {
@@ -211,7 +203,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn topics_of_everybody() {
+    fn a_wildcard_where_the_device_is_named_hears_everybody() {
         for all in ["#", "+/#", "application/7/device/+/event/up", "v3/app@ttn/devices/#"] {
             assert!(hears_everybody(all), "{all}");
         }
