@@ -6,7 +6,7 @@ use snowgate_core::{
         json::{JsonFormat, JsonValueSpec},
         spec::QuantitySpec,
     },
-    spec::Located,
+    spec::{Located, TimeSpan},
 };
 use snowgate_sensors::spec::{
     Gbt26875Source, Hj212Source, HttpSource, ModbusSource, MqttSource, Sl651Source, SourceSpec,
@@ -14,6 +14,9 @@ use snowgate_sensors::spec::{
 
 use super::{Checker, KnownNetwork, SensorFile, quantity};
 use crate::config::toml_errors::place_of;
+
+/// What is polled less often is not watched.
+const LONGEST_POLL: TimeSpan = TimeSpan::secs(86_400);
 
 pub(super) fn check(file: &SensorFile, network: Option<&KnownNetwork>, check: &mut Checker<'_>) {
     let source = &file.source.source;
@@ -100,6 +103,10 @@ fn json<'a>(
 }
 
 fn modbus(source: &ModbusSource, network: Option<&KnownNetwork>, check: &mut Checker<'_>) {
+    if *source.poll_every > LONGEST_POLL {
+        let message = format!("poll_every is at most {LONGEST_POLL}; {} is not", *source.poll_every);
+        check.error(source.poll_every.span, message, None);
+    }
     let Some(network) = network else { return };
     match network.buses.get(&*source.bus) {
         // A bus that is wrong itself has been reported.
@@ -174,13 +181,16 @@ pub(super) fn claims(sensor: &Id, source: &SourceSpec) -> Vec<Claim> {
     match source {
         SourceSpec::Mqtt(source) => each(&source.values, |value| {
             let broker = source.broker.as_ref().map_or("", |broker| broker.as_str());
-            (&value.quantity, format!("mqtt {broker} {} {} {}", *source.topic, source.format, value.value.pointer))
+            let device = source.device.as_ref().map_or("", |device| device.as_str());
+            let pointer = &value.value.pointer;
+            (&value.quantity, format!("mqtt {broker} {} {device} {} {pointer}", *source.topic, source.format))
         }),
         SourceSpec::Http(source) => {
             each(&source.values, |value| (&value.quantity, format!("http {sensor} {}", value.value.pointer)))
         }
         SourceSpec::Modbus(source) => each(&source.values, |value| {
-            let place = format!("modbus {} {} {} {}", *source.bus, *source.slave, value.table, *value.address);
+            let bit = value.bit.as_ref().map_or(0, |bit| bit.value);
+            let place = format!("modbus {} {} {} {} {bit}", *source.bus, *source.slave, value.table, *value.address);
             (&value.quantity, place)
         }),
         SourceSpec::Hj212(source) => each(&source.values, |value| {
