@@ -170,7 +170,7 @@ async fn what_is_sent_while_the_gateway_or_the_broker_is_away_arrives() {
     }
     broker.restart().unwrap();
     publisher.publish(&Uplink::plain("sos/1", r#"{"level":2}"#), Delivery::AtLeastOnce).await.unwrap();
-    // A killed broker may have forgotten the last acknowledgement: at least once.
+    // The broker may not have seen the last acknowledgement: at least once.
     while said(&mut ear, "sos").await != level(2.0) {}
     for sensor in ["gauge", "sos"] {
         ear.reached(sensor).await;
@@ -188,10 +188,9 @@ async fn what_the_intake_has_not_taken_comes_again() {
     settle(&mut publisher, &mut ear, "water/bridge", "gauge").await;
     // Nobody reads the intake: it fills up, and whatever the adapter holds then is not acknowledged.
     let sent = 2000u32;
-    for number in 1..=sent {
-        let message = Uplink::plain("water/bridge", format!(r#"{{"level":{number}}}"#));
-        publisher.publish(&message, Delivery::AtLeastOnce).await.unwrap();
-    }
+    let message = |number| Uplink::plain("water/bridge", format!(r#"{{"level":{number}}}"#));
+    let messages: Vec<_> = (1..=sent).map(message).collect();
+    publisher.publish_all(&messages, Delivery::AtLeastOnce).await.unwrap();
     adapter.stop().await;
     let mut heard: Vec<u32> = Vec::new();
     let levels = |told: &[Told]| -> Vec<u32> {
