@@ -26,3 +26,5 @@ mod refusals;
 pub mod sl651;
 pub mod spec;
 mod station;
+
+pub use station::Listen;

@@ -10,17 +10,12 @@ use snowgate_core::{
     spec::{Maybe, TimeSpan},
 };
 use snowgate_sensors::{
+    Listen,
     modbus::Bus,
     spec::{ListenSpec, ModbusBusSpec},
 };
 
-use super::{
-    broker,
-    checks::Checker,
-    problem::Problem,
-    resolved::{ListenConfig, SensorNetwork},
-    toml_errors::place_of,
-};
+use super::{broker, checks::Checker, problem::Problem, resolved::SensorNetwork, toml_errors::place_of};
 use crate::{
     sensor::spec::{SensorBrokerSpec, SensorsSpec},
     uplink::Broker,
@@ -84,7 +79,7 @@ fn listener(
     spec: &Maybe<ListenSpec>,
     used: &mut Vec<(SocketAddr, &'static str)>,
     check: &mut Checker<'_>,
-) -> Option<ListenConfig> {
+) -> Option<Listen> {
     let spec = spec.as_ref()?;
     check.within(&format!("/sensors/{name}/max_connections"), *spec.max_connections, 1..=4096);
     let idle = TimeSpan::secs(10)..=TimeSpan::secs(7 * 86_400);
@@ -100,7 +95,7 @@ fn listener(
         check.error(spec.listen.span, message, "every protocol needs a port of its own".to_owned());
     }
     used.push((listen, name));
-    Some(ListenConfig { listen, max_connections: *spec.max_connections, idle_after: spec.idle_after.0 })
+    Some(Listen { address: listen, max_connections: *spec.max_connections, idle_after: spec.idle_after.0 })
 }
 
 /// Whether both cannot be listened on; port 0 is any that is free.
