@@ -71,7 +71,8 @@ fn a_good_file_says_it_all() {
     assert!(!format!("{config:?}").contains("a-long-token"), "secrets are not printed");
 
     let network = &config.sensor_network;
-    assert_eq!(network.hj212.unwrap().listen, "0.0.0.0:9212".parse().unwrap());
+    assert_eq!(network.hj212.unwrap().address, "0.0.0.0:9212".parse().unwrap());
+    assert_eq!((network.http.unwrap().max_connections, network.http.unwrap().most_a_second), (64, 20));
     assert_eq!((network.hj212.unwrap().max_connections, network.sl651.unwrap().idle_after.as_secs()), (64, 900));
     assert_eq!((network.most_a_second, network.publish_every.as_secs()), (50.0, 10));
     assert_eq!(network.buses.len(), 2);
@@ -165,6 +166,7 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
     ("not_an_address", "../gateway", "0.0.0.0:9651", "localhost"),
     ("max_connections", "../gateway", "\"0.0.0.0:9651\"", "\"0.0.0.0:9651\", max_connections = 0"),
     ("most_a_second", "../gateway", "[sensors]", "[sensors]\nmost_a_second = 0\npublish_every = \"1d\""),
+    ("http_most_a_second", "../gateway", "\"127.0.0.1:9465\"", "\"127.0.0.1:9465\", most_a_second = 0"),
     ("broker_twice", "../gateway", "brokers = [", "brokers = [{ id = \"lora\", host = \"other\" }, "),
     ("broker_url", "../gateway", "host = \"lora\"", "host = \"mqtt://lora\""),
     ("broker_port", "../gateway", "host = \"lora\"", "host = \"lora\", port = 0"),
