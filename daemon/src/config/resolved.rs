@@ -13,7 +13,7 @@ use snowgate_core::{
     severity::Severity,
     spec::ByteSize,
 };
-use snowgate_sensors::{Listen, modbus::Bus, spec::SourceSpec};
+use snowgate_sensors::{Listen, http::HttpSettings, modbus::Bus, spec::SourceSpec};
 
 use super::{
     files::Files,
@@ -207,7 +207,7 @@ pub struct SensorRuleConfig {
 #[derive(Debug, Clone)]
 pub struct SensorNetwork {
     /// Where readings are posted.
-    pub http: Option<Listen>,
+    pub http: Option<HttpSettings>,
     /// Where HJ 212 stations connect.
     pub hj212: Option<Listen>,
     /// Where SL 651 stations connect.

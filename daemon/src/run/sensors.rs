@@ -10,8 +10,7 @@ use snowgate_core::{
     time::{Clock, Mono},
 };
 use snowgate_sensors::{
-    gbt26875, hj212,
-    http::{self, HttpSettings},
+    gbt26875, hj212, http,
     intake::{Device, Intake, Told},
     modbus, mqtt, sl651,
     spec::{MqttSource, SourceSpec},
@@ -141,11 +140,7 @@ pub fn spawn_adapters(config: &Config, intake: &Intake, shutdown: &Shutdown, net
             network.spawn(modbus::poll(bus.clone(), devices, intake.clone(), stop()));
         }
     }
-    if let Some(listen) = shared.http {
-        // Whoever sends more is told so, and may send it again.
-        let most_a_second = shared.most_a_second.ceil() as u32;
-        let max_connections = listen.max_connections as usize;
-        let settings = HttpSettings { listen: listen.address, max_connections, most_a_second };
+    if let Some(settings) = shared.http {
         network.spawn(http::serve(settings, devices_of!(config, Http), intake.clone(), stop()));
     }
     if let Some(listen) = shared.hj212 {
