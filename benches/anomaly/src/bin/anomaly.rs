@@ -1,6 +1,10 @@
 //! Prints what every anomaly detector is worth on series laid out as NAB's, beside two references run on the same.
 
-use std::{fs, path::{Path, PathBuf}, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use snowgate_bench_anomaly::{

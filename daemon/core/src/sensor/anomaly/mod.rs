@@ -17,13 +17,12 @@
 //!   time of day matters only where a baseline of the hour is kept;
 //! - the same readings give the same scores: what is random is seeded.
 //!
-//! A [`Monitor`] is a detector as a sensor's settings ask for it, together with the decision *when* to alarm: a lasting
-//! anomaly is one alarm.
+//! *When* a score is an alarm is the rules' to say ([`AnomalyRuleSpec`](super::rules::spec::AnomalyRuleSpec)): a lasting
+//! anomaly is one.
 
 pub mod auto;
 pub mod ewma;
 pub mod forest;
-pub mod monitor;
 pub mod neighbour;
 pub mod page_hinkley;
 pub mod robust_z;
@@ -43,7 +42,6 @@ use crate::choice;
 pub use auto::Auto;
 pub use ewma::Ewma;
 pub use forest::Forest;
-pub use monitor::{Monitor, Verdict};
 pub use neighbour::Neighbour;
 pub use page_hinkley::PageHinkley;
 pub use robust_z::RobustZ;

@@ -2,8 +2,16 @@
 
 use proptest::prelude::*;
 
-use super::{ALARM_SCORE, AnomalySpec, LocalTime, Monitor, Reason, spec::Method};
-use crate::spec::read_table;
+use super::{ALARM_SCORE, Detector, LocalTime, Reason, spec::Method};
+use crate::{
+    rules::Change,
+    sensor::{
+        reading::Verdict,
+        rules::{Heard, SensorRules, spec::SensorRuleSpec},
+    },
+    spec::read_table,
+    time::Mono,
+};
 
 const METHODS: [&str; 8] =
     ["auto", "neighbour", "same_time", "robust_z", "ewma", "page_hinkley", "standstill", "forest"];
@@ -19,9 +27,32 @@ fn usual(name: &str) -> Method {
     method(&format!("method = {name:?}{}", if name == "forest" { "\ntrees = 5\nsamples = 64" } else { "" }))
 }
 
-fn monitor(name: &str) -> Monitor {
-    let spec: AnomalySpec = read_table(&mut toml_span::parse(&format!("method = {name:?}")).unwrap()).unwrap();
-    Monitor::new(&spec)
+/// A detector with an anomaly rule that is told nothing, as a sensor has them.
+struct Watch {
+    detector: Box<dyn Detector>,
+    rules: SensorRules,
+    heard: u64,
+}
+
+impl Watch {
+    fn new(name: &str) -> Self {
+        let rule = "id = 'odd'\nquantity = 'level'\nkind = 'anomaly'";
+        let rule: SensorRuleSpec = read_table(&mut toml_span::parse(rule).unwrap()).unwrap();
+        let detector = method(&format!("method = {name:?}")).detector();
+        Self { detector, rules: SensorRules::new([&rule], Mono(0)), heard: 0 }
+    }
+
+    /// The score, and whether an anomaly begins.
+    fn hear(&mut self, at: LocalTime, value: f64) -> (f64, bool) {
+        let score = self.detector.observe(at, value);
+        self.heard += 1;
+        let quantity = "level".parse().unwrap();
+        let heard =
+            Heard { quantity: &quantity, value, verdict: Verdict::GOOD, score: Some(score), at: Mono(self.heard) };
+        let mut alarms = Vec::new();
+        self.rules.hear(&heard, &mut alarms);
+        (score, alarms.iter().any(|alarm| alarm.change == Change::Began))
+    }
 }
 
 fn five_minutes(reading: usize) -> LocalTime {
@@ -30,9 +61,9 @@ fn five_minutes(reading: usize) -> LocalTime {
 
 /// The readings at which a method alarms.
 fn alarms(name: &str, values: impl IntoIterator<Item = f64>) -> Vec<usize> {
-    let mut monitor = monitor(name);
-    let verdicts = values.into_iter().enumerate().map(|(i, value)| (i, monitor.observe(five_minutes(i), value)));
-    verdicts.filter(|(_, verdict)| verdict.alarm).map(|(i, _)| i).collect()
+    let mut watch = Watch::new(name);
+    let begins = |&(i, value): &(usize, f64)| watch.hear(five_minutes(i), value).1;
+    values.into_iter().enumerate().filter(begins).map(|(i, _)| i).collect()
 }
 
 /// Seeded noise (SplitMix64).
@@ -170,10 +201,10 @@ fn a_constant_that_changes_is_one_alarm() {
 #[test]
 fn a_spike_is_seen_at_once() {
     for name in ["auto", "neighbour", "same_time", "robust_z"] {
-        let mut monitor = monitor(name);
+        let mut detector = usual(name).detector();
         for (i, noise) in Noise::gaussian(5).take(2000).enumerate() {
             let spike = i == 1500;
-            let score = monitor.observe(five_minutes(i), if spike { 25.0 } else { 10.0 + noise }).score;
+            let score = detector.observe(five_minutes(i), if spike { 25.0 } else { 10.0 + noise });
             assert!(!spike || score >= ALARM_SCORE, "{name}: {score}");
         }
     }
@@ -238,9 +269,10 @@ fn a_line_that_goes_flat_is_an_alarm() {
 #[test]
 fn an_alarm_says_what_is_unusual() {
     let reason = |values: &mut dyn Iterator<Item = f64>| {
-        let mut monitor = monitor("auto");
-        let verdicts: Vec<_> = values.enumerate().map(|(i, value)| monitor.observe(five_minutes(i), value)).collect();
-        verdicts.into_iter().rfind(|verdict| verdict.alarm).map(|verdict| verdict.reason)
+        let mut watch = Watch::new("auto");
+        let begins =
+            values.enumerate().map(|(i, value)| (watch.hear(five_minutes(i), value).1, watch.detector.reason()));
+        begins.filter(|(begins, _)| *begins).last().map(|(_, reason)| reason)
     };
     let noise = || Noise::gaussian(14).take(10 * DAY + 40).enumerate();
     let last = |i| i >= 10 * DAY + 10;
@@ -266,7 +298,7 @@ fn a_counter_alarms_where_it_starts_over() {
 
 #[test]
 fn gaps_repetitions_and_late_readings_are_no_anomaly() {
-    let mut monitor = monitor("auto");
+    let mut watch = Watch::new("auto");
     let mut noise = Noise(12);
     let mut alarms = 0;
     let mut minutes = 0.0;
@@ -278,7 +310,7 @@ fn gaps_repetitions_and_late_readings_are_no_anomaly() {
             _ => 10.0 * noise.even(),
         };
         let at = LocalTime { unix: 1.7e9 + 60.0 * minutes, utc_offset: 0 };
-        alarms += usize::from(monitor.observe(at, 20.0 + noise.gauss()).alarm);
+        alarms += usize::from(watch.hear(at, 20.0 + noise.gauss()).1);
     }
     assert!(alarms <= 8, "{alarms}");
 }
