@@ -58,6 +58,9 @@ pub const WARM_UP: u32 = 100;
 /// Values are cut to ±this: far beyond what any sensor measures, and small enough that sums and products stay finite.
 pub const LARGEST: f64 = 1e30;
 
+/// A difference of less than this part of the values is rounding. Sums and conversions leave some 1e-15 of it.
+const ROUNDING: f64 = 1e-12;
+
 /// Finds what is unusual in one sensor's readings.
 pub trait Detector: fmt::Debug + Send {
     /// How unusual this reading is, 0 to 1, judged by the readings before it; then learns from it.

@@ -316,14 +316,88 @@ fn gaps_repetitions_and_late_readings_are_no_anomaly() {
 }
 
 #[test]
+fn large_numbers_small_ones_and_a_far_zero_hide_nothing() {
+    for name in ["auto", "neighbour", "same_time", "robust_z"] {
+        for (offset, unit) in [(0.0, 1.0), (1e9, 1.0), (1e12, 1.0), (0.0, 1e12), (0.0, 1e-12), (1e-3, 1e-12)] {
+            let values = Noise::gaussian(15).take(3000).enumerate();
+            let values = values.map(|(i, noise)| offset + unit * if i == 2500 { 20.0 } else { noise });
+            let alarms = alarms(name, values);
+            assert!(alarms.contains(&2500) && alarms.len() <= 12, "{name} at {offset} by {unit}: {alarms:?}");
+        }
+    }
+}
+
+#[test]
+fn an_absurd_value_does_not_blind() {
+    for absurd in [65_535.0, -1e9, 1e30, f64::INFINITY] {
+        let values = Noise::gaussian(16).take(6000).enumerate();
+        let values = values.map(|(i, noise)| match i {
+            500 => absurd,
+            5000 => 30.0,
+            _ => 10.0 + noise,
+        });
+        let alarms = alarms("auto", values);
+        assert!(alarms.contains(&5000) && alarms.len() <= 8, "{absurd}: {alarms:?}");
+    }
+}
+
+#[test]
+fn a_handful_of_readings_says_nothing() {
+    for name in METHODS {
+        let mut detector = usual(name).detector();
+        for i in 0..15 {
+            assert_eq!(detector.observe(five_minutes(i), if i == 10 { 1e6 } else { 1.0 }), 0.0, "{name} at {i}");
+        }
+    }
+}
+
+#[test]
+fn the_end_of_the_first_day_is_no_anomaly() {
+    // Where comparing with other days begins there is nothing yet to hold the first distances against.
+    for (seconds, days) in [(300.0, 90..390), (900.0, 90..300), (3600.0, 90..400)] {
+        let mut sensors_that_alarm = 0;
+        for seed in 0..20 {
+            let (mut watch, mut alarms) = (Watch::new("auto"), 0);
+            for (i, noise) in Noise::gaussian(1000 + seed).take(days.end).enumerate() {
+                let at = LocalTime { unix: 1.7e9 + seconds * i as f64, utc_offset: 0 };
+                alarms += usize::from(watch.hear(at, noise).1 && days.contains(&i));
+            }
+            sensors_that_alarm += usize::from(alarms > 0);
+        }
+        assert!(sensors_that_alarm <= 8, "every {seconds} s: {sensors_that_alarm} of 20");
+    }
+}
+
+#[test]
+fn a_wrong_clock_is_no_anomaly() {
+    type Clock = fn(usize) -> f64;
+    let clocks: [(&str, Clock); 4] = [
+        ("stands", |_| 1.7e9),
+        ("runs backwards", |i| 1.7e9 - 300.0 * i as f64),
+        ("goes back a year", |i| 1.7e9 + 300.0 * i as f64 - if i > 2000 { 31_536_000.0 } else { 0.0 }),
+        ("leaps", |i| 1.7e9 + 3e7 * ((i * 7919) % 101) as f64),
+    ];
+    for (what, clock) in clocks {
+        let mut watch = Watch::new("auto");
+        let noise = Noise::gaussian(17).take(5000).enumerate();
+        let alarms =
+            noise.filter(|&(i, noise)| watch.hear(LocalTime { unix: clock(i), utc_offset: 28_800 }, 20.0 + noise).1);
+        assert!(alarms.count() <= 10, "{what}");
+    }
+}
+
+#[test]
 fn noise_of_any_kind_is_about_equally_quiet() {
     type Kind = fn(&mut Noise, usize) -> f64;
-    let kinds: [(&str, Kind); 8] = [
+    let kinds: [(&str, Kind); 11] = [
         ("gaussian", |noise, _| noise.gauss()),
         ("even", |noise, _| noise.even()),
         ("lognormal", |noise, _| noise.gauss().exp()),
         ("heavy-tailed", |noise, _| noise.even().max(1e-9).powf(-0.4)),
         ("rare events", |noise, _| f64::from(u8::from(noise.even() < 0.05))),
+        ("a door by day", |noise, i| f64::from(u8::from((90..200).contains(&(i % DAY)) && noise.even() < 0.2))),
+        ("a total that only rises", |noise, i| 1e9 + (3.0 * i as f64 + noise.even()).floor()),
+        ("tenths of a degree", |noise, i| (200.0 + 50.0 * rhythm(i) + 2.0 * noise.gauss()).round() / 10.0),
         ("bursts", |noise, _| if noise.even() < 0.01 { 20.0 + 30.0 * noise.even() } else { 2.0 + noise.even() }),
         ("daily", |noise, i| 10.0 * rhythm(i) + noise.gauss()),
         ("sum of noise and days", |noise, i| (2.0 + rhythm(i) + 0.5 * noise.gauss()).exp().floor()),
