@@ -15,6 +15,7 @@ pub mod evidence;
 pub mod health;
 pub mod reporting;
 pub mod run;
+pub mod sensor;
 pub mod shutdown;
 pub mod store;
 pub mod uplink;

@@ -9,8 +9,20 @@ use std::{
 };
 
 /// Modules from the bottom to the top: each may use those before it, and the leaves.
-const LAYERS: [&str; 11] =
-    ["camera", "vision", "store", "evidence", "uplink", "reporting", "watch", "admin", "config", "run", "cli"];
+const LAYERS: [&str; 12] = [
+    "camera",
+    "vision",
+    "store",
+    "evidence",
+    "uplink",
+    "reporting",
+    "sensor",
+    "watch",
+    "admin",
+    "config",
+    "run",
+    "cli",
+];
 
 /// Everyone may use these; they use only each other.
 const LEAVES: [&str; 4] = ["clock", "events", "health", "shutdown"];

@@ -152,7 +152,7 @@ fn gateway() -> Id {
 
 fn open(home: &Path, settings: &str, clock: &Arc<dyn Clock>) -> Store {
     let mqtt: MqttSpec = spec(settings);
-    match Store::open(home, &spec::<StorageSpec>(""), mqtt.max_packet, clock.clone()) {
+    match Store::open(home, &spec::<StorageSpec>(""), mqtt.connection.max_packet, clock.clone()) {
         Ok((store, _)) => store,
         Err(error) => panic!("{error}"),
     }

@@ -6,15 +6,14 @@ use snowgate_core::{
     ids::Id,
     rules::spec::{ReportSpec, RuleKind, RuleSpec},
     secret::Secret,
-    severity::Severity,
     spec::{ByteSize, Located, TimeSpan},
 };
 
 use super::{
-    checks::{Checker, References, check_certificates, read_pem},
+    checks::{Checker, References, check_certificates, read_pem, report_target},
     gateway::secret_help,
     problem::Problem,
-    resolved::{CameraConfig, ModelsConfig, PlaceConfig, ReportTarget, RuleConfig},
+    resolved::{CameraConfig, ModelsConfig, PlaceConfig, RuleConfig},
     spec::{CameraFile, PlaceSpec},
     suggest::suggestion,
     toml_errors::place_of,
@@ -80,7 +79,8 @@ fn reaches_back(file: &CameraFile, check: &mut Checker<'_>) {
     }
 }
 
-fn place(spec: PlaceSpec, check: &mut Checker<'_>) -> PlaceConfig {
+/// Where a camera or a sensor stands.
+pub(super) fn place(spec: PlaceSpec, check: &mut Checker<'_>) -> PlaceConfig {
     check.within("/place/lat", spec.lat.0, -90.0..=90.0);
     PlaceConfig { lat: spec.lat.0, lon: spec.lon.0, name: spec.name.0 }
 }
@@ -124,6 +124,9 @@ impl<'a> Watched<'a> {
     }
 }
 
+/// Where a camera's rules may say how they report.
+const WHERE: &str = "the rule, in its zone or line, or at the top for the whole camera";
+
 fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>) -> Vec<RuleConfig> {
     let mut watched = BTreeSet::new();
     let mut rules = Vec::new();
@@ -144,7 +147,8 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
         }
         // A rule whose zone is missing has been reported; where it would report is then no matter.
         if let Some(watched) = of.report(file)
-            && let Some(report) = report_target(rule, watched, &file.report, references, check)
+            && let Some(report) =
+                report_target(&rule.id, &[&rule.report, watched, &file.report], WHERE, references, check)
         {
             rules.push(RuleConfig { spec: rule.clone(), report });
         }
@@ -159,32 +163,6 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
         check.warning(file.id.span, format!("camera `{}` has no rules: it reports nothing", *file.id), None);
     }
     rules
-}
-
-/// The rule's own word, else its zone's or line's, else its camera's; the severity at last the category's.
-fn report_target(
-    rule: &RuleSpec,
-    watched: &ReportSpec,
-    camera: &ReportSpec,
-    references: References<'_>,
-    check: &mut Checker<'_>,
-) -> Option<ReportTarget> {
-    let said = [&rule.report, watched, camera];
-    let category = said.iter().find_map(|report| report.category.0.as_ref());
-    let grid = said.iter().find_map(|report| report.grid.0.as_ref());
-    for (key, missing) in [("category", category.is_none()), ("grid", grid.is_none())] {
-        if missing {
-            let message = format!("rule `{}` has no {key}", *rule.id);
-            let help =
-                format!("write {key} = \"…\" in the rule, in its zone or line, or at the top for the whole camera");
-            check.error(rule.id.span, message, help);
-        }
-    }
-    let (category, grid) = (category?, grid?);
-    // A category that does not exist has been reported where it is named.
-    let by_category: Severity = references.categories?.get(&category.value)?.severity;
-    let severity = said.iter().find_map(|report| *report.severity).unwrap_or(by_category);
-    Some(ReportTarget { category: category.value.clone(), severity, grid: grid.value.clone() })
 }
 
 fn stream(

@@ -18,6 +18,7 @@ use snowgate_core::{
 
 use super::{
     problem::{Place, Problem, Problems, Source},
+    resolved::ReportTarget,
     secret_file,
     suggest::suggestion,
     toml_errors::place_of,
@@ -34,11 +35,13 @@ pub(super) struct Checker<'a> {
     pub problems: Problems,
 }
 
-/// What cameras refer to; `None` where it is wrong itself, so that its absence is not reported again and again.
+/// What cameras and sensors refer to; `None` where it is wrong itself, so that its absence is not reported again and again.
 #[derive(Clone, Copy)]
 pub(super) struct References<'a> {
     pub grid: Option<&'a GridTree>,
     pub categories: Option<&'a BTreeMap<Id, CategorySpec>>,
+    /// Whether grids of the household level may be reported to.
+    pub households: bool,
 }
 
 impl<'a> Checker<'a> {
@@ -108,7 +111,7 @@ impl<'a> Checker<'a> {
         let (Some(code), Some(tree)) = (&*report.grid, references.grid) else { return };
         let codes: Vec<&str> = tree.codes().collect();
         self.known("grid", "grids", code, code.span, codes);
-        if tree.node(code).is_some_and(|node| tree.level(node).as_str() == HOUSEHOLD) {
+        if !references.households && tree.node(code).is_some_and(|node| tree.level(node).as_str() == HOUSEHOLD) {
             self.error(code.span, "a grid of the household level takes sensors, not cameras", None);
         }
     }
@@ -128,6 +131,30 @@ impl<'a> Checker<'a> {
         }
         Ok(read.secret)
     }
+}
+
+/// How a rule reports: the first of `said` that has a word decides; the severity is at last the category's. `places` names
+/// where to write what is missing.
+pub(super) fn report_target(
+    rule: &Located<Id>,
+    said: &[&ReportSpec],
+    places: &str,
+    references: References<'_>,
+    check: &mut Checker<'_>,
+) -> Option<ReportTarget> {
+    let category = said.iter().find_map(|report| report.category.0.as_ref());
+    let grid = said.iter().find_map(|report| report.grid.0.as_ref());
+    for (key, missing) in [("category", category.is_none()), ("grid", grid.is_none())] {
+        if missing {
+            let message = format!("rule `{}` has no {key}", **rule);
+            check.error(rule.span, message, format!("write {key} = \"…\" in {places}"));
+        }
+    }
+    let (category, grid) = (category?, grid?);
+    // A category that does not exist has been reported where it is named.
+    let by_category = references.categories?.get(&category.value)?.severity;
+    let severity = said.iter().find_map(|report| *report.severity).unwrap_or(by_category);
+    Some(ReportTarget { category: category.value.clone(), severity, grid: grid.value.clone() })
 }
 
 /// Text of a PEM file that a setting names, bounded like a configuration file.

@@ -32,6 +32,8 @@ pub const GATEWAY: &str = "gateway.toml";
 pub const CATEGORIES: &str = "categories.toml";
 /// One camera a file.
 pub const CAMERAS: &str = "cameras.d";
+/// One sensor a file.
+pub const SENSORS: &str = "sensors.d";
 
 /// The files of a configuration directory.
 #[derive(Debug, Default)]
@@ -40,6 +42,8 @@ pub(super) struct Files {
     pub categories: Option<Arc<Source>>,
     /// Sorted by name.
     pub cameras: Vec<Arc<Source>>,
+    /// Sorted by name.
+    pub sensors: Vec<Arc<Source>>,
 }
 
 impl Files {
@@ -48,8 +52,9 @@ impl Files {
         let mut reader = Reader { problems, files: 0, bytes: 0 };
         let Some(entries) = reader.list(directory) else { return Self::default() };
         if entries.is_empty() {
-            let message =
-                format!("the configuration directory is empty: it needs a {GATEWAY}, a {CATEGORIES} and {CAMERAS}/");
+            let message = format!(
+                "the configuration directory is empty: it needs a {GATEWAY}, a {CATEGORIES}, and {CAMERAS}/ or {SENSORS}/"
+            );
             problems.push(Problem::error(Place::path(directory), message));
             return Self::default();
         }
@@ -58,7 +63,8 @@ impl Files {
             match name.as_str() {
                 GATEWAY => files.gateway = reader.read(path),
                 CATEGORIES => files.categories = reader.read(path),
-                CAMERAS => files.cameras = reader.read_cameras(&path),
+                CAMERAS => files.cameras = reader.read_all(&path, "camera"),
+                SENSORS => files.sensors = reader.read_all(&path, "sensor"),
                 other => reader.pass_over(other, path),
             }
         }
@@ -79,6 +85,7 @@ impl Files {
             .map(|source| (format!("{CAMERAS}/{}", file_name(source)), source))
             .chain(self.categories.iter().map(|source| (CATEGORIES.to_owned(), source)))
             .chain(self.gateway.iter().map(|source| (GATEWAY.to_owned(), source)))
+            .chain(self.sensors.iter().map(|source| (format!("{SENSORS}/{}", file_name(source)), source)))
     }
 
     /// SHA-256 over names and contents, as hex: equal for equal configurations wherever they lie.
@@ -129,18 +136,19 @@ impl Reader<'_> {
         Some(entries)
     }
 
-    fn read_cameras(&mut self, directory: &Path) -> Vec<Arc<Source>> {
+    /// Every file of a directory in which each is about one of `what`.
+    fn read_all(&mut self, directory: &Path, what: &str) -> Vec<Arc<Source>> {
         let Some(entries) = self.list(directory) else { return Vec::new() };
-        let mut cameras = Vec::new();
+        let mut sources = Vec::new();
         for (name, path) in entries {
             if name.ends_with(".toml") {
-                cameras.extend(self.read(path));
+                sources.extend(self.read(path));
             } else {
-                let message = format!("{name} is not read: a camera's file name ends in .toml");
+                let message = format!("{name} is not read: a {what}'s file name ends in .toml");
                 self.problems.push(Problem::warning(Place::path(path), message));
             }
         }
-        cameras
+        sources
     }
 
     fn read(&mut self, path: PathBuf) -> Option<Arc<Source>> {
@@ -167,8 +175,11 @@ impl Reader<'_> {
     }
 
     fn pass_over(&mut self, name: &str, path: PathBuf) {
-        let help = did_you_mean(name, [GATEWAY, CATEGORIES, CAMERAS]).map(|meant| format!("did you mean `{meant}`?"));
-        let message = format!("{name} is not read: the configuration is {GATEWAY}, {CATEGORIES} and {CAMERAS}/*.toml");
+        let help =
+            did_you_mean(name, [GATEWAY, CATEGORIES, CAMERAS, SENSORS]).map(|meant| format!("did you mean `{meant}`?"));
+        let message = format!(
+            "{name} is not read: the configuration is {GATEWAY}, {CATEGORIES}, {CAMERAS}/*.toml and {SENSORS}/*.toml"
+        );
         self.problems.push(Problem::warning(Place::path(path), message).help(help));
     }
 }

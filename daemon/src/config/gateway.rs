@@ -1,4 +1,4 @@
-//! Checks of gateway.toml and categories.toml: the box, its grid tree, its broker, its stores.
+//! Checks of gateway.toml and categories.toml: the box, its grid tree, its stores.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -14,9 +14,11 @@ use snowgate_core::{
 };
 
 use super::{
-    checks::{Checker, check_certificates, read_pem},
+    broker,
+    checks::Checker,
     problem::Problem,
     resolved::{Gateway, ModelsConfig},
+    sensor_network::{self, ResolvedNetwork},
     spec::{GatewayFile, GatewaySpec},
     suggest::suggestion,
 };
@@ -24,10 +26,7 @@ use crate::{
     camera::spec::DecodersSpec,
     evidence::spec::EvidenceSpec,
     store::spec::StorageSpec,
-    uplink::{
-        Broker, MqttSecrets,
-        spec::{MqttSpec, TlsSpec},
-    },
+    uplink::Broker,
     vision::{
         execution::{Execution, Provider},
         spec::{ModelsSpec, WorkersSpec},
@@ -47,16 +46,19 @@ pub(super) struct ResolvedGateway {
     pub workers: WorkersSpec,
     pub evidence: EvidenceSpec,
     pub admin: Option<SocketAddr>,
+    pub sensors: ResolvedNetwork,
 }
 
 pub(super) fn resolve(file: GatewayFile, check: &mut Checker<'_>) -> ResolvedGateway {
     check.within("/workers/decode", *file.workers.decode, 0..=64);
     check.within("/workers/infer", *file.workers.infer, 0..=64);
     evidence(&file.evidence, check);
+    let admin = admin(&file.admin.listen, check);
     ResolvedGateway {
         grid: grid(&file.grid, check),
-        broker: broker(&file.mqtt, &file.gateway.id, check),
-        max_packet: file.mqtt.max_packet,
+        broker: broker::resolve(&file.mqtt, &file.gateway.id, check),
+        max_packet: file.mqtt.connection.max_packet,
+        sensors: sensor_network::resolve(file.sensors, &file.gateway.id, admin, check),
         gateway: gateway(file.gateway, check),
         data: data_directory(&file.storage, check),
         storage: file.storage,
@@ -64,7 +66,7 @@ pub(super) fn resolve(file: GatewayFile, check: &mut Checker<'_>) -> ResolvedGat
         decoders: file.decoders,
         workers: file.workers,
         evidence: file.evidence,
-        admin: admin(&file.admin.listen, check),
+        admin,
     }
 }
 
@@ -124,83 +126,6 @@ fn grid(spec: &GridSpec, check: &mut Checker<'_>) -> Option<GridTree> {
         check.problems.push(problem);
     }
     None
-}
-
-fn broker(spec: &MqttSpec, gateway: &Located<Id>, check: &mut Checker<'_>) -> Option<Broker> {
-    if spec.host.is_empty() || spec.host.contains(|c: char| c.is_whitespace() || c.is_control() || "/@".contains(c)) {
-        let help = "write the host name or the address alone, such as host = \"broker.example\"".to_owned();
-        check.error(spec.host.span, format!("`{}` is no host name", *spec.host), help);
-    } else if spec.host.rsplit_once(':').is_some_and(|(host, port)| !host.contains(':') && port.parse::<u16>().is_ok())
-    {
-        check.error(spec.host.span, "the port does not belong into the host", "write it as port = …".to_owned());
-    }
-    check.within("/mqtt/port", spec.port.unwrap_or(1883), 1..=u16::MAX);
-    check.within("/mqtt/keep_alive", spec.keep_alive, TimeSpan::secs(5)..=TimeSpan::secs(600));
-    check.within("/mqtt/max_packet", spec.max_packet, ByteSize(16 << 10)..=ByteSize::mib(64));
-    check.within("/mqtt/max_inflight", *spec.max_inflight, 1..=1000);
-    check.within("/mqtt/drain_rate", *spec.drain_rate, 1..=10_000);
-    let client_id = spec.client_id.0.clone().unwrap_or_else(|| format!("snowgate-{}", **gateway));
-    check.within("/mqtt/client_id length", client_id.len(), 1..=256);
-    let password = match &*spec.password_file {
-        None => None,
-        Some(reference) => {
-            if spec.username.is_none() {
-                let help = "MQTT sends a password only together with a username".to_owned();
-                check.error(reference.span, "password_file without username", help);
-            }
-            check.secret(reference).map_err(|message| check.error(reference.span, message, secret_help())).ok()
-        }
-    };
-    let mut secrets = match &*spec.tls {
-        None => MqttSecrets::default(),
-        Some(tls) => certificates(tls, check)?,
-    };
-    secrets.password = password.map(|password| password.expose().to_owned());
-    // What is wrong and has a place of its own has been said above; this is what `run` would stumble over.
-    Broker::new(gateway, spec, &secrets)
-        .map_err(|error| check.error(spec.host.span, format!("mqtt: {error}"), None))
-        .ok()
-}
-
-/// Reads and parses every certificate and the key, as the connection will.
-fn certificates(spec: &TlsSpec, check: &mut Checker<'_>) -> Option<MqttSecrets> {
-    let ca = spec.ca_file.as_ref().map(|file| {
-        let path = check.path(file);
-        read_pem(&path)
-            .and_then(|pem| check_certificates(&path, &pem).map(|()| pem))
-            .map_err(|message| check.error(file.span, message, None))
-    });
-    let client = match (&*spec.certificate_file, &*spec.key_file) {
-        (None, None) => None,
-        (Some(only), None) => {
-            check.error(only.span, "certificate_file without key_file", None);
-            return None;
-        }
-        (None, Some(only)) => {
-            check.error(only.span, "key_file without certificate_file", None);
-            return None;
-        }
-        (Some(certificate_file), Some(key_file)) => {
-            let certificate = read_pem(&check.path(certificate_file))
-                .map_err(|message| check.error(certificate_file.span, message, None));
-            let key = check.secret(key_file).map_err(|message| check.error(key_file.span, message, secret_help()));
-            let (Ok(certificate), Ok(key)) = (certificate, key) else { return None };
-            if let Err(error) = native_tls::Identity::from_pkcs8(certificate.as_bytes(), key.expose().as_bytes()) {
-                let message = format!("certificate and key do not go together: {error}");
-                let help = "both are PEM files; the key is PKCS#8 (-----BEGIN PRIVATE KEY-----)".to_owned();
-                check.error(key_file.span, message, help);
-                return None;
-            }
-            Some((certificate, key))
-        }
-    };
-    let (certificate, key) = client.unzip();
-    Some(MqttSecrets {
-        password: None,
-        ca: ca.transpose().ok()?.map(String::into_bytes),
-        certificate: certificate.map(String::into_bytes),
-        key: key.map(|key| key.expose().as_bytes().to_vec()),
-    })
 }
 
 pub(super) fn secret_help() -> Option<String> {

@@ -68,13 +68,14 @@ fn save_files(config: &Config, data: &Path) -> io::Result<()> {
     }
     remove_if_there(&copy)?;
     private_directory(&copy)?;
-    private_directory(&copy.join(files::CAMERAS))?;
+    let folders = [copy.join(files::CAMERAS), copy.join(files::SENSORS)];
+    folders.iter().try_for_each(|folder| private_directory(folder))?;
     for (name, source) in config.files.all() {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy.join(name))?;
         file.write_all(source.text.as_bytes())?;
         file.sync_all()?;
     }
-    for directory in [&copy.join(files::CAMERAS), &copy, data] {
+    for directory in folders.iter().map(PathBuf::as_path).chain([copy.as_path(), data]) {
         sync_directory(directory)?;
     }
     let new_link = data.join(NEW_LINK);

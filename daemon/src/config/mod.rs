@@ -1,13 +1,15 @@
 //! Files to one validated configuration.
 //!
 //! [`Config::load`] reads a directory (`files`), takes each file apart by its spec (`toml_errors`, [`spec`]), checks
-//! the parts against each other (`gateway`, `camera`) and answers with everything resolved, or with *all* of its
+//! the parts against each other (`gateway`, `camera`, `sensor`) and answers with everything resolved, or with *all* of its
 //! problems, each with file, line, column and a way out. [`preflight()`] then holds it against the models of this
 //! machine; `snowgate run` and `snowgate check` both go this way and no other, so that what one accepts the other does.
 //!
-//! An error refuses the whole configuration, but for those that a single camera can bear alone: an unreadable secret
-//! or a missing model refuses that camera ([`CameraConfig::refused`]) and leaves the others running.
+//! An error refuses the whole configuration, but for those that a single camera or sensor can bear alone: an unreadable
+//! secret or a missing model refuses that camera ([`CameraConfig::refused`]) or sensor ([`SensorConfig::refused`]) and
+//! leaves the others running.
 
+mod broker;
 mod camera;
 mod checks;
 mod files;
@@ -20,6 +22,8 @@ mod redact;
 mod resolved;
 pub mod schema;
 mod secret_file;
+mod sensor;
+mod sensor_network;
 pub mod spec;
 mod suggest;
 mod toml_errors;
@@ -31,12 +35,16 @@ use snowgate_core::incidents::spec::CategoriesSpec;
 use self::{
     checks::{Checker, References},
     files::Files,
-    spec::{CameraFile, GatewayFile},
+    sensor_network::KnownNetwork,
+    spec::{CameraFile, GatewayFile, SensorFile},
 };
 pub use self::{
     preflight::{KnownModels, preflight},
     problem::{Place, Problem, ProblemReport, Problems, Severity, Source},
-    resolved::{CameraConfig, Config, Gateway, ModelsConfig, PlaceConfig, ReportTarget, RuleConfig},
+    resolved::{
+        CameraConfig, Config, Gateway, ListenConfig, ModelsConfig, PlaceConfig, ReportTarget, RuleConfig, SensorConfig,
+        SensorNetwork, SensorRuleConfig,
+    },
 };
 
 impl Config {
@@ -84,6 +92,7 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
     let references = References {
         grid: gateway.as_ref().and_then(|gateway| gateway.grid.as_ref()),
         categories: categories.as_ref(),
+        households: false,
     };
     let mut ids = Vec::new();
     let mut cameras = Vec::new();
@@ -98,11 +107,14 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
         cameras.extend(camera::resolve(file, models, references, &mut check));
         problems.extend(check.problems.into_iter().filter(|problem| whole || problem.severity == Severity::Error));
     }
-    unique_cameras(&ids, problems);
+    unique("camera", &ids, problems);
+    let known = gateway.as_ref().map(|gateway| &gateway.sensors.known);
+    let sensors = sensors(&files, base, known, References { households: true, ..references }, problems);
     if let Some(source) = &files.gateway
         && files.cameras.is_empty()
+        && files.sensors.is_empty()
     {
-        let message = format!("there are no cameras: {}/ holds no .toml file", files::CAMERAS);
+        let message = "there are no cameras and no sensors: cameras.d/ and sensors.d/ hold no .toml file";
         problems.push(Problem::warning(Place::file(source), message));
     }
     let (gateway, categories) = (gateway?, categories?);
@@ -120,20 +132,44 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
         evidence: gateway.evidence,
         admin: gateway.admin?,
         cameras,
+        sensors,
+        sensor_network: gateway.sensors.network,
         problems: Problems::default(),
         files,
     })
 }
 
-/// A camera's id must be its own: both places are told.
-fn unique_cameras(ids: &[(&Arc<Source>, Located)], problems: &mut Problems) {
+fn sensors(
+    files: &Files,
+    base: &Path,
+    network: Option<&KnownNetwork>,
+    references: References<'_>,
+    problems: &mut Problems,
+) -> Vec<SensorConfig> {
+    let mut ids = Vec::new();
+    let mut sensors = Vec::new();
+    for source in &files.sensors {
+        let errors = problems.count(Severity::Error);
+        let Some(file) = toml_errors::read::<SensorFile>(source, problems) else { continue };
+        let whole = problems.count(Severity::Error) == errors;
+        ids.push((source, file.id.clone()));
+        let mut check = Checker::new(source, base);
+        sensors.push(sensor::resolve(file, network, references, &mut check));
+        problems.extend(check.problems.into_iter().filter(|problem| whole || problem.severity == Severity::Error));
+    }
+    unique("sensor", &ids, problems);
+    sensors
+}
+
+/// A camera's id must be its own among cameras, a sensor's among sensors: both places are told.
+fn unique(what: &str, ids: &[(&Arc<Source>, Located)], problems: &mut Problems) {
     let mut first_uses = std::collections::BTreeMap::new();
     for (source, id) in ids {
         let place = Place::span(source, id.span);
         match first_uses.get(&id.value) {
             None => drop(first_uses.insert(&id.value, place)),
             Some(first) => {
-                let message = format!("camera id `{}` is used twice", id.value);
+                let message = format!("{what} id `{}` is used twice", id.value);
                 problems.push(Problem::error(place, message).related(Place::clone(first), "first used here"));
             }
         }

@@ -88,6 +88,8 @@ pub struct Problem {
     pub related: Option<(Place, &'static str)>,
     /// The cameras that are refused because of this error; the others run. None: the error refuses everything.
     pub cameras: Vec<Id>,
+    /// The sensors that are refused because of it, likewise.
+    pub sensors: Vec<Id>,
 }
 
 impl Problem {
@@ -100,6 +102,7 @@ impl Problem {
             help: None,
             related: None,
             cameras: Vec::new(),
+            sensors: Vec::new(),
         }
     }
 
@@ -126,9 +129,15 @@ impl Problem {
         self
     }
 
+    /// Makes this error one that refuses these sensors only.
+    pub fn refusing_sensors(mut self, sensors: impl IntoIterator<Item = Id>) -> Self {
+        self.sensors.extend(sensors);
+        self
+    }
+
     /// Whether nothing at all can run with it.
     pub fn is_fatal(&self) -> bool {
-        self.severity == Severity::Error && self.cameras.is_empty()
+        self.severity == Severity::Error && self.cameras.is_empty() && self.sensors.is_empty()
     }
 
     fn groups(&self) -> Vec<Group<'_>> {
@@ -184,7 +193,7 @@ impl Problems {
         self.0.iter().filter(|problem| problem.severity == severity).count()
     }
 
-    /// Whether one of them is an error, be it of one camera only.
+    /// Whether one of them is an error, be it of one camera or sensor only.
     pub fn has_errors(&self) -> bool {
         self.count(Severity::Error) > 0
     }
@@ -282,6 +291,7 @@ pub struct ProblemReport<'a> {
     message: &'a str,
     help: Option<&'a str>,
     cameras: &'a [Id],
+    sensors: &'a [Id],
 }
 
 impl<'a> ProblemReport<'a> {
@@ -295,6 +305,7 @@ impl<'a> ProblemReport<'a> {
             message: &problem.message,
             help: problem.help.as_deref(),
             cameras: &problem.cameras,
+            sensors: &problem.sensors,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The validated configuration: defaults filled in, references followed, paths made absolute, secrets read.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use jiff::tz::TimeZone;
 use snowgate_core::{
@@ -9,9 +9,11 @@ use snowgate_core::{
     incidents::{GridTree, Locale, spec::CategorySpec},
     rules::spec::{LineSpec, RuleSpec, ZoneSpec},
     secret::Secret,
+    sensor::rules::spec::SensorRuleSpec,
     severity::Severity,
     spec::ByteSize,
 };
+use snowgate_sensors::spec::{ModbusBusSpec, SourceSpec};
 
 use super::{
     files::Files,
@@ -57,7 +59,11 @@ pub struct Config {
     pub admin: SocketAddr,
     /// Every camera, in the order of the files' names; the disabled and the refused ones included.
     pub cameras: Vec<CameraConfig>,
-    /// What is not in order and yet keeps the box from nothing: warnings, and errors that refuse one camera.
+    /// Every sensor, in the order of the files' names; the disabled and the refused ones included.
+    pub sensors: Vec<SensorConfig>,
+    /// What sensors share.
+    pub sensor_network: SensorNetwork,
+    /// What is not in order and yet keeps the box from nothing: warnings, and errors that refuse one camera or sensor.
     pub problems: Problems,
     pub(super) files: Files,
 }
@@ -71,6 +77,11 @@ impl Config {
     /// The camera of this id.
     pub fn camera(&self, id: &Id) -> Option<&CameraConfig> {
         self.cameras.iter().find(|camera| camera.id == *id)
+    }
+
+    /// The sensor of this id.
+    pub fn sensor(&self, id: &Id) -> Option<&SensorConfig> {
+        self.sensors.iter().find(|sensor| sensor.id == *id)
     }
 }
 
@@ -153,7 +164,78 @@ impl CameraConfig {
     }
 }
 
-/// Where a camera stands.
+/// One sensor.
+#[derive(Debug, Clone)]
+pub struct SensorConfig {
+    /// Name in topics and incidents.
+    pub id: Id,
+    /// What people call it.
+    pub name: String,
+    /// Whether it is listened to at all.
+    pub enabled: bool,
+    /// Why it cannot be listened to although the rest can: an unreadable secret.
+    pub refused: Option<String>,
+    /// Where it stands.
+    pub place: Option<PlaceConfig>,
+    /// Nothing heard for so long: its state is silent.
+    pub silent_after: Duration,
+    /// How it is reached, and what it measures.
+    pub source: SourceSpec,
+    /// What its messages must prove to know: an HTTP sensor's token, a station's password where one is wanted.
+    pub secret: Option<Secret>,
+    /// What is an incident.
+    pub rules: Vec<SensorRuleConfig>,
+}
+
+impl SensorConfig {
+    /// Whether run listens to it: enabled and not refused.
+    pub fn is_watched(&self) -> bool {
+        self.enabled && self.refused.is_none()
+    }
+}
+
+/// One rule of a sensor and how what it finds is reported.
+#[derive(Debug, Clone)]
+pub struct SensorRuleConfig {
+    /// The rule.
+    pub spec: SensorRuleSpec,
+    /// Where and as what it is reported.
+    pub report: ReportTarget,
+}
+
+/// What sensors share.
+#[derive(Debug, Clone)]
+pub struct SensorNetwork {
+    /// Where readings are posted.
+    pub http: Option<ListenConfig>,
+    /// Where HJ 212 stations connect.
+    pub hj212: Option<ListenConfig>,
+    /// Where SL 651 stations connect.
+    pub sl651: Option<ListenConfig>,
+    /// Where GB/T 26875.3 transmission devices connect.
+    pub gbt26875: Option<ListenConfig>,
+    /// Brokers beside the one that incidents go to, by the name that sensors give them.
+    pub brokers: BTreeMap<Id, Broker>,
+    /// Modbus lines.
+    pub buses: Vec<ModbusBusSpec>,
+    /// Readings a second of one sensor that are published and held against what it showed before.
+    pub most_a_second: f64,
+    /// How often readings are published.
+    pub publish_every: Duration,
+}
+
+/// A TCP port that stations connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListenConfig {
+    /// Address and port.
+    pub listen: SocketAddr,
+    /// The most connections at once.
+    pub max_connections: u32,
+    /// A connection on which nothing is heard for so long is closed.
+    pub idle_after: Duration,
+}
+
+/// Where a camera or a sensor stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlaceConfig {
     /// Latitude in degrees, WGS 84.
@@ -173,8 +255,8 @@ pub struct RuleConfig {
     pub report: ReportTarget,
 }
 
-/// Where and as what an incident is reported: the rule's own word, else its zone's or line's, else its camera's; the
-/// severity at last the category's.
+/// Where and as what an incident is reported: the rule's own word, else its zone's or line's, else its camera's or
+/// sensor's; the severity at last the category's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportTarget {
     /// Category id.

@@ -3,7 +3,7 @@
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use snowgate_core::{choice, incidents::spec::CategoriesSpec};
 
-use super::spec::{CameraFile, GatewayFile};
+use super::spec::{CameraFile, GatewayFile, SensorFile};
 
 choice! {
     /// What a schema is asked for.
@@ -14,6 +14,8 @@ choice! {
         Gateway = "gateway",
         /// A file of cameras.d.
         Camera = "camera",
+        /// A file of sensors.d.
+        Sensor = "sensor",
         /// categories.toml.
         Categories = "categories",
     }
@@ -21,7 +23,7 @@ choice! {
 
 impl Subject {
     /// Every subject.
-    pub const ALL: [Self; 4] = [Self::Config, Self::Gateway, Self::Camera, Self::Categories];
+    pub const ALL: [Self; 5] = [Self::Config, Self::Gateway, Self::Camera, Self::Sensor, Self::Categories];
 
     /// Its schema.
     pub fn schema(self) -> Schema {
@@ -30,6 +32,7 @@ impl Subject {
             Self::Config => directory(generator),
             Self::Gateway => generator.into_root_schema_for::<GatewayFile>(),
             Self::Camera => generator.into_root_schema_for::<CameraFile>(),
+            Self::Sensor => generator.into_root_schema_for::<SensorFile>(),
             Self::Categories => generator.into_root_schema_for::<CategoriesSpec>(),
         };
         schema.insert("title".to_owned(), format!("Snowgate {self}").into());
@@ -46,12 +49,13 @@ fn directory(mut generator: SchemaGenerator) -> Schema {
     let gateway = generator.subschema_for::<GatewayFile>();
     let categories = generator.subschema_for::<CategoriesSpec>();
     let camera = generator.subschema_for::<CameraFile>();
+    let sensor = generator.subschema_for::<SensorFile>();
     json_schema!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "description": "A configuration directory: a property for each file, named by its path in the directory.",
         "type": "object",
         "properties": { "gateway.toml": gateway, "categories.toml": categories },
-        "patternProperties": { r"^cameras\.d/[^/]+\.toml$": camera },
+        "patternProperties": { r"^cameras\.d/[^/]+\.toml$": camera, r"^sensors\.d/[^/]+\.toml$": sensor },
         "required": ["gateway.toml", "categories.toml"],
         "$defs": generator.take_definitions(true),
     })

@@ -8,14 +8,17 @@ use snowgate_core::{
     ids::Id,
     incidents::spec::{GridSpec, Locale},
     rules::spec::{LineSpec, ReportSpec, RuleSpec, ZoneSpec},
+    sensor::rules::spec::SensorRuleSpec,
     spec,
-    spec::{DeserError, Deserialize, Located, Maybe, Value, all_defaults, number_between},
+    spec::{DeserError, Deserialize, Located, Maybe, TimeSpan, Value, all_defaults, number_between},
 };
+use snowgate_sensors::spec::SourceSpec;
 
 use crate::{
     admin::spec::AdminSpec,
     camera::spec::{DecodersSpec, RingSpec, StreamSpec},
     evidence::spec::EvidenceSpec,
+    sensor::spec::SensorsSpec,
     store::spec::StorageSpec,
     uplink::spec::MqttSpec,
     vision::spec::{DetectSpec, MaskSpec, ModelsSpec, WorkersSpec},
@@ -40,6 +43,8 @@ spec! {
         workers: WorkersSpec = all_defaults(),
         /// Stills.
         evidence: EvidenceSpec = all_defaults(),
+        /// What sensors share.
+        sensors: SensorsSpec = all_defaults(),
         /// Metrics and health.
         admin: AdminSpec = all_defaults(),
     }
@@ -88,7 +93,37 @@ spec! {
 }
 
 spec! {
-    /// Where a camera stands.
+    /// sensors.d/*.toml: one sensor with everything that is said about it.
+    pub struct SensorFile {
+        /// Name of the sensor in topics and incidents; unique.
+        id: Located<Id>,
+        /// What people call it; the id if left out.
+        name: Maybe<String> = Maybe::NONE,
+        /// Whether it is listened to at all.
+        enabled: bool = true,
+        /// Where it stands.
+        place: Maybe<PlaceSpec> = Maybe::NONE,
+        /// How its incidents are reported.
+        flatten report: ReportSpec,
+        /// Nothing heard for so long: the sensor's state is silent.
+        silent_after: TimeSpan = TimeSpan::secs(3600),
+        /// How it is reached, and what it measures.
+        source: SourceTable,
+        /// What is an incident.
+        rules: Vec<SensorRuleSpec> = Vec::new(),
+    }
+}
+
+spec! {
+    /// How a sensor is reached, and what it measures.
+    pub struct SourceTable {
+        /// By protocol.
+        flatten source: SourceSpec,
+    }
+}
+
+spec! {
+    /// Where a camera or a sensor stands.
     pub struct PlaceSpec {
         /// Latitude in degrees, WGS 84.
         lat: Degrees,

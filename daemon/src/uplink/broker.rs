@@ -74,14 +74,18 @@ impl fmt::Debug for Broker {
 }
 
 impl Broker {
-    /// Puts settings and the contents of the files they name together.
+    /// Puts settings and the contents of the files they name together. For a broker of which only a [`ConnectionSpec`] is
+    /// told there is `&connection.into()`.
+    ///
+    /// [`ConnectionSpec`]: super::spec::ConnectionSpec
     ///
     /// # Errors
     /// The first thing that is wrong with them.
     pub fn new(gateway: &Id, spec: &MqttSpec, secrets: &MqttSecrets) -> Result<Self, BrokerError> {
+        let MqttSpec { connection: spec, max_inflight, drain_rate } = spec;
         in_range("keep_alive", "1s to 10m", (1..=600).contains(&spec.keep_alive.as_secs()))?;
-        in_range("max_inflight", "1 to 1000", (1..=1000).contains(&spec.max_inflight.value))?;
-        in_range("drain_rate", "at least 1", *spec.drain_rate >= 1)?;
+        in_range("max_inflight", "1 to 1000", (1..=1000).contains(&max_inflight.value))?;
+        in_range("drain_rate", "at least 1", **drain_rate >= 1)?;
         in_range("max_packet", "4KiB to 64MiB", (4 << 10..=64 << 20).contains(&spec.max_packet.0))?;
         in_range("host", "a host name or address", !spec.host.is_empty())?;
 
@@ -96,7 +100,7 @@ impl Broker {
         // rumqttc keeps nothing for us over a broken connection, the outbox does; so the broker need not either.
         options.set_clean_session(true);
         options.set_keep_alive(Duration::from_secs(spec.keep_alive.as_secs()));
-        options.set_inflight(*spec.max_inflight);
+        options.set_inflight(**max_inflight);
         let max_packet = usize::try_from(spec.max_packet.0).unwrap_or(usize::MAX);
         options.set_max_packet_size(max_packet, max_packet);
         match (&*spec.username, &secrets.password) {
@@ -119,12 +123,25 @@ impl Broker {
         Ok(Self {
             options,
             network,
-            max_inflight: *spec.max_inflight,
+            max_inflight: **max_inflight,
             max_packet: spec.max_packet.0,
-            drain_rate: *spec.drain_rate,
+            drain_rate: **drain_rate,
             patience,
             address,
         })
+    }
+
+    /// The options of another client of this broker, which listens only and has no last will. Its client id ends in
+    /// `-{suffix}`: a broker ends the connection of whoever has the same.
+    pub fn subscriber(&self, suffix: &str) -> (MqttOptions, NetworkOptions) {
+        let mut options = self.options.clone();
+        options.set_client_id(format!("{}-{suffix}", self.options.client_id()));
+        (options, self.network.clone())
+    }
+
+    /// `host:port`, for people.
+    pub fn address(&self) -> &str {
+        &self.address
     }
 
     pub(super) fn is_encrypted(&self) -> bool {

@@ -1,0 +1,181 @@
+//! Checks of `[sensors]` in gateway.toml: the ports that stations connect to, brokers and Modbus lines.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+use snowgate_core::{
+    ids::Id,
+    spec::{Located, Maybe, TimeSpan},
+};
+use snowgate_sensors::spec::{ListenSpec, ModbusBusSpec};
+
+use super::{
+    broker,
+    checks::Checker,
+    problem::Problem,
+    resolved::{ListenConfig, SensorNetwork},
+    toml_errors::place_of,
+};
+use crate::{
+    sensor::spec::{SensorBrokerSpec, SensorsSpec},
+    uplink::Broker,
+};
+
+/// `[sensors]`, resolved.
+pub(super) struct ResolvedNetwork {
+    pub network: SensorNetwork,
+    /// What sensors may refer to: what is wrong itself is not missed a second time.
+    pub known: KnownNetwork,
+    /// Why brokers cannot be connected to although nothing is wrong with what is written: their sensors are refused.
+    pub unavailable: Vec<(Id, Problem)>,
+}
+
+/// The names of what sensors share.
+pub(super) struct KnownNetwork {
+    pub brokers: BTreeSet<Id>,
+    pub buses: BTreeSet<Id>,
+    /// Protocols that have a port.
+    pub listeners: BTreeSet<&'static str>,
+}
+
+pub(super) fn resolve(
+    spec: SensorsSpec,
+    gateway: &Id,
+    admin: Option<SocketAddr>,
+    check: &mut Checker<'_>,
+) -> ResolvedNetwork {
+    check.within("/sensors/most_a_second", spec.most_a_second.0, 0.1..=10_000.0);
+    check.within("/sensors/publish_every", spec.publish_every, TimeSpan::secs(1)..=TimeSpan::secs(3600));
+    check.unique("broker", spec.brokers.iter().map(|broker| &broker.id));
+    check.unique("bus", spec.buses.iter().map(|bus| &bus.id));
+    buses(&spec.buses, check);
+    let listeners =
+        [("http", &spec.http), ("hj212", &spec.hj212), ("sl651", &spec.sl651), ("gbt26875", &spec.gbt26875)];
+    let known = KnownNetwork {
+        brokers: spec.brokers.iter().map(|broker| broker.id.value.clone()).collect(),
+        buses: spec.buses.iter().map(|bus| bus.id.value.clone()).collect(),
+        listeners: listeners.iter().filter(|(_, port)| port.is_some()).map(|(name, _)| *name).collect(),
+    };
+    let mut used: Vec<(SocketAddr, &'static str)> = admin.map(|admin| (admin, "admin")).into_iter().collect();
+    let [http, hj212, sl651, gbt26875] = listeners.map(|(name, port)| listener(name, port, &mut used, check));
+    let (brokers, unavailable) = brokers(spec.brokers, gateway, check);
+    let network = SensorNetwork {
+        http,
+        hj212,
+        sl651,
+        gbt26875,
+        brokers,
+        buses: spec.buses,
+        most_a_second: spec.most_a_second.0,
+        publish_every: spec.publish_every.0,
+    };
+    ResolvedNetwork { network, known, unavailable }
+}
+
+/// The port of a protocol, if it is opened; `used` are those before it.
+fn listener(
+    name: &'static str,
+    spec: &Maybe<ListenSpec>,
+    used: &mut Vec<(SocketAddr, &'static str)>,
+    check: &mut Checker<'_>,
+) -> Option<ListenConfig> {
+    let spec = spec.as_ref()?;
+    check.within(&format!("/sensors/{name}/max_connections"), *spec.max_connections, 1..=4096);
+    let idle = TimeSpan::secs(10)..=TimeSpan::secs(7 * 86_400);
+    check.within(&format!("/sensors/{name}/idle_after"), spec.idle_after, idle);
+    let Ok(listen) = spec.listen.parse::<SocketAddr>() else {
+        let message = format!("`{}` is no address to listen on", *spec.listen);
+        let help = "write an address and a port, such as \"0.0.0.0:9212\"".to_owned();
+        check.error(spec.listen.span, message, help);
+        return None;
+    };
+    if let Some((other, of)) = used.iter().find(|(other, _)| collide(*other, listen)) {
+        let message = format!("port {} is already that of `{of}`, which listens on {other}", listen.port());
+        check.error(spec.listen.span, message, "every protocol needs a port of its own".to_owned());
+    }
+    used.push((listen, name));
+    Some(ListenConfig { listen, max_connections: *spec.max_connections, idle_after: spec.idle_after.0 })
+}
+
+/// Whether both cannot be listened on; port 0 is any that is free.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let everywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() != 0 && one.port() == other.port() && (everywhere || one.ip() == other.ip())
+}
+
+/// Brokers that can be connected to, and why others cannot.
+fn brokers(
+    specs: Vec<SensorBrokerSpec>,
+    gateway: &Id,
+    check: &mut Checker<'_>,
+) -> (BTreeMap<Id, Broker>, Vec<(Id, Problem)>) {
+    let (mut brokers, mut unavailable) = (BTreeMap::new(), Vec::new());
+    for (index, SensorBrokerSpec { id, mut connection }) in specs.into_iter().enumerate() {
+        let mut reasons = Vec::new();
+        let pointer = format!("/sensors/brokers/{index}");
+        // Brokers may be one and the same: two clients of one name would end each other's connections.
+        connection.client_id.0.get_or_insert_with(|| format!("snowgate-{gateway}-{}", *id));
+        let broker = broker::resolve_for_sensors(connection, &pointer, gateway, check, &mut reasons);
+        if reasons.is_empty() {
+            brokers.extend(broker.map(|broker| (id.value.clone(), broker)));
+        }
+        unavailable.extend(reasons.into_iter().map(|reason| (id.value.clone(), reason)));
+    }
+    (brokers, unavailable)
+}
+
+fn buses(buses: &[ModbusBusSpec], check: &mut Checker<'_>) {
+    for (index, bus) in buses.iter().enumerate() {
+        let at = |key: &str| format!("/sensors/buses/{index}/{key}");
+        check.within(&at("baud"), *bus.baud, 300..=4_000_000);
+        check.within(&at("stop_bits"), *bus.stop_bits, 1..=2);
+        match (&*bus.tcp, &*bus.serial) {
+            (Some(tcp), None) => {
+                bus_address(tcp, check);
+                for key in ["baud", "parity", "stop_bits"] {
+                    let place = place_of(check.source, &at(key));
+                    if place.line_and_column().is_some() {
+                        check.problems.push(Problem::warning(place, format!("{key} has no effect on a bus over TCP")));
+                    }
+                }
+            }
+            (None, Some(serial)) if serial.starts_with('/') => {}
+            (None, Some(serial)) => {
+                let message = format!("`{}` is no serial port", **serial);
+                check.error(serial.span, message, "write its path, such as \"/dev/ttyS0\"".to_owned());
+            }
+            (Some(_), Some(second)) => {
+                check.error(second.span, format!("bus `{}` is told to be both tcp and serial", *bus.id), None);
+            }
+            (None, None) => {
+                let message = format!("bus `{}` leads nowhere: neither tcp nor serial is there", *bus.id);
+                let help = "write tcp = \"HOST:502\" or serial = \"/dev/ttyS0\"".to_owned();
+                check.error(bus.id.span, message, help);
+            }
+        }
+        let line = bus.tcp.as_ref().or(bus.serial.as_ref());
+        let same = |other: &&ModbusBusSpec| line.is_some() && other.tcp.as_ref().or(other.serial.as_ref()) == line;
+        if let (Some(line), Some(other)) = (line, buses[..index].iter().find(same)) {
+            let message = format!("bus `{}` is the same line as bus `{}`", *bus.id, *other.id);
+            let place = check.place(line.span);
+            let help = "a line is polled by one bus: let its sensors name that one".to_owned();
+            let first = check.place(other.id.span);
+            check.problems.push(Problem::error(place, message).help(help).related(first, "the other one"));
+        }
+    }
+}
+
+/// A host and a port.
+fn bus_address(tcp: &Located<String>, check: &mut Checker<'_>) {
+    let good = tcp.parse::<SocketAddr>().is_ok()
+        || tcp.rsplit_once(':').is_some_and(|(host, port)| {
+            let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+            !host.is_empty() && host.chars().all(legal) && port.parse::<u16>().is_ok_and(|port| port > 0)
+        });
+    if !good {
+        let message = format!("`{}` is no host and port", **tcp);
+        check.error(tcp.span, message, "write it like \"192.168.1.50:502\"".to_owned());
+    }
+}

@@ -1,0 +1,3 @@
+//! Sensors.
+
+pub mod spec;
