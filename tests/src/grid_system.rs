@@ -2,7 +2,7 @@
 //! keeps what arrived, and files stills. Survives a broker that goes and comes back: its session is persistent.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque},
     fs, io,
     path::{Path, PathBuf},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -25,6 +25,9 @@ const MAX_PACKET: usize = 4 << 20;
 const RECONNECT: Duration = Duration::from_millis(200);
 /// What was not understood is kept, up to so much.
 const MAX_REJECTED: usize = 100;
+
+/// Messages of readings are kept, up to so many.
+pub const MAX_TELEMETRY: usize = 1000;
 
 /// An event about an incident, as it arrived: CloudEvents 1.0 in JSON.
 #[derive(Debug, Clone, Deserialize)]
@@ -71,8 +74,9 @@ pub struct IncidentData {
     pub level: String,
     /// Where it happened.
     pub grid: String,
-    /// Who saw it.
-    pub camera: Id,
+    /// What found it.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// The rule that found it.
     pub rule: Id,
     /// The rule's kind.
@@ -81,6 +85,25 @@ pub struct IncidentData {
     pub title: String,
     /// Pictures that belong to it.
     pub evidence: Vec<EvidenceReference>,
+}
+
+/// What found an incident: exactly one of the two keys is there.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Origin {
+    /// A camera.
+    Camera(Id),
+    /// A sensor.
+    Sensor(Id),
+}
+
+impl Origin {
+    /// The camera's or the sensor's id.
+    pub fn id(&self) -> &Id {
+        match self {
+            Self::Camera(id) | Self::Sensor(id) => id,
+        }
+    }
 }
 
 /// A picture that an incident refers to.
@@ -120,6 +143,8 @@ pub struct Received {
     pub stills: Vec<Still>,
     /// What the gateway, its cameras and sensors last said of themselves, by topic below the gateway's.
     pub states: BTreeMap<String, serde_json::Value>,
+    /// The last messages of readings, up to [`MAX_TELEMETRY`].
+    pub telemetry: VecDeque<serde_json::Value>,
     /// What the gateway says it had to give up.
     pub gaps: Vec<serde_json::Value>,
     /// What could not be understood, and why.
@@ -309,7 +334,13 @@ impl Inbox {
                 received.states.insert(below.join("/"), state);
             }),
             ["gap"] => self.take_json(publish, |received, gap| received.gaps.push(gap)),
-            // Telemetry, summaries, commands and their answers.
+            ["telemetry", _] => self.take_json(publish, |received, readings| {
+                if received.telemetry.len() == MAX_TELEMETRY {
+                    received.telemetry.pop_front();
+                }
+                received.telemetry.push_back(readings);
+            }),
+            // Summaries, commands and their answers.
             _ => {}
         }
     }

@@ -46,7 +46,7 @@ fn the_small_stream_is_watched_and_the_large_one_may_fail_beside_it() {
     }
     // Somebody walks in the small one; in the large one there is but a ball.
     let found = grid_system.wait_for(A_WHILE, |received| {
-        received.events.iter().any(|event| event.data.camera.as_str() == "walkers").then_some(())
+        received.events.iter().any(|event| event.data.origin.id().as_str() == "walkers").then_some(())
     });
     assert!(found.is_some(), "{}", daemon.last_log_lines(20));
     let (decoded, small, large) = (

@@ -191,7 +191,7 @@ impl Rig {
             let sighting = |event: &IncidentEvent| {
                 let end = of_kind("ended").find(|other| other.data.incident == event.data.incident);
                 Some(Sighting {
-                    camera: event.data.camera.to_string(),
+                    camera: event.data.origin.id().to_string(),
                     opened: time(event, "opened")?,
                     ended: end.and_then(|end| time(end, "ended")),
                     arrived: event.arrived,

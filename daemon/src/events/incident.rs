@@ -8,7 +8,7 @@ use snowgate_core::incidents::event::{EventKind, Revision};
 use super::counter;
 
 static REVISIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
-    counter("snowgate_incidents_total", "Revisions of incidents put on disk.", &["camera", "rule", "event"])
+    counter("snowgate_incidents_total", "Revisions of incidents put on disk.", &["camera", "sensor", "rule", "event"])
 });
 static FINDINGS: LazyLock<IntCounterVec> =
     LazyLock::new(|| counter("snowgate_findings_total", "What rules found.", &["camera", "rule", "change"]));
@@ -48,11 +48,16 @@ impl Announced<'_> {
             EventKind::Updated => "updated",
             EventKind::Ended => "ended",
         };
-        REVISIONS.with_label_values(&[incident.camera.as_str(), incident.rule.as_str(), event]).inc();
+        let (kind, source) = incident.origin.kind_and_id();
+        let of = |wanted: &str| (kind == wanted).then_some(source.as_str());
+        let (camera, sensor) = (of("camera"), of("sensor"));
+        let labels = [camera.unwrap_or_default(), sensor.unwrap_or_default(), incident.rule.as_str(), event];
+        REVISIONS.with_label_values(&labels).inc();
         tracing::info!(
             incident = %incident.id,
             revision = incident.revision,
-            camera = %incident.camera,
+            camera,
+            sensor,
             rule = %incident.rule,
             title = incident.title,
             "incident {event}"

@@ -9,6 +9,7 @@ pub mod config;
 pub mod evidence;
 pub mod gate;
 pub mod incident;
+pub mod sensor;
 pub mod store;
 pub mod uplink;
 pub mod vision;
@@ -48,10 +49,10 @@ pub(crate) fn seconds_histogram(name: &str, help: &str, labels: &[&str], buckets
     register(HistogramVec::new(HistogramOpts::new(name, help).buckets(buckets.to_vec()), labels))
 }
 
-/// Sets a gauge by camera and word to 1 for `word` and to 0 for the other words.
-pub(crate) fn set_one_of(gauge: &IntGaugeVec, camera: &str, words: &[&str], word: Option<&str>) {
+/// Sets a gauge by source (a camera or a sensor) and word to 1 for `word` and to 0 for the other words.
+pub(crate) fn set_one_of(gauge: &IntGaugeVec, source: &str, words: &[&str], word: Option<&str>) {
     for other in words {
-        gauge.with_label_values(&[camera, other]).set((word == Some(*other)).into());
+        gauge.with_label_values(&[source, other]).set((word == Some(*other)).into());
     }
 }
 

@@ -51,8 +51,8 @@ pub struct StillRequest<P> {
     pub subjects: Vec<Subject>,
     /// Where people are known to be, by fresh or older detections: their heads are covered.
     pub people: Vec<Rect>,
-    /// The zone or line of the rule.
-    pub outline: Outline,
+    /// The zone or line of the rule, if it has one.
+    pub outline: Option<Outline>,
     /// What nobody may look at.
     pub masks: Arc<[Polygon]>,
 }
@@ -165,8 +165,9 @@ fn known<P>(request: &StillRequest<P>) -> (Vec<Rect>, Vec<Rect>) {
 
 fn annotate<P>(covered: &mut Covered, request: &StillRequest<P>) {
     match &request.outline {
-        Outline::Polygon(polygon) => covered.draw_outline(polygon.corners(), OUTLINE),
-        Outline::Segment(line) => covered.draw_line(line.start, line.end, OUTLINE),
+        Some(Outline::Polygon(polygon)) => covered.draw_outline(polygon.corners(), OUTLINE),
+        Some(Outline::Segment(line)) => covered.draw_line(line.start, line.end, OUTLINE),
+        None => {}
     }
     for subject in &request.subjects {
         covered.draw_rect(&subject.rect, SUBJECT);

@@ -216,6 +216,7 @@ fn refuse<P>(request: &StillRequest<P>, reason: &'static str, error: &dyn Displa
 fn announce<P>(request: &StillRequest<P>, still: Still) -> StillReady {
     let evidence = Evidence {
         name: FileName::STILL.as_str().to_owned(),
+        camera: Some(request.camera.clone()),
         media_type: "image/jpeg".to_owned(),
         sha256: still.sha256.clone(),
         bytes: still.jpeg.len() as u64,

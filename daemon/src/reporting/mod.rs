@@ -1,9 +1,11 @@
-//! Reporting: findings in, committed and announced revisions of incidents out.
+//! Reporting: findings and alarms in, committed and announced revisions of incidents out.
 //!
 //! One thread owns the book of incidents. Each revision is on disk, together with the message that announces it, before
 //! the next finding is looked at (I1). While the disk is full the thread waits and findings queue up behind it: the
 //! queue is bounded and blocks (policy `block`), so that overload costs pictures, never incidents. A still comes back
 //! from the evidence thread whenever it is ready and becomes a revision of its own: `opened` never waits for it.
+//!
+//! A sensor has no picture: when its incident opens, the cameras are asked to look at the same grid ([`Look`]).
 
 mod ids;
 
@@ -12,19 +14,20 @@ use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
 use crossbeam_channel::{Receiver, Sender};
 use snowgate_core::{
     geometry::{Polygon, Rect},
-    ids::Id,
+    ids::{Id, IncidentId},
     incidents::{
-        Book, Incident, Locale, Report, Source,
+        Book, CameraSource, Incident, Locale, Place, SensorSource, Source,
         event::{EventKind, Gateway, Revision},
     },
     rules::{Change, Finding},
+    sensor::{reading::Reading, rules::Alarm},
     time::{Clock, Mono},
 };
 
 use self::ids::RandomIds;
 use crate::{
     camera::picture::Picture,
-    events::incident as events,
+    events::{incident as events, sensor::TelemetryLost},
     evidence::{
         still::{Outline, StillRequest},
         worker::{StillQueue, StillReady},
@@ -45,7 +48,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct WatchedRule {
     /// What goes into its incidents.
-    pub source: Source,
+    pub source: Source<CameraSource>,
     /// Its zone or line, drawn into stills.
     pub outline: Outline,
     /// What nobody may see.
@@ -72,10 +75,35 @@ pub struct Sight {
     pub people: Vec<Rect>,
 }
 
+/// An alarm on its way to the book.
+pub struct Alarmed {
+    /// The rule that tells it.
+    pub source: Arc<Source<SensorSource>>,
+    /// What it tells.
+    pub alarm: Alarm,
+    /// The last readings of the rule's quantity, the oldest first.
+    pub readings: Vec<Reading>,
+}
+
+/// The wish for a still of a place where a sensor's incident has opened.
+#[derive(Debug, Clone)]
+pub struct Look {
+    /// The incident.
+    pub incident: IncidentId,
+    /// Its grid.
+    pub grid: String,
+    /// Where the sensor stands.
+    pub place: Option<Place>,
+}
+
 /// What the reporting thread takes in.
 pub enum Item {
-    /// A rule found something.
+    /// A camera's rule found something.
     Found(Box<Found>),
+    /// A sensor's rule has something to tell.
+    Alarmed(Box<Alarmed>),
+    /// Readings that are to be published: each sensor's message.
+    Telemetry(Vec<(Id, Vec<u8>)>),
     /// A still is ready.
     Still(Box<StillReady>),
 }
@@ -103,6 +131,9 @@ pub struct Reporting {
     pub store: Store,
     /// Who makes stills; none where stills are off.
     pub stills: Option<StillRequests>,
+    /// Who looks at the place of a sensor's incident; none where stills are off or there are no cameras. Policy
+    /// `refuse_newest`: an incident that finds it full goes without a still.
+    pub looks: Option<Sender<Look>>,
     /// Whom to tell when the outbox cannot be written.
     pub health: Arc<Health>,
     /// The time.
@@ -139,6 +170,8 @@ impl Reporter {
         for item in items {
             match item {
                 Item::Found(found) => self.found(*found),
+                Item::Alarmed(alarmed) => self.alarmed(&alarmed),
+                Item::Telemetry(batches) => self.telemetry(batches),
                 Item::Still(still) => self.still_ready(*still),
             }
         }
@@ -159,8 +192,7 @@ impl Reporter {
 
     fn found(&mut self, found: Found) {
         let Found { rule, finding, arrived, sight } = found;
-        let report = Report { source: &rule.source, finding: &finding };
-        let Some(revision) = self.book.apply(report, &*self.with.clock) else { return };
+        let Some(revision) = self.book.found(&rule.source, &finding, &*self.with.clock) else { return };
         let origin = arrived.filter(|_| finding.change == Change::Began);
         if !self.announce(&revision, origin, None) {
             return;
@@ -168,14 +200,45 @@ impl Reporter {
         if let (EventKind::Opened, Some(sight), Some(stills)) = (revision.kind, sight, &self.with.stills) {
             stills.request(StillRequest {
                 incident: revision.incident.id,
-                camera: rule.source.camera.clone(),
+                camera: rule.source.of.camera.clone(),
                 taken: revision.incident.opened,
                 picture: sight.picture,
                 subjects: finding.subjects,
                 people: sight.people,
-                outline: rule.outline.clone(),
+                outline: Some(rule.outline.clone()),
                 masks: Arc::clone(&rule.masks),
             });
+        }
+    }
+
+    fn alarmed(&mut self, alarmed: &Alarmed) {
+        let Alarmed { source, alarm, readings } = alarmed;
+        let Some(revision) = self.book.alarmed(source, alarm, readings, &*self.with.clock) else { return };
+        if !self.announce(&revision, None, None) {
+            return;
+        }
+        if let (EventKind::Opened, Some(looks)) = (revision.kind, &self.with.looks) {
+            let Incident { id: incident, target, place, .. } = revision.incident;
+            // Nobody waits for a picture; that there is none is seen in the incident.
+            let _ = looks.try_send(Look { incident, grid: target.grid, place });
+        }
+    }
+
+    /// Puts readings on their way. They are the first to give way: what cannot be stored now is dropped.
+    fn telemetry(&self, batches: Vec<(Id, Vec<u8>)>) {
+        let count = batches.len();
+        let message = |(sensor, payload): (Id, Vec<u8>)| Message {
+            class: Class::Telemetry,
+            lane: None,
+            topic: self.topics.telemetry(&sensor),
+            payload,
+            retain: false,
+            origin: None,
+        };
+        let messages: Vec<Message> = batches.into_iter().map(message).collect();
+        let result = self.with.store.commit(|_| Commit { incidents: Vec::new(), messages: messages.clone() });
+        if let Err(error) = result {
+            TelemetryLost { batches: count, error: &error }.emit();
         }
     }
 

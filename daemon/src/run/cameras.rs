@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use snowgate_core::{
     geometry::Segment,
-    incidents::{Locale, Place, Source, Target},
+    incidents::{CameraSource, Locale, Place, Source, Target},
     rules::{
         CameraRules, MissingReference,
         spec::{RuleKind, RuleSpec},
@@ -13,11 +13,12 @@ use snowgate_core::{
 
 use super::models::LoadedModels;
 use crate::{
-    config::{CameraConfig, Config, RuleConfig},
+    camera::gop_ring::GopRing,
+    config::{CameraConfig, Config, PlaceConfig, ReportTarget, RuleConfig},
     evidence::still::Outline,
     reporting::WatchedRule,
     vision::analyser::{Analyser, Need},
-    watch::Watcher,
+    watch::{Watcher, lookout::Viewpoint},
 };
 
 /// A watcher with this camera's vision and rules.
@@ -38,6 +39,16 @@ pub fn watched_rules(config: &Config, camera: &CameraConfig, models: &LoadedMode
     rules.map(Arc::new).collect()
 }
 
+/// Where a camera can be asked to look for a sensor's sake.
+pub fn viewpoint(camera: &CameraConfig, ring: &Arc<GopRing>) -> Viewpoint {
+    Viewpoint {
+        ring: Arc::clone(ring),
+        grids: camera.rules.iter().map(|rule| rule.report.grid.clone()).collect(),
+        place: place(camera.place.as_ref()),
+        masks: camera.masks.iter().cloned().collect(),
+    }
+}
+
 fn watched_rule(
     config: &Config,
     camera: &CameraConfig,
@@ -55,15 +66,17 @@ fn watched_rule(
     };
     let looks = |id| models.digest(id);
     let source = Source {
-        camera: camera.id.clone(),
-        camera_name: camera.name.clone(),
-        place: camera.place.as_ref().map(|place| Place { lat: place.lat, lon: place.lon, name: place.name.clone() }),
+        of: CameraSource {
+            camera: camera.id.clone(),
+            camera_name: camera.name.clone(),
+            area,
+            area_name,
+            models: [&camera.object_model, &camera.face_model].into_iter().filter_map(looks).collect(),
+        },
+        place: place(camera.place.as_ref()),
         rule: rule.spec.id.value.clone(),
         rule_kind: rule.spec.kind.tag().to_owned(),
-        area,
-        area_name,
-        target: target(config, rule)?,
-        models: [&camera.object_model, &camera.face_model].into_iter().filter_map(looks).collect(),
+        target: target(config, &rule.report)?,
     };
     let masks = camera.masks.iter().cloned().collect();
     Some(WatchedRule { source, outline, masks })
@@ -80,8 +93,13 @@ fn name_or_id(name: &Option<String>, id: &snowgate_core::ids::Id) -> String {
     name.clone().unwrap_or_else(|| id.to_string())
 }
 
-fn target(config: &Config, rule: &RuleConfig) -> Option<Target> {
-    let report = &rule.report;
+/// Where a camera or a sensor stands, as incidents tell it.
+pub fn place(place: Option<&PlaceConfig>) -> Option<Place> {
+    place.map(|place| Place { lat: place.lat, lon: place.lon, name: place.name.clone() })
+}
+
+/// How and to whom what a rule finds is reported, with everything looked up.
+pub fn target(config: &Config, report: &ReportTarget) -> Option<Target> {
     let category = config.categories.get(&report.category)?;
     let start = config.grid.start_node(&report.grid, report.severity)?;
     let category_name = match config.gateway.locale {

@@ -4,6 +4,7 @@
 mod board;
 pub mod cameras;
 pub mod models;
+pub mod sensors;
 mod stop;
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 
 use sd_notify::NotifyState;
 use snowgate_core::{incidents::event::Gateway, time::Clock};
+use snowgate_sensors::intake::Intake;
 
 use self::{board::Board, models::LoadedModels, stop::Stopping};
 use crate::{
@@ -38,10 +40,11 @@ use crate::{
     },
     health::{Health, Part},
     reporting::{self, Item, Reporting, StillRequests},
+    sensor::state::StateSink,
     shutdown::Shutdown,
     store::{Store, StoreError},
     uplink::{RetainedStates, Topics, Uplink, UplinkConfig},
-    watch::{Tools, Watched, Workers},
+    watch::{Tools, Watched, Workers, lookout},
 };
 
 /// Stopping may take so long; systemd's own limit is longer.
@@ -68,6 +71,9 @@ pub enum RunError {
     /// The store cannot be opened.
     #[error("store: {0}")]
     Store(#[from] StoreError),
+    /// A quantity cannot be reported in the unit wanted; a checked configuration has no such quantity.
+    #[error(transparent)]
+    Unit(#[from] snowgate_core::sensor::unit::UnitError),
     /// A rule names what is not there; a checked configuration has no such rule.
     #[error(transparent)]
     Rule(#[from] snowgate_core::rules::MissingReference),
@@ -115,7 +121,11 @@ pub fn run(options: &Options) -> Result<(), RunError> {
 
     let topics = Topics::new(&config.gateway.id);
     let retained = RetainedStates::new();
-    let board = Board::new(topics, retained.clone(), Arc::clone(&health), Arc::clone(&clock));
+    let board = Board::new(topics.clone(), retained.clone(), Arc::clone(&health), Arc::clone(&clock));
+    let sensor_states = {
+        let retained = retained.clone();
+        StateSink::new(move |sensor, state| retained.set(topics.sensor_state(sensor), state))
+    };
     let network =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("network").enable_all().build()?;
     let uplink = Uplink::spawn(
@@ -133,12 +143,15 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let (items, queued) = reporting::queue();
     let evidence = start_evidence(&config, &models, items.clone(), &clock, &shutdown, &data)?;
     let (evidence_thread, stills) = evidence.unzip();
+    let lookout_stills = stills.clone().filter(|_| !config.sensors.is_empty());
+    let (looks, wished) = crossbeam_channel::bounded(lookout::QUEUED);
     let reporting_thread = Reporting {
         locale: config.gateway.locale,
         gateway: Gateway { id: config.gateway.id.clone(), time_zone: config.gateway.time_zone.clone() },
         config_digest: config.digest(),
         store: store.clone(),
         stills,
+        looks: lookout_stills.is_some().then_some(looks),
         health: Arc::clone(&health),
         clock: Arc::clone(&clock),
         shutdown: shutdown.clone(),
@@ -151,7 +164,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         watched.map(|camera| (camera, Arc::new(GopRing::new(camera.id.clone(), &camera.ring)))).collect();
     let cameras = watched_cameras(&config, &models, &watched)?;
     let tools = Tools::new(pool_size(config.workers.decode.value), decoders);
-    let workers = Workers::new(cameras, tools, items, Arc::clone(&clock), shutdown.clone());
+    let workers = Workers::new(cameras, tools, items.clone(), Arc::clone(&clock), shutdown.clone());
     start_workers(&config, &models, &workers, &mut threads)?;
     // Every thread has its sessions: the files they were opened from need no memory any more.
     drop(models);
@@ -182,6 +195,14 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     if watched.is_empty() {
         health.set(Part::Cameras, Ok(()));
     }
+    if let Some(stills) = lookout_stills {
+        let viewpoints = watched.iter().map(|(camera, ring)| cameras::viewpoint(camera, ring)).collect();
+        threads.insert("lookout".to_owned(), workers.lookout(viewpoints, stills).spawn(wished)?);
+    }
+    // Held to the end: the judge stops with everything else, not when the last adapter gives up.
+    let (intake, told) = Intake::new(Arc::clone(&clock));
+    threads.insert("sensors".to_owned(), sensors::spawn_judge(&config, told, items, sensor_states, &clock, &shutdown)?);
+    sensors::spawn_adapters(&config, &intake, &shutdown, network.handle());
 
     if origin == Origin::Given
         && let Err(error) = last_good::save(&config, &data)
@@ -191,6 +212,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     tracing::info!(
         gateway = %config.gateway.id,
         cameras = watched.len(),
+        sensors = config.sensors.iter().filter(|sensor| sensor.is_watched()).count(),
         config = config.digest(),
         version = env!("CARGO_PKG_VERSION"),
         "snowgate is running"

@@ -31,6 +31,16 @@ impl Topics {
         format!("{}/camera/{camera}/state", self.root)
     }
 
+    /// A sensor's health; retained.
+    pub fn sensor_state(&self, sensor: &Id) -> String {
+        format!("{}/sensor/{sensor}/state", self.root)
+    }
+
+    /// A sensor's readings.
+    pub fn telemetry(&self, sensor: &Id) -> String {
+        format!("{}/telemetry/{sensor}", self.root)
+    }
+
     /// Revisions of incidents that start at a level of the grid tree, in one grid.
     pub fn incident(&self, level: impl fmt::Display, grid: impl fmt::Display) -> String {
         format!("{}/incident/{level}/{grid}", self.root)
@@ -56,6 +66,8 @@ mod tests {
         let topics = Topics::new(&"gate-1".parse().unwrap());
         assert_eq!(topics.status(), "snowgate/v1/gate-1/status");
         assert_eq!(topics.camera_state(&"north".parse().unwrap()), "snowgate/v1/gate-1/camera/north/state");
+        assert_eq!(topics.sensor_state(&"gauge".parse().unwrap()), "snowgate/v1/gate-1/sensor/gauge/state");
+        assert_eq!(topics.telemetry(&"gauge".parse().unwrap()), "snowgate/v1/gate-1/telemetry/gauge");
         assert_eq!(topics.incident("village", "330110001"), "snowgate/v1/gate-1/incident/village/330110001");
         let incident = IncidentId::try_from("01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned()).unwrap();
         assert_eq!(

@@ -14,6 +14,7 @@ mod camera;
 mod decoders;
 mod decoding;
 mod inference;
+pub mod lookout;
 pub mod overload;
 mod packet_sizes;
 mod pulse;

@@ -17,6 +17,7 @@ use super::{
     camera::Tools,
     decoders::LookDecoders,
     inference::{Outcome, Urgency},
+    lookout::{Lookout, Viewpoint},
     overload::{Policy, TICK},
     room::{Meter, Room},
     schedule::{Schedule, Turn},
@@ -28,7 +29,7 @@ use crate::{
         incident::FindingMade,
         watch as events,
     },
-    reporting::{Found, Item, Items, Sight, people, rule_of},
+    reporting::{Found, Item, Items, Sight, StillRequests, people, rule_of},
     shutdown::Shutdown,
     vision::model::Models,
 };
@@ -54,6 +55,12 @@ impl Workers {
         let schedule = || Schedule::new(cameras.iter().map(|camera| camera.priority), Arc::clone(&clock));
         let (decode, infer) = (schedule(), schedule());
         Self { cameras: cameras.into(), tools: Arc::new(tools), decode, infer, items, clock, shutdown }
+    }
+
+    /// Who looks on demand, with these cameras' decoders.
+    pub fn lookout(&self, viewpoints: Vec<Viewpoint>, stills: StillRequests) -> Lookout {
+        let (tools, clock, shutdown) = (Arc::clone(&self.tools), Arc::clone(&self.clock), self.shutdown.clone());
+        Lookout { viewpoints, tools, stills, clock, shutdown }
     }
 
     /// What hears of every unit in the ring of this camera (by its place in the list), and wakes the workers for it.
@@ -189,11 +196,7 @@ impl Workers {
     }
 
     fn report(&self, watched: &Watched, finding: Finding, arrived: Option<Mono>, sight: Option<Sight>) {
-        let change = match finding.change {
-            Change::Began => "began",
-            Change::Grew => "grew",
-            Change::Ended => "ended",
-        };
+        let change = finding.change.as_str();
         FindingMade { camera: watched.camera.as_str(), rule: finding.rule.as_str(), change }.emit();
         let Some(rule) = rule_of(&watched.rules, &finding.rule) else { return };
         let found = Found { rule: Arc::clone(rule), finding, arrived, sight };

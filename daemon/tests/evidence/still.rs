@@ -131,7 +131,7 @@ fn what_is_drawn_lies_above_what_covers() {
     let mut request = request(I420::grey(640, 480));
     request.subjects = vec![Subject { label: "person".into(), rect: Rect::new(0.4, 0.2, 0.2, 0.6) }];
     let corners = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]].map(Point::from).to_vec();
-    request.outline = Outline::Polygon(Polygon::new(corners).unwrap());
+    request.outline = Some(Outline::Polygon(Polygon::new(corners).unwrap()));
     let image = decoded(&maker().make(&request).unwrap());
     let red = image.get_pixel(320, 95).0;
     assert!(red[0] > 150 && red[1] < 100, "the top edge of the box, above the covered head: {red:?}");

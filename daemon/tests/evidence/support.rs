@@ -150,7 +150,7 @@ pub fn request<P>(picture: P) -> StillRequest<P> {
         taken: now(),
         subjects: Vec::new(),
         people: Vec::new(),
-        outline: Outline::Segment(Segment { start: corner, end: corner }),
+        outline: Some(Outline::Segment(Segment { start: corner, end: corner })),
         masks: Arc::new([]),
     }
 }

@@ -41,7 +41,7 @@ fn event_line(event: &IncidentEvent) -> String {
     let data = &event.data;
     let place = event.topic.split_once("/incident/").map_or("", |(_, place)| place);
     let (kind, severity, title) = (event.kind(), &data.severity, &data.title);
-    format!("{place:<24}  {kind:<8}{severity:<9}  {title} · {}/{} · {}", data.camera, data.rule, event.id)
+    format!("{place:<24}  {kind:<8}{severity:<9}  {title} · {}/{} · {}", data.origin.id(), data.rule, event.id)
 }
 
 fn still_line(still: &Still) -> String {
@@ -58,7 +58,7 @@ pub fn shown(path: &Path) -> String {
 pub fn summary(config: &Config, received: &Received, metrics: &Metrics) -> String {
     let mut incidents: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
     for event in &received.events {
-        let rule = (&event.data.camera, &event.data.rule, event.data.rule_kind.as_str());
+        let rule = (event.data.origin.id(), &event.data.rule, event.data.rule_kind.as_str());
         incidents.entry(rule).or_default().insert(event.data.incident, ());
     }
     let mut text = "incidents by rule\n".to_owned();

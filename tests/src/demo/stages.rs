@@ -27,7 +27,7 @@ pub struct Stage {
 pub fn stages(metrics: &Metrics, received: &Received, camera: &Id, rule: &Id) -> Vec<Stage> {
     let of_camera = [("camera", camera.as_str())];
     let of_rule = [("camera", camera.as_str()), ("rule", rule.as_str())];
-    let arrived = received.events.iter().filter(|event| (&event.data.camera, &event.data.rule) == (camera, rule));
+    let arrived = received.events.iter().filter(|event| (event.data.origin.id(), &event.data.rule) == (camera, rule));
     let arrived = arrived.count();
     vec![
         Stage { name: "frames received", count: metrics.total(RECEIVED, &of_camera) },

@@ -46,7 +46,7 @@ impl Wanted {
     /// Whether an incident of this kind has arrived.
     pub fn has_arrived(self, config: &Config, received: &Received) -> bool {
         let mut rules = self.rules(config);
-        rules.any(|rule| received.events.iter().any(|event| rule == (&event.data.camera, &event.data.rule)))
+        rules.any(|rule| received.events.iter().any(|event| rule == (event.data.origin.id(), &event.data.rule)))
     }
 }
 

@@ -3,47 +3,17 @@
 use std::collections::HashMap;
 
 use super::{
-    Counts, EndReason, Ending, Evidence, Handling, Incident, Locale, ModelDigest, Place, Scene, Target,
+    CameraSource, EndReason, Ending, Evidence, Handling, Incident, Locale, Origin, Scene, SeenByCamera, SensorSource,
+    Source, ToldBySensor,
     event::{EventKind, Revision},
-    title::{TitleParts, title},
+    title,
 };
 use crate::{
     ids::{Id, IncidentIds},
     rules::{Change, Finding},
-    time::{BootId, Clock},
+    sensor::{reading::Reading, rules::Alarm},
+    time::{BootId, Clock, Mono},
 };
-
-/// Everything about a rule that its incidents carry.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Source {
-    /// The camera's id.
-    pub camera: Id,
-    /// What people call the camera.
-    pub camera_name: String,
-    /// Where the camera stands.
-    pub place: Option<Place>,
-    /// The rule's id.
-    pub rule: Id,
-    /// The rule's kind, as in the configuration.
-    pub rule_kind: String,
-    /// Id of its zone or line.
-    pub area: Id,
-    /// What people call the zone or line.
-    pub area_name: String,
-    /// How and to whom it is reported.
-    pub target: Target,
-    /// The models that look for it.
-    pub models: Vec<ModelDigest>,
-}
-
-/// A finding together with where it comes from.
-#[derive(Debug, Clone, Copy)]
-pub struct Report<'a> {
-    /// The rule's circumstances.
-    pub source: &'a Source,
-    /// What it found.
-    pub finding: &'a Finding,
-}
 
 /// The open incidents of this run. Pure: it decides, others store and announce.
 pub struct Book<I> {
@@ -51,8 +21,21 @@ pub struct Book<I> {
     boot: BootId,
     config_digest: String,
     ids: I,
-    /// By camera, rule and episode.
-    open: HashMap<(Id, Id, u64), Incident>,
+    open: HashMap<Key, Incident>,
+}
+
+/// `camera` or `sensor`, its id, its rule, and the rule's episode.
+type Key = (&'static str, Id, Id, u64);
+
+/// What findings and alarms have in common.
+struct Episode {
+    number: u64,
+    change: Change,
+    at: Mono,
+    since: Mono,
+    last_seen: Mono,
+    score: f32,
+    origin: Origin,
 }
 
 impl<I: IncidentIds> Book<I> {
@@ -66,25 +49,74 @@ impl<I: IncidentIds> Book<I> {
         self.open.len()
     }
 
-    /// What a finding makes of an incident. `None` if it belongs to none that is open.
-    pub fn apply(&mut self, report: Report<'_>, clock: &dyn Clock) -> Option<Revision> {
-        let Report { source, finding } = report;
-        let key = (source.camera.clone(), source.rule.clone(), finding.episode);
-        match finding.change {
+    /// What a camera's finding makes of an incident. `None` if it belongs to none that is open.
+    pub fn found(&mut self, source: &Source<CameraSource>, finding: &Finding, clock: &dyn Clock) -> Option<Revision> {
+        let CameraSource { camera, area, models, .. } = &source.of;
+        let seen = SeenByCamera {
+            camera: camera.clone(),
+            area: area.clone(),
+            counts: (&finding.tally).into(),
+            models: models.clone(),
+        };
+        let episode = Episode {
+            number: finding.episode,
+            change: finding.change,
+            at: finding.at,
+            since: finding.tally.since,
+            last_seen: finding.tally.last_seen,
+            score: finding.tally.score,
+            origin: Origin::Camera(seen),
+        };
+        self.apply(source, episode, title::of_camera(self.locale, source), clock)
+    }
+
+    /// What a sensor's alarm makes of an incident, with the last readings, the oldest first. `None` if it belongs to none
+    /// that is open.
+    pub fn alarmed<'r>(
+        &mut self,
+        source: &Source<SensorSource>,
+        alarm: &Alarm,
+        readings: impl IntoIterator<Item = &'r Reading>,
+        clock: &dyn Clock,
+    ) -> Option<Revision> {
+        let SensorSource { sensor, quantity, unit, .. } = &source.of;
+        let told = ToldBySensor {
+            sensor: sensor.clone(),
+            quantity: quantity.clone(),
+            unit: unit.to_string(),
+            measure: (&alarm.tally).into(),
+            readings: readings.into_iter().map(Into::into).collect(),
+        };
+        let episode = Episode {
+            number: alarm.episode,
+            change: alarm.change,
+            at: alarm.at,
+            since: alarm.tally.since,
+            last_seen: alarm.tally.last_seen,
+            score: alarm.tally.score as f32,
+            origin: Origin::Sensor(told),
+        };
+        self.apply(source, episode, title::of_sensor(self.locale, source, alarm.tally.value), clock)
+    }
+
+    fn apply<O>(&mut self, source: &Source<O>, episode: Episode, title: String, clock: &dyn Clock) -> Option<Revision> {
+        let (kind, id) = episode.origin.kind_and_id();
+        let key = (kind, id.clone(), source.rule.clone(), episode.number);
+        match episode.change {
             Change::Began => {
-                let incident = self.open(report, clock);
+                let incident = self.open(source, episode, title, clock);
                 self.open.insert(key, incident.clone());
                 Some(Revision { kind: EventKind::Opened, incident })
             }
             Change::Grew => {
                 let incident = self.open.get_mut(&key)?;
-                incident.take_in(finding, clock);
+                incident.take_in(episode, clock);
                 incident.revision += 1;
                 Some(Revision { kind: EventKind::Updated, incident: incident.clone() })
             }
             Change::Ended => {
                 let mut incident = self.open.remove(&key)?;
-                incident.take_in(finding, clock);
+                incident.take_in(episode, clock);
                 incident.end(EndReason::ConditionOver, clock);
                 Some(Revision { kind: EventKind::Ended, incident })
             }
@@ -107,42 +139,36 @@ impl<I: IncidentIds> Book<I> {
         Revision { kind: EventKind::Ended, incident }
     }
 
-    fn open(&mut self, report: Report<'_>, clock: &dyn Clock) -> Incident {
-        let Report { source, finding } = report;
-        let opened = clock.moment_at(finding.at);
-        let parts =
-            TitleParts { category: &source.target.category_name, camera: &source.camera_name, area: &source.area_name };
+    fn open<O>(&mut self, source: &Source<O>, episode: Episode, title: String, clock: &dyn Clock) -> Incident {
+        let opened = clock.moment_at(episode.at);
         Incident {
             id: self.ids.next(opened),
             revision: 1,
             boot: self.boot.clone(),
             scene: Scene::Active,
             handling: Handling::Reported,
-            camera: source.camera.clone(),
+            origin: episode.origin,
             rule: source.rule.clone(),
             rule_kind: source.rule_kind.clone(),
-            area: source.area.clone(),
             target: source.target.clone(),
             place: source.place.clone(),
-            title: title(self.locale, &parts),
-            began: clock.moment_at(finding.tally.since),
+            title,
+            began: clock.moment_at(episode.since),
             opened,
-            last_seen: clock.moment_at(finding.tally.last_seen),
+            last_seen: clock.moment_at(episode.last_seen),
             ended: None,
-            counts: Counts::from(&finding.tally),
-            score: finding.tally.score,
+            score: episode.score,
             evidence: Vec::new(),
             config_digest: self.config_digest.clone(),
-            models: source.models.clone(),
         }
     }
 }
 
 impl Incident {
-    fn take_in(&mut self, finding: &Finding, clock: &dyn Clock) {
-        self.last_seen = clock.moment_at(finding.tally.last_seen);
-        self.counts = Counts::from(&finding.tally);
-        self.score = finding.tally.score;
+    fn take_in(&mut self, episode: Episode, clock: &dyn Clock) {
+        self.last_seen = clock.moment_at(episode.last_seen);
+        self.origin = episode.origin;
+        self.score = episode.score;
     }
 
     fn end(&mut self, reason: EndReason, clock: &dyn Clock) {
@@ -157,29 +183,71 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::{ids::CountedIds, rules::Tally, severity::Severity, time::ManualClock, time::Mono};
+    use crate::{
+        ids::CountedIds,
+        incidents::{Place, Target},
+        rules::Tally,
+        sensor::{reading::Verdict, rules::AlarmTally},
+        severity::Severity,
+        time::ManualClock,
+    };
 
-    fn source() -> Source {
+    fn target(category: &str) -> Target {
+        Target {
+            category: category.to_lowercase().parse().unwrap(),
+            category_name: category.into(),
+            severity: Severity::Ordinary,
+            grid: "330522101003".into(),
+            path: vec!["330522".into(), "330522101003".into()],
+            level: "grid".parse().unwrap(),
+            level_grid: "330522101003".into(),
+            time_limit_ms: Some(7_200_000),
+        }
+    }
+
+    fn source() -> Source<CameraSource> {
         Source {
-            camera: "gate".parse().unwrap(),
-            camera_name: "North gate".into(),
+            of: CameraSource {
+                camera: "gate".parse().unwrap(),
+                camera_name: "North gate".into(),
+                area: "yard".parse().unwrap(),
+                area_name: "yard".into(),
+                models: Vec::new(),
+            },
             place: None,
             rule: "yard-intrusion".parse().unwrap(),
             rule_kind: "intrusion".into(),
-            area: "yard".parse().unwrap(),
-            area_name: "yard".into(),
-            target: Target {
-                category: "intrusion".parse().unwrap(),
-                category_name: "Intrusion".into(),
-                severity: Severity::Ordinary,
-                grid: "330522101003".into(),
-                path: vec!["330522".into(), "330522101003".into()],
-                level: "grid".parse().unwrap(),
-                level_grid: "330522101003".into(),
-                time_limit_ms: Some(7_200_000),
-            },
-            models: Vec::new(),
+            target: target("Intrusion"),
         }
+    }
+
+    fn gauge() -> Source<SensorSource> {
+        Source {
+            of: SensorSource {
+                // The name of a camera: what sees and what measures is told apart.
+                sensor: "gate".parse().unwrap(),
+                sensor_name: "Bridge gauge".into(),
+                quantity: "level".parse().unwrap(),
+                quantity_name: "water level".into(),
+                unit: "m".parse().unwrap(),
+            },
+            place: Some(Place { lat: 30.9, lon: 119.9, name: None }),
+            rule: "yard-intrusion".parse().unwrap(),
+            rule_kind: "threshold".into(),
+            target: target("Flood"),
+        }
+    }
+
+    fn alarm(change: Change, value: f64) -> Alarm {
+        let tally = AlarmTally {
+            value: Some(value),
+            extreme: Some(value),
+            count: 1,
+            score: 0.0,
+            since: Mono(0),
+            last_seen: Mono(0),
+        };
+        Alarm { rule: gauge().rule, quantity: gauge().of.quantity, episode: 1, at: Mono(0), change, tally }
     }
 
     fn finding(change: Change, millis: u64, things: u32) -> Finding {
@@ -197,7 +265,7 @@ mod tests {
         let source = source();
         let mut apply = |change, millis, things| {
             clock.advance_to(Mono(millis * 1_000_000));
-            book.apply(Report { source: &source, finding: &finding(change, millis, things) }, &clock)
+            book.found(&source, &finding(change, millis, things), &clock)
         };
         let opened = apply(Change::Began, 1_000, 1).unwrap();
         assert_eq!((opened.kind, opened.incident.revision), (EventKind::Opened, 1));
@@ -206,7 +274,7 @@ mod tests {
 
         let updated = apply(Change::Grew, 6_000, 2).unwrap();
         assert_eq!((updated.kind, updated.incident.revision), (EventKind::Updated, 2));
-        assert_eq!(updated.incident.counts.things, 2);
+        assert_eq!(updated.incident.origin.camera().unwrap().counts.things, 2);
 
         let ended = apply(Change::Ended, 9_000, 2).unwrap();
         assert_eq!((ended.kind, ended.incident.revision), (EventKind::Ended, 3));
@@ -215,14 +283,54 @@ mod tests {
     }
 
     #[test]
+    fn an_alarm_is_an_incident_with_the_last_readings() {
+        let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+        let mut book = Book::new(Locale::ZhCn, clock.boot_id().clone(), String::new(), CountedIds::default());
+        let readings = [3.4, f64::NAN, 3.62].map(|value| Reading {
+            sensor: gauge().of.sensor,
+            quantity: gauge().of.quantity,
+            value,
+            unit: gauge().of.unit,
+            measured: None,
+            arrived: clock.now(),
+            verdict: Verdict::GOOD,
+        });
+        let camera = book.found(&source(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+        let opened = book.alarmed(&gauge(), &alarm(Change::Began, 3.62), &readings, &clock).unwrap().incident;
+        assert_ne!(opened.id, camera.id);
+        assert_eq!(opened.title, "Flood：Bridge gauge，water level 3.62 m");
+        let told = opened.origin.sensor().unwrap();
+        assert_eq!(told.measure.value, Some(3.62));
+        let values: Vec<_> = told.readings.iter().map(|reading| reading.value).collect();
+        assert_eq!(values, [Some(3.4), None, Some(3.62)]);
+        let grown = book.alarmed(&gauge(), &alarm(Change::Grew, 4.1), &readings[2..], &clock).unwrap().incident;
+        assert_eq!((grown.revision, grown.origin.sensor().unwrap().measure.extreme), (2, Some(4.1)));
+        let ended = book.alarmed(&gauge(), &alarm(Change::Ended, 3.0), [], &clock).unwrap();
+        assert_eq!((ended.kind, ended.incident.id, book.open_count()), (EventKind::Ended, opened.id, 1));
+    }
+
+    #[test]
+    fn what_is_stored_is_read_again() {
+        let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+        let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), CountedIds::default());
+        let camera = book.found(&source(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+        let sensor = book.alarmed(&gauge(), &alarm(Change::Began, 3.62), [], &clock).unwrap().incident;
+        for incident in [camera, sensor] {
+            let json = serde_json::to_vec(&incident).unwrap();
+            assert_eq!(serde_json::from_slice::<Incident>(&json).unwrap(), incident);
+        }
+    }
+
+    #[test]
     fn evidence_is_a_revision_of_its_own_and_is_not_forgotten_by_later_ones() {
         let clock = ManualClock::new("boot", jiff::Timestamp::UNIX_EPOCH);
         let mut book = Book::new(Locale::ZhCn, clock.boot_id().clone(), String::new(), CountedIds::default());
         let source = source();
         let began = finding(Change::Began, 0, 1);
-        let opened = book.apply(Report { source: &source, finding: &began }, &clock).unwrap();
+        let opened = book.found(&source, &began, &clock).unwrap();
         let still = Evidence {
             name: "still.jpg".into(),
+            camera: Some(source.of.camera.clone()),
             media_type: "image/jpeg".into(),
             sha256: "00".into(),
             bytes: 1,
@@ -232,7 +340,7 @@ mod tests {
         assert_eq!((with_still.kind, with_still.incident.revision), (EventKind::Updated, 2));
         clock.advance(Duration::from_secs(1));
         let over = finding(Change::Ended, 1_000, 1);
-        let ended = book.apply(Report { source: &source, finding: &over }, &clock).unwrap();
+        let ended = book.found(&source, &over, &clock).unwrap();
         assert_eq!((ended.incident.revision, ended.incident.evidence), (3, vec![still]));
     }
 
@@ -242,11 +350,11 @@ mod tests {
         let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), CountedIds::default());
         let source = source();
         let began = finding(Change::Began, 0, 1);
-        let opened = book.apply(Report { source: &source, finding: &began }, &clock).unwrap().incident;
+        let opened = book.found(&source, &began, &clock).unwrap().incident;
         clock.set_wall("2020-01-01T00:00:00Z".parse().unwrap(), false);
         clock.advance(Duration::from_secs(5));
         let over = finding(Change::Ended, 5_000, 1);
-        let ended = book.apply(Report { source: &source, finding: &over }, &clock).unwrap().incident;
+        let ended = book.found(&source, &over, &clock).unwrap().incident;
         assert!(ended.last_seen.mono > opened.opened.mono);
         assert!(!ended.last_seen.synchronised);
         assert_eq!(ended.id, opened.id);

@@ -6,9 +6,10 @@
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{Counts, EndReason, Handling, Incident, ModelDigest, Place, Scene};
+use super::{EndReason, Handling, Incident, Measure, Origin, Place, Scene, SeenByCamera};
 use crate::{
     ids::{Id, IncidentId},
+    sensor::reading::Verdict,
     severity::Severity,
     time::Moment,
 };
@@ -110,22 +111,38 @@ struct Data<'a> {
     level_grid: &'a str,
     grid: &'a str,
     grid_path: &'a [String],
-    camera: &'a Id,
     rule: &'a Id,
     rule_kind: &'a str,
-    area: &'a Id,
     title: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     place: Option<&'a Place>,
     times: Times,
     #[serde(skip_serializing_if = "Option::is_none")]
     time_limit: Option<TimeLimit>,
-    counts: Counts,
     duration_seconds: f64,
     score: f64,
+    #[serde(flatten)]
+    origin: OriginData<'a>,
     evidence: Vec<EvidenceReference<'a>>,
     config_digest: &'a str,
-    models: &'a [ModelDigest],
+}
+
+/// A camera's or a sensor's own keys.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum OriginData<'a> {
+    Camera(&'a SeenByCamera),
+    Sensor { sensor: &'a Id, quantity: &'a Id, unit: &'a str, measure: Measure, readings: Vec<ReadingData> },
+}
+
+#[derive(Serialize)]
+struct ReadingData {
+    value: Option<f64>,
+    #[serde(flatten)]
+    verdict: Verdict,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    measured: Option<String>,
+    arrived: String,
 }
 
 #[derive(Serialize)]
@@ -150,6 +167,8 @@ struct TimeLimit {
 #[derive(Serialize)]
 struct EvidenceReference<'a> {
     name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    camera: Option<&'a Id>,
     media_type: &'a str,
     sha256: &'a str,
     bytes: u64,
@@ -160,6 +179,28 @@ impl Revision {
     /// The receiver's key for removing duplicates: `{incident}.{revision}`.
     pub fn event_id(&self) -> String {
         format!("{}.{}", self.incident.id, self.incident.revision)
+    }
+
+    fn origin(&self, zone: &TimeZone) -> OriginData<'_> {
+        match &self.incident.origin {
+            Origin::Camera(seen) => OriginData::Camera(seen),
+            Origin::Sensor(told) => OriginData::Sensor {
+                sensor: &told.sensor,
+                quantity: &told.quantity,
+                unit: &told.unit,
+                measure: told.measure,
+                readings: told
+                    .readings
+                    .iter()
+                    .map(|reading| ReadingData {
+                        value: reading.value,
+                        verdict: reading.verdict,
+                        measured: reading.measured.map(|time| format_time(time, zone)),
+                        arrived: format_time(reading.arrived.wall, zone),
+                    })
+                    .collect(),
+            },
+        }
     }
 
     /// The event in CloudEvents' JSON format. `sequence` grows with every event of the gateway; `now` is the time
@@ -190,10 +231,8 @@ impl Revision {
                 level_grid: &incident.target.level_grid,
                 grid: &incident.target.grid,
                 grid_path: &incident.target.path,
-                camera: &incident.camera,
                 rule: &incident.rule,
                 rule_kind: &incident.rule_kind,
-                area: &incident.area,
                 title: &incident.title,
                 place: incident.place.as_ref(),
                 times: Times {
@@ -213,14 +252,15 @@ impl Revision {
                         light: Light::at(now.wall, opened, due),
                     }
                 }),
-                counts: incident.counts,
                 duration_seconds: round(duration.as_secs_f64()),
                 score: round(f64::from(incident.score)),
+                origin: self.origin(&gateway.time_zone),
                 evidence: incident
                     .evidence
                     .iter()
                     .map(|evidence| EvidenceReference {
                         name: &evidence.name,
+                        camera: evidence.camera.as_ref(),
                         media_type: &evidence.media_type,
                         sha256: &evidence.sha256,
                         bytes: evidence.bytes,
@@ -228,7 +268,6 @@ impl Revision {
                     })
                     .collect(),
                 config_digest: &incident.config_digest,
-                models: &incident.models,
             },
         };
         // Only maps with keys that are no strings and failing writers can fail to serialise; this has neither.

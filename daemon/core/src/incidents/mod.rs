@@ -1,24 +1,27 @@
 //! Incidents: what becomes of findings.
 //!
-//! [`Book`] is the life cycle: findings go in, *revisions* of incidents come out. An incident carries two states that
+//! [`Book`] is the life cycle: findings of cameras and alarms of sensors go in, *revisions* of incidents come out. An incident carries two states that
 //! are never mixed: the [`Scene`] (what the box sees) and the [`Handling`] (what people do about it). Every revision
 //! is announced as one event ([`event`]); incident id and revision together are what a receiver removes duplicates by.
 
 mod book;
 pub mod event;
 pub mod grid;
+mod origin;
 pub mod spec;
 mod title;
 
 use serde::{Deserialize, Serialize};
 
-pub use book::{Book, Report, Source};
+pub use book::Book;
 pub use grid::GridTree;
+pub use origin::{
+    CameraSource, Counts, Measure, MeasuredValue, Origin, SeenByCamera, SensorSource, Source, ToldBySensor,
+};
 pub use spec::Locale;
 
 use crate::{
     ids::{Id, IncidentId},
-    rules::Tally,
     severity::Severity,
     spec::TimeSpan,
     time::{BootId, Moment},
@@ -37,17 +40,16 @@ pub struct Incident {
     pub scene: Scene,
     /// What people do about it.
     pub handling: Handling,
-    /// The camera that sees it.
-    pub camera: Id,
+    /// What found it, and what it found.
+    #[serde(flatten)]
+    pub origin: Origin,
     /// The rule that found it.
     pub rule: Id,
-    /// The rule's kind: `intrusion`, `line_crossing`…
+    /// The rule's kind: `intrusion`, `line_crossing`, `threshold`…
     pub rule_kind: String,
-    /// The zone or line it is about.
-    pub area: Id,
     /// How and to whom it is reported.
     pub target: Target,
-    /// Where the camera stands.
+    /// Where the camera or the sensor stands.
     pub place: Option<Place>,
     /// One line for people, in the gateway's language.
     pub title: String,
@@ -59,16 +61,12 @@ pub struct Incident {
     pub last_seen: Moment,
     /// When it ended, if it has.
     pub ended: Option<Ending>,
-    /// How many things took part.
-    pub counts: Counts,
-    /// Best score of any thing that took part, 0..1.
+    /// Best score of any thing that took part, 0..1; of a sensor, the highest anomaly score, 0 where that is not watched.
     pub score: f32,
     /// Pictures that belong to it.
     pub evidence: Vec<Evidence>,
     /// Digest of the configuration it was found under, hexadecimal.
     pub config_digest: String,
-    /// The models that looked.
-    pub models: Vec<ModelDigest>,
 }
 
 /// What the box sees.
@@ -108,30 +106,6 @@ pub enum EndReason {
     Restarted,
 }
 
-/// How many things took part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counts {
-    /// In all.
-    pub things: u32,
-    /// The most at once.
-    pub peak: u32,
-    /// Crossings from the left to the right of the line.
-    pub left_to_right: u32,
-    /// Crossings from the right to the left of the line.
-    pub right_to_left: u32,
-}
-
-impl From<&Tally> for Counts {
-    fn from(tally: &Tally) -> Self {
-        Self {
-            things: tally.things,
-            peak: tally.peak,
-            left_to_right: tally.left_to_right,
-            right_to_left: tally.right_to_left,
-        }
-    }
-}
-
 /// How and to whom an incident is reported, with everything looked up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
@@ -160,7 +134,7 @@ impl Target {
     }
 }
 
-/// Where a camera stands.
+/// Where a camera or a sensor stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Place {
     /// Latitude in degrees, WGS 84.
@@ -176,6 +150,9 @@ pub struct Place {
 pub struct Evidence {
     /// Name within the incident: the last part of its topic.
     pub name: String,
+    /// The camera that took it; not known of pictures taken by version 0.1.0 and before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub camera: Option<Id>,
     /// Media type.
     pub media_type: String,
     /// SHA-256 of the bytes, hexadecimal.

@@ -58,6 +58,17 @@ pub enum Change {
     Ended,
 }
 
+impl Change {
+    /// The word for it in metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Began => "began",
+            Self::Grew => "grew",
+            Self::Ended => "ended",
+        }
+    }
+}
+
 /// An episode in figures.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tally {

@@ -85,6 +85,7 @@ pub struct Verdict {
     /// Whether it can be relied upon.
     pub quality: Quality,
     /// Why not, where it cannot.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<Doubt>,
 }
 

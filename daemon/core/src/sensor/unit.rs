@@ -5,7 +5,7 @@
 //! What stands in braces says what is counted and changes nothing. `Cel` and `[degF]`, whose zero lies elsewhere, stand
 //! alone. Units of one dimension convert into each other.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr, sync::Arc};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
@@ -144,6 +144,10 @@ const PREFIXES: [(&str, f64); 16] = [
 /// Units that stand alone because their zero lies elsewhere: factor to kelvin, and the kelvins of their zero.
 const SCALES: [(&str, f64, f64); 2] = [("Cel", 1.0, 273.15), ("[degF]", 5.0 / 9.0, 459.67 * 5.0 / 9.0)];
 
+/// What people read instead of a code.
+const SYMBOLS: [(&str, &str); 6] =
+    [("°C", "Cel"), ("°F", "[degF]"), ("µg/m³", "ug/m3"), ("mg/m³", "mg/m3"), ("m³/s", "m3/s"), ("kWh", "kW.h")];
+
 /// What people write for a unit, and what UCUM does.
 const MISWRITTEN: [(&str, &str); 19] = [
     ("℃", "Cel"),
@@ -170,7 +174,7 @@ const MISWRITTEN: [(&str, &str); 19] = [
 /// A unit of measure.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Unit {
-    code: Box<str>,
+    code: Arc<str>,
     dimension: Dimension,
     factor: f64,
     /// What its zero is in base units.
@@ -220,6 +224,25 @@ impl Unit {
     /// Its code.
     pub fn code(&self) -> &str {
         &self.code
+    }
+
+    /// How people write it: `°C` for `Cel`, `ppm` for `[ppm]`; nothing for what is only counted.
+    pub fn symbol(&self) -> String {
+        if let Some((people, _)) = SYMBOLS.iter().find(|(_, code)| *code == &*self.code) {
+            return (*people).to_owned();
+        }
+        let mut depth = 0u32;
+        let symbol: String = self
+            .code
+            .chars()
+            .filter(|c| {
+                depth = if *c == '{' { depth + 1 } else { depth };
+                let shown = depth == 0 && !matches!(c, '[' | ']');
+                depth = if *c == '}' { depth.saturating_sub(1) } else { depth };
+                shown
+            })
+            .collect();
+        if symbol == "1" { String::new() } else { symbol }
     }
 
     /// How values of this unit become values of another.
@@ -385,6 +408,21 @@ mod tests {
     fn converted(value: f64, from: &str, to: &str) -> f64 {
         let (from, to): (Unit, Unit) = (from.parse().unwrap(), to.parse().unwrap());
         from.to(&to).unwrap().apply(value)
+    }
+
+    #[test]
+    fn people_read_symbols() {
+        for (code, symbol) in [
+            ("m", "m"),
+            ("Cel", "°C"),
+            ("[ppm]", "ppm"),
+            ("1", ""),
+            ("{presses}", ""),
+            ("mg/L", "mg/L"),
+            ("%{LEL}", "%"),
+        ] {
+            assert_eq!(code.parse::<Unit>().unwrap().symbol(), symbol);
+        }
     }
 
     #[test]

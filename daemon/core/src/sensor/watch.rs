@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use super::{
     anomaly::{Detector, LocalTime, Reason},
     quality::Judge,
-    reading::{Reading, Sample},
+    reading::{Reading, Sample, Verdict},
     rules::{Alarm, Heard, SensorRules, spec::SensorRuleSpec},
     spec::QuantitySpec,
     unit::{Conversion, Unit, UnitError},
@@ -73,12 +73,34 @@ impl SensorWatch {
     /// Takes in what a device sent, in its own unit, and appends what there is to tell. `None` if the sensor has no such
     /// quantity.
     pub fn hear(&mut self, quantity: &Id, sample: Sample, arrived: Moment, alarms: &mut Vec<Alarm>) -> Option<Seen> {
+        self.take_in(quantity, sample, arrived, true, alarms)
+    }
+
+    /// The same of a reading for which there is no time to watch for anomalies: rules hear it, the detector does not.
+    pub fn hear_in_a_flood(
+        &mut self,
+        quantity: &Id,
+        sample: Sample,
+        arrived: Moment,
+        alarms: &mut Vec<Alarm>,
+    ) -> Option<Seen> {
+        self.take_in(quantity, sample, arrived, false, alarms)
+    }
+
+    fn take_in(
+        &mut self,
+        quantity: &Id,
+        sample: Sample,
+        arrived: Moment,
+        score: bool,
+        alarms: &mut Vec<Alarm>,
+    ) -> Option<Seen> {
         let Self { sensor, zone, quantities, rules } = self;
         let quantity = quantities.iter_mut().find(|known| known.id == *quantity)?;
         let value = quantity.conversion.apply(sample.value * quantity.scale + quantity.offset);
         let sample = Sample { value, ..sample };
         let verdict = quantity.judge.judge(&sample, arrived);
-        let detector = quantity.detector.as_mut().filter(|_| verdict.counts());
+        let detector = quantity.detector.as_mut().filter(|_| score && verdict.counts());
         let (score, reason) = detector.map_or((None, None), |detector| {
             let zoned = sample.measured.unwrap_or(arrived.wall).to_zoned(zone.clone());
             (Some(detector.observe(LocalTime::from(&zoned), value)), Some(detector.reason()))
@@ -116,6 +138,11 @@ impl SensorWatch {
         last.map(|reading| reading.arrived).max_by_key(|arrived| arrived.mono)
     }
 
+    /// What it measures, and what was thought of the last reading of each.
+    pub fn quantities(&self) -> impl Iterator<Item = (&Id, Option<Verdict>)> {
+        self.quantities.iter().map(|quantity| (&quantity.id, quantity.last.back().map(|reading| reading.verdict)))
+    }
+
     /// Whether anything is under way that has yet to end.
     pub fn is_active(&self) -> bool {
         self.rules.is_active()
@@ -143,7 +170,7 @@ mod tests {
     use super::*;
     use crate::{
         rules::Change,
-        sensor::reading::{Doubt, Quality, Verdict},
+        sensor::reading::{Doubt, Quality},
         spec::read_table,
     };
 

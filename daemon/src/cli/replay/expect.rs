@@ -51,15 +51,16 @@ pub struct ReplayedIncident {
 }
 
 impl ReplayedIncident {
-    /// The line of an incident; times count from `start`.
-    pub fn new(incident: &Incident, start: Mono) -> Self {
+    /// The line of a camera's incident; times count from `start`.
+    pub fn new(incident: &Incident, start: Mono) -> Option<Self> {
+        let seen = incident.origin.camera()?;
         let seconds = |moment: Moment| (moment.mono.since(start).as_secs_f64() * 1000.0).round() / 1000.0;
-        Self {
+        Some(Self {
             incident: incident.id.to_string(),
             rule: incident.rule.clone(),
             kind: incident.rule_kind.clone(),
-            camera: incident.camera.clone(),
-            area: incident.area.clone(),
+            camera: seen.camera.clone(),
+            area: seen.area.clone(),
             grid: incident.target.grid.clone(),
             category: incident.target.category.clone(),
             severity: incident.target.severity,
@@ -67,9 +68,9 @@ impl ReplayedIncident {
             began: seconds(incident.began),
             opened: seconds(incident.opened),
             last_seen: seconds(incident.last_seen),
-            counts: incident.counts,
+            counts: seen.counts,
             score: (f64::from(incident.score) * 1000.0).round() / 1000.0,
-        }
+        })
     }
 
     fn matches(&self, found: &Self) -> bool {

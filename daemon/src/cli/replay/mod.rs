@@ -19,7 +19,7 @@ use std::{
 use clap::Args;
 use snowgate_core::{
     ids::{CountedIds, Id},
-    incidents::{Book, Incident, Report},
+    incidents::{Book, Incident},
     rules::Finding,
     time::{Clock as _, ManualClock, Mono},
 };
@@ -259,7 +259,7 @@ impl Player {
 
     fn into_incidents(self) -> Vec<ReplayedIncident> {
         let incidents = self.judge.ledger.incidents.iter();
-        incidents.map(|incident| ReplayedIncident::new(incident, Mono(0))).collect()
+        incidents.filter_map(|incident| ReplayedIncident::new(incident, Mono(0))).collect()
     }
 }
 
@@ -297,8 +297,7 @@ impl Ledger {
     fn enter(&mut self, findings: &mut Vec<Finding>) {
         for finding in findings.drain(..) {
             let Some(rule) = rule_of(&self.rules, &finding.rule) else { continue };
-            let report = Report { source: &rule.source, finding: &finding };
-            let Some(revision) = self.book.apply(report, &self.clock) else { continue };
+            let Some(revision) = self.book.found(&rule.source, &finding, &self.clock) else { continue };
             match self.incidents.iter_mut().find(|incident| incident.id == revision.incident.id) {
                 Some(incident) => *incident = revision.incident,
                 None => self.incidents.push(revision.incident),

