@@ -222,7 +222,21 @@ fn read_time(time: &Json) -> Result<jiff::Timestamp, JsonError> {
         Json::Number(number) => number.as_f64().and_then(since_1970),
         _ => None,
     };
-    read.filter(|time: &jiff::Timestamp| time.as_second() >= EARLIEST).ok_or_else(wrong)
+    read.filter(in_this_age).ok_or_else(wrong)
+}
+
+/// The same of a text in which the number of seconds (milliseconds…) since 1970 may stand too, as in a table.
+pub fn time_of(text: &str) -> Option<jiff::Timestamp> {
+    let text = text.trim();
+    let read = match text.parse() {
+        Ok(number) => since_1970(number),
+        Err(_) => text.parse().ok().or_else(|| zoneless(text)),
+    };
+    read.filter(in_this_age)
+}
+
+fn in_this_age(time: &jiff::Timestamp) -> bool {
+    time.as_second() >= EARLIEST
 }
 
 fn zoneless(text: &str) -> Option<jiff::Timestamp> {
