@@ -11,8 +11,10 @@ use std::{
 };
 
 use common::known_models;
+use schemars::generate::SchemaSettings;
 use serde_json::Value as Json;
 use snowgate::config::{Config, Problems, preflight, schema::Subject};
+use snowgate_core::{sensor::spec::QuantitySpec, spec::key_names};
 use toml_span::Value as Toml;
 
 fn configs() -> PathBuf {
@@ -68,22 +70,62 @@ fn switched_on(text: &str) -> String {
     text.lines().map(on).collect::<Vec<_>>().join("\n")
 }
 
+/// The example's files, by what they are about.
+fn example_files() -> [(Subject, Vec<String>); 4] {
+    let folder = |folder: &str| {
+        let files = fs::read_dir(configs().join("example").join(folder)).unwrap();
+        files.map(|file| format!("{folder}/{}", file.unwrap().file_name().into_string().unwrap())).collect()
+    };
+    [
+        (Subject::Gateway, vec!["gateway.toml".to_owned()]),
+        (Subject::Categories, vec!["categories.toml".to_owned()]),
+        (Subject::Camera, folder("cameras.d")),
+        (Subject::Sensor, folder("sensors.d")),
+    ]
+}
+
+#[test]
+fn the_example_has_a_sensor_of_every_protocol_and_a_rule_of_every_kind() {
+    let config = check(&configs().join("example")).unwrap();
+    let protocols: BTreeSet<&str> = config.sensors.iter().map(|sensor| sensor.source.tag()).collect();
+    assert_eq!(protocols, ["gbt26875", "hj212", "http", "modbus", "mqtt", "sl651"].into());
+    let kinds: BTreeSet<&str> =
+        config.sensors.iter().flat_map(|sensor| &sensor.rules).map(|rule| rule.spec.kind.tag()).collect();
+    assert_eq!(kinds, ["anomaly", "button", "change", "silence", "threshold"].into());
+}
+
 #[test]
 fn the_example_shows_every_key_and_is_valid_with_all_of_them() {
     let example = configs().join("example");
     let directory = tempfile::tempdir().unwrap();
-    fs::create_dir_all(directory.path().join("cameras.d")).unwrap();
+    for folder in ["cameras.d", "sensors.d"] {
+        fs::create_dir_all(directory.path().join(folder)).unwrap();
+    }
     let mut missing = Vec::new();
-    for (name, subject) in [
-        ("gateway.toml", Subject::Gateway),
-        ("categories.toml", Subject::Categories),
-        ("cameras.d/market-gate.toml", Subject::Camera),
-    ] {
-        let text = switched_on(&fs::read_to_string(example.join(name)).unwrap());
-        fs::write(directory.path().join(name), &text).unwrap();
+    for (subject, names) in example_files() {
+        let mut texts = Vec::new();
+        for name in &names {
+            let text = switched_on(&fs::read_to_string(example.join(name)).unwrap());
+            fs::write(directory.path().join(name), &text).unwrap();
+            texts.push(text);
+        }
+        let parse = |(text, name)| toml_span::parse(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let roots: Vec<Toml<'_>> = texts.iter().map(String::as_str).zip(&names).map(parse).collect();
+        let roots: Vec<&Toml<'_>> = roots.iter().collect();
         let schema = subject.schema().to_value();
-        let root = toml_span::parse(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-        find_missing(&schema, &schema, &[&root], name, &mut missing);
+        find_missing(&schema, &schema, &roots, subject.as_str(), &mut missing);
+        if subject == Subject::Sensor {
+            // What every protocol says of a quantity is shown once, in whichever file.
+            let of_quantities = key_names::<QuantitySpec>();
+            missing.retain(|path| {
+                let key = path.split("values: ").nth(1).and_then(|rest| rest.split([':', ' ']).next());
+                !key.is_some_and(|key| of_quantities.iter().any(|known| known == key))
+            });
+            let values = roots.iter().filter_map(|root| root.pointer("/source/values")?.as_array()).flatten();
+            let quantity =
+                SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<QuantitySpec>().to_value();
+            find_missing(&quantity, &quantity, &values.collect::<Vec<_>>(), "quantities", &mut missing);
+        }
     }
     assert!(missing.is_empty(), "the example does not show: {missing:#?}");
 
@@ -134,7 +176,24 @@ fn find_missing(schema: &Json, root: &Json, tables: &[&Toml<'_>], path: &str, mi
 #[test]
 fn the_defaults_that_the_example_states_are_the_real_ones() {
     // Keys whose line shows an example because their default depends on other keys.
-    const EXAMPLES: [&str; 20] = [
+    const EXAMPLES: [&str; 37] = [
+        "above",
+        "below",
+        "broker",
+        "fall",
+        "id",
+        "max",
+        "max_change_per_hour",
+        "method",
+        "min",
+        "part",
+        "report_in",
+        "rise",
+        "serial",
+        "stuck_after",
+        "system",
+        "time",
+        "words",
         "port",
         "username",
         "password_file",
@@ -157,8 +216,9 @@ fn the_defaults_that_the_example_states_are_the_real_ones() {
         "record",
     ];
     let mut compared = 0;
-    for (name, subject) in [("gateway.toml", Subject::Gateway), ("cameras.d/market-gate.toml", Subject::Camera)] {
-        let text = fs::read_to_string(configs().join("example").join(name)).unwrap();
+    let files = example_files().into_iter().filter(|(subject, _)| *subject != Subject::Categories);
+    for (subject, name) in files.flat_map(|(subject, names)| names.into_iter().map(move |name| (subject, name))) {
+        let text = fs::read_to_string(configs().join("example").join(&name)).unwrap();
         let schema = subject.schema().to_value();
         let mut defaults = Vec::new();
         collect_defaults(&schema, &mut defaults);

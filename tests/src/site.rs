@@ -48,6 +48,28 @@ impl Site {
         site
     }
 
+    /// The same without cameras, with this added to gateway.toml, and with these sensors' files, by name.
+    pub fn of_sensors(gateway: &str, sensors: &[(&str, &str)]) -> Self {
+        let site = Self::new();
+        site.leave_cameras_out();
+        site.add_sensors(gateway, sensors);
+        site
+    }
+
+    /// Takes the cameras out of the configuration.
+    pub fn leave_cameras_out(&self) {
+        fs::remove_dir_all(self.config().join("cameras.d")).expect("the demo's cameras can be left out");
+    }
+
+    /// Adds this to gateway.toml, and these sensors' files, by name.
+    pub fn add_sensors(&self, gateway: &str, sensors: &[(&str, &str)]) {
+        self.edit("gateway.toml", |text| text + "\n" + gateway);
+        fs::create_dir_all(self.config().join("sensors.d")).expect("a folder for sensors can be made");
+        for (name, text) in sensors {
+            self.write(&format!("sensors.d/{name}.toml"), text);
+        }
+    }
+
     fn write_configuration(&self) -> io::Result<()> {
         let root = repository();
         let demo = root.join("configs/demo");

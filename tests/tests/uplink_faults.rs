@@ -33,7 +33,7 @@ fn incidents(publishes: &[Publish], connection: usize) -> Vec<&[u8]> {
 
 #[test]
 fn a_wrong_password_is_said_and_the_right_one_works() {
-    let broker = Mosquitto::start_with(&Setup { login: Some(("gate", "geheim")), tls: None });
+    let broker = Mosquitto::start_with(&Setup { login: Some(("gate", "geheim")), tls: None, ..Setup::default() });
     let with = |password: &str| {
         let secrets = MqttSecrets { password: Some(password.to_owned()), ..MqttSecrets::default() };
         let mut reporter = Reporter::new(broker.address(), "username = 'gate'", secrets);
@@ -67,7 +67,8 @@ fn refusals_and_nonsense_are_told_apart() {
 fn tls_with_an_authority_and_a_client_certificate() {
     let certificates = Certificates::make();
     let strangers = Certificates::make();
-    let setup = Setup { login: None, tls: Some(Tls { certificates: &certificates, ask_for_client: true }) };
+    let setup =
+        Setup { login: None, tls: Some(Tls { certificates: &certificates, ask_for_client: true }), ..Setup::default() };
     let broker = Mosquitto::start_with(&setup);
     let connect = |settings: &str, secrets: MqttSecrets| {
         let mut reporter = Reporter::new(broker.address(), settings, secrets);
@@ -105,7 +106,11 @@ fn tls_with_an_authority_and_a_client_certificate() {
 #[test]
 fn a_client_certificate_may_be_needless() {
     let certificates = Certificates::make();
-    let setup = Setup { login: None, tls: Some(Tls { certificates: &certificates, ask_for_client: false }) };
+    let setup = Setup {
+        login: None,
+        tls: Some(Tls { certificates: &certificates, ask_for_client: false }),
+        ..Setup::default()
+    };
     let broker = Mosquitto::start_with(&setup);
     let secrets = MqttSecrets { ca: Some(certificates.read("ca.pem")), ..MqttSecrets::default() };
     let mut reporter = Reporter::new(broker.address(), "tls = { ca_file = 'ca' }", secrets);

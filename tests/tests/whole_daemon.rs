@@ -184,7 +184,7 @@ fn what_cannot_run_says_why_and_ends() {
 
 #[test]
 fn a_broker_that_is_down_at_the_start_or_refuses_us_costs_no_incident() {
-    let login = Setup { login: Some(("snowgate", "right")), tls: None };
+    let login = Setup { login: Some(("snowgate", "right")), ..Setup::default() };
     let mut site = Site::with_broker(Mosquitto::prepare(&login));
     site.write("password", "wrong\n");
     site.edit("gateway.toml", |text| {

@@ -16,6 +16,7 @@ use snowgate_benches::{
         patience::Patience,
         report::Report,
         search::{self, active_of},
+        sensors,
     },
     serve,
 };
@@ -56,6 +57,8 @@ enum Measurement {
     Search(SearchArguments),
     /// All cameras active at once, and quiet again, second by second.
     Overload(OverloadArguments),
+    /// Readings of sensors at a high rate, one sensor that floods, and alarms among them.
+    Sensors(SensorsArguments),
     /// All of it.
     All {
         /// Short runs: whether everything works, not figures to publish.
@@ -184,6 +187,29 @@ struct OverloadArguments {
     recovery: TimeSpan,
 }
 
+#[derive(Debug, Args)]
+struct SensorsArguments {
+    /// Sensors that keep to their limit.
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    sensors: u32,
+    /// Readings a second of all sensors together; half of them are of one that floods.
+    #[arg(long, default_value_t = 10_000)]
+    rate: u32,
+    /// Seconds measured.
+    #[arg(long, default_value_t = 180)]
+    seconds: u64,
+    /// Does not watch readings for anomalies.
+    #[arg(long)]
+    no_anomaly: bool,
+}
+
+impl SensorsArguments {
+    fn wanted(&self) -> sensors::Wanted {
+        let measure = Duration::from_secs(self.seconds.max(1));
+        sensors::Wanted { sensors: self.sensors, rate: self.rate, measure, anomaly: !self.no_anomaly }
+    }
+}
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     match run(&cli) {
@@ -261,6 +287,7 @@ fn measure(measurement: &Measurement, patience: &Patience, report: &mut Report) 
             };
             overload::run(&wanted, patience, report)?;
         }
+        Measurement::Sensors(arguments) => sensors::run(&arguments.wanted(), patience, report)?,
         Measurement::All { quick, look } => {
             let lengths = if *quick { Lengths::QUICK } else { Lengths::FULL };
             all::run(&lengths, look.look_every.0, patience, report)?;

@@ -11,7 +11,7 @@ use super::{
     overload,
     patience::Patience,
     report::Report,
-    search,
+    search, sensors,
 };
 
 /// How long the parts take.
@@ -35,6 +35,8 @@ pub struct Lengths {
     pub overloaded: usize,
     /// The phases of the overload.
     pub phases: [Duration; 3],
+    /// Readings of sensors.
+    pub sensors: sensors::Wanted,
 }
 
 impl Lengths {
@@ -49,6 +51,7 @@ impl Lengths {
         most: 96,
         overloaded: 64,
         phases: [Duration::from_secs(20), Duration::from_secs(60), Duration::from_secs(40)],
+        sensors: sensors::Wanted { sensors: 100, rate: 10_000, measure: Duration::from_secs(180), anomaly: true },
     };
     /// For a look whether everything works.
     pub const QUICK: Self = Self {
@@ -61,6 +64,7 @@ impl Lengths {
         most: 16,
         overloaded: 16,
         phases: [Duration::from_secs(8), Duration::from_secs(15), Duration::from_secs(12)],
+        sensors: sensors::Wanted { sensors: 100, rate: 10_000, measure: Duration::from_secs(15), anomaly: true },
     };
 }
 
@@ -126,5 +130,5 @@ pub fn run(
         phases: lengths.phases,
     };
     overload::run(&wanted, patience, report)?;
-    Ok(())
+    sensors::run(&lengths.sensors, patience, report)
 }

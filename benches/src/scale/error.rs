@@ -50,6 +50,9 @@ pub enum ScaleError {
     /// A clip, a decoder, a stream or a model went wrong.
     #[error("{0}")]
     Media(String),
+    /// Readings cannot be sent.
+    #[error("sending readings: {0}")]
+    Readings(String),
     /// The system refused something.
     #[error("{what}: {source}")]
     System {

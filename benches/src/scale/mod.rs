@@ -26,6 +26,7 @@ pub mod recall;
 pub mod report;
 pub mod rig;
 pub mod search;
+pub mod sensors;
 pub mod sum;
 pub mod table;
 pub mod window;

@@ -79,13 +79,15 @@ impl Usage {
 
 /// Which part of the daemon a thread belongs to. What is not one of ours is GStreamer's.
 pub fn group(thread: &str) -> &'static str {
-    const OURS: [(&str, &str); 14] = [
+    const OURS: [(&str, &str); 16] = [
         ("decode-", "decode"),
         ("look-", "look"),
         ("gate", "look"),
         ("infer-", "infer"),
         ("camera-", "camera"),
         ("network", "network"),
+        ("sensors", "sensors"),
+        ("lookout", "look"),
         ("reporting", "reporting"),
         ("store", "store"),
         ("evidence", "evidence"),

@@ -43,6 +43,12 @@ pub enum Told {
         /// What is wrong.
         fault: Fault,
     },
+    /// What stood between the gateway and a sensor, and was told as a fault, is there again: its broker, its port. The sensor
+    /// itself has said nothing yet.
+    Reached {
+        /// The sensor.
+        sensor: Id,
+    },
     /// Something arrived that was refused.
     Rejected(Rejected),
 }
@@ -137,6 +143,11 @@ impl Intake {
     /// A sensor cannot be reached.
     pub async fn fault(&self, sensor: &Id, fault: Fault) {
         self.tell(Told::Fault { sensor: sensor.clone(), fault }).await;
+    }
+
+    /// What stood between the gateway and a sensor is there again.
+    pub async fn reached(&self, sensor: &Id) {
+        self.tell(Told::Reached { sensor: sensor.clone() }).await;
     }
 
     /// Something arrived that was refused.

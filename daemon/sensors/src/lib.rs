@@ -16,5 +16,9 @@
 // Tests may say what they expect.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod http;
 pub mod intake;
+pub mod modbus;
+pub mod mqtt;
+mod refusals;
 pub mod spec;

@@ -6,13 +6,15 @@ use snowgate_core::{
     choice,
     ids::Id,
     sensor::{
-        json::{JsonFormat, JsonValueSpec},
+        json::{JsonFormat, JsonOptions, JsonPlan, JsonPointer, JsonReader, JsonValueSpec},
         spec::QuantitySpec,
     },
     spec,
-    spec::{Located, Maybe, TimeSpan},
+    spec::{Located, Maybe, Span, TimeSpan},
     tagged,
 };
+
+use crate::mqtt::TopicFilter;
 
 tagged! {
     /// How a sensor is reached.
@@ -37,14 +39,38 @@ spec! {
     pub struct MqttSource {
         /// The broker's id, as in gateway.toml; the broker to which incidents go if left out.
         broker: Maybe<Located<Id>> = Maybe::NONE,
-        /// The topic; `+` and `#` stand for any.
-        topic: Located<String>,
+        /// The topic; `+` stands for any one level, a last `#` for all that follow.
+        topic: Located<TopicFilter>,
         /// Whose messages they are.
         format: JsonFormat = JsonFormat::Plain,
+        /// The only device whose messages count, where several share the topic: its EUI, or its name; any if left out.
+        device: Maybe<Located<String>> = Maybe::NONE,
+        /// JSON pointer to the device's name, where it differs from the format's own.
+        device_at: Maybe<JsonPointer> = Maybe::NONE,
         /// JSON pointer to the time of measurement, where it differs from the format's own.
-        time: Maybe<String> = Maybe::NONE,
+        time: Maybe<JsonPointer> = Maybe::NONE,
         /// What it measures, and where each quantity stands.
         values: Vec<JsonValue>,
+    }
+}
+
+impl MqttSource {
+    /// How its messages are read.
+    pub(crate) fn json(&self) -> JsonOptions<'_> {
+        JsonOptions {
+            format: self.format,
+            time: self.time.as_ref(),
+            device_at: self.device_at.as_ref(),
+            device: self.device.as_ref().map(|device| device.as_str()),
+        }
+    }
+
+    /// What its keys say together: where it is and what is wrong.
+    pub fn contradiction(&self) -> Option<(Span, &'static str)> {
+        let device = self.device.as_ref()?;
+        let nowhere = self.device_at.is_none() && self.format.device().is_none();
+        nowhere
+            .then_some((device.span, "messages of this format have no device: say where its name stands (device_at)"))
     }
 }
 
@@ -54,11 +80,18 @@ spec! {
         /// Whose messages they are.
         format: JsonFormat = JsonFormat::Plain,
         /// JSON pointer to the time of measurement, where it differs from the format's own.
-        time: Maybe<String> = Maybe::NONE,
+        time: Maybe<JsonPointer> = Maybe::NONE,
         /// File with the token that this sensor's messages carry (Authorization: Bearer).
         token_file: Located<String>,
         /// What it measures, and where each quantity stands.
         values: Vec<JsonValue>,
+    }
+}
+
+impl HttpSource {
+    /// How its messages are read.
+    pub(crate) fn json(&self) -> JsonOptions<'_> {
+        JsonOptions { time: self.time.as_ref(), ..JsonOptions::of(self.format) }
     }
 }
 
@@ -72,17 +105,23 @@ spec! {
     }
 }
 
+/// A reader of a sensor's JSON messages.
+pub(crate) fn json_reader(plan: &mut JsonPlan, options: JsonOptions<'_>, values: &[JsonValue]) -> JsonReader {
+    let quantities = values.iter().map(|value| (value.quantity.id.value.clone(), value.value.clone()));
+    JsonReader::new(plan, options, quantities)
+}
+
 spec! {
     /// Keys of a Modbus source.
     pub struct ModbusSource {
         /// The bus's id, as in gateway.toml.
         bus: Located<Id>,
-        /// The slave's address.
+        /// The slave's address: 1 to 247 on a serial line; over TCP also 0 and 255, as its manual says.
         slave: Located<u8>,
         /// How often it is polled.
-        poll_every: TimeSpan = TimeSpan::secs(10),
+        poll_every: Located<TimeSpan> = Located::nowhere(TimeSpan::secs(10)),
         /// How long an answer may take.
-        timeout: TimeSpan = TimeSpan::secs(1),
+        timeout: Located<TimeSpan> = Located::nowhere(TimeSpan::secs(1)),
         /// What it measures, and where each quantity stands.
         values: Vec<ModbusRegister>,
     }
@@ -95,12 +134,15 @@ spec! {
         flatten quantity: QuantitySpec,
         /// Which table it stands in.
         table: ModbusTable = ModbusTable::Holding,
-        /// Its address, counted from 0.
-        address: u16,
-        /// How it is written.
+        /// The address of its first register, counted from 0 as on the wire: what a manual calls 40001 is holding register 0.
+        address: Located<u16>,
+        /// How it is written; "bit" for coils and discrete inputs.
         kind: ModbusKind = ModbusKind::U16,
-        /// Which of two registers comes first.
-        word_order: WordOrder = WordOrder::HighFirst,
+        /// The order in which its bytes are sent, "A" the most significant: "ABCD" is Modbus's own, "CDAB" sends the low
+        /// register first. Of kinds in one register the first two letters hold, of kinds in four the pattern goes on.
+        byte_order: ByteOrder = ByteOrder::Abcd,
+        /// Which bit of a holding or input register it is, 0 the least significant; with kind = "bit" there, and only there.
+        bit: Maybe<Located<u8>> = Maybe::NONE,
     }
 }
 
@@ -121,7 +163,7 @@ choice! {
 choice! {
     /// How a value is written in registers.
     pub enum ModbusKind {
-        /// One bit: a coil or a discrete input.
+        /// One bit: a coil, a discrete input, or a bit of a register.
         Bit = "bit",
         /// One register.
         U16 = "u16",
@@ -133,16 +175,26 @@ choice! {
         I32 = "i32",
         /// Two registers, IEEE 754.
         F32 = "f32",
+        /// Four registers; exact up to 2^53.
+        U64 = "u64",
+        /// Four registers, two's complement; exact up to 2^53.
+        I64 = "i64",
+        /// Four registers, IEEE 754.
+        F64 = "f64",
     }
 }
 
 choice! {
-    /// Which of two registers comes first.
-    pub enum WordOrder {
-        /// The high one.
-        HighFirst = "high_first",
-        /// The low one.
-        LowFirst = "low_first",
+    /// The order in which the bytes of a value are sent, "A" the most significant.
+    pub enum ByteOrder {
+        /// High register first, high byte first: Modbus's own.
+        Abcd = "ABCD",
+        /// Low register first, high byte first: "word swap".
+        Cdab = "CDAB",
+        /// High register first, low byte first: "byte swap".
+        Badc = "BADC",
+        /// Low register first, low byte first: little-endian.
+        Dcba = "DCBA",
     }
 }
 
@@ -277,16 +329,19 @@ spec! {
     pub struct ModbusBusSpec {
         /// Name that sensors refer to.
         id: Located<Id>,
-        /// Host and port of a Modbus TCP device or gateway.
+        /// Host and port of a Modbus TCP device or gateway, such as "192.168.1.30:502"; 502 if the port is left out.
         tcp: Maybe<Located<String>> = Maybe::NONE,
         /// Serial port of a Modbus RTU line, such as "/dev/ttyS0".
         serial: Maybe<Located<String>> = Maybe::NONE,
         /// Bits a second on the serial line.
         baud: Located<u32> = Located::nowhere(9600),
-        /// Parity on the serial line.
+        /// Parity on the serial line; a character has 8 data bits.
         parity: Parity = Parity::None,
         /// Stop bits on the serial line.
         stop_bits: Located<u8> = Located::nowhere(1),
+        /// Quiet time before each request, for devices that need longer to turn round; a serial line is always given the
+        /// 3.5 characters of the standard.
+        pause: Located<TimeSpan> = Located::nowhere(TimeSpan::millis(0)),
     }
 }
 

@@ -1,4 +1,5 @@
-//! `snowgate check`: says whether `run` would take a configuration, what is wrong with it, and what each rule may miss.
+//! `snowgate check`: says whether `run` would take a configuration, what is wrong with it, what each camera's rule may miss,
+//! and what each sensor measures.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -8,6 +9,7 @@ use std::{
 
 use clap::Args;
 use serde::Serialize;
+use snowgate_core::sensor::spec::QuantitySpec;
 
 use super::{Format, exit::Exit, print_json};
 use crate::{
@@ -33,15 +35,15 @@ impl Check {
     /// Checks and prints; [`Exit::BadConfig`] where there are errors.
     pub fn run(self) -> Exit {
         let checked = Config::load(&self.config).and_then(preflight);
-        let (problems, counted, blind) = match &checked {
-            Ok((config, ..)) => (&config.problems, Some(Counted::of(config)), blind_times(config)),
-            Err(problems) => (problems, None, Vec::new()),
+        let (problems, found) = match &checked {
+            Ok((config, ..)) => (&config.problems, Some(Found::of(config))),
+            Err(problems) => (problems, None),
         };
-        // Errors that refuse one camera only are errors here too: the operator wants that camera.
+        // Errors that refuse one camera or sensor only are errors here too: the operator wants it.
         let valid = !problems.has_errors();
         let printed = match self.format {
-            Format::Human => self.print_for_people(problems, counted, &blind),
-            Format::Json => print_for_machines(valid, problems, counted, &blind),
+            Format::Human => self.print_for_people(problems, found.as_ref()),
+            Format::Json => print_for_machines(valid, problems, found.as_ref()),
         };
         match (printed, valid) {
             (Err(_), _) => Exit::Io,
@@ -50,36 +52,28 @@ impl Check {
         }
     }
 
-    fn print_for_people(
-        &self,
-        problems: &Problems,
-        counted: Option<Counted>,
-        blind: &[BlindTime<'_>],
-    ) -> io::Result<()> {
+    fn print_for_people(&self, problems: &Problems, found: Option<&Found<'_>>) -> io::Result<()> {
         let mut out = io::stdout().lock();
         out.write_all(problems.render(out.is_terminal()).as_bytes())?;
         let (errors, warnings) = (problems.count(Severity::Error), problems.count(Severity::Warning));
-        let found = format!("{}, {}", plural(errors, "error"), plural(warnings, "warning"));
+        let problems = format!("{}, {}", plural(errors, "error"), plural(warnings, "warning"));
         let directory = self.config.display();
-        match counted {
-            Some(Counted { cameras, rules, refused: 0 }) => {
-                writeln!(out, "{directory}: valid: {}, {}; {found}", plural(cameras, "camera"), plural(rules, "rule"))
-            }
-            Some(Counted { cameras, refused, .. }) => {
-                writeln!(out, "{directory}: not valid: {refused} of {} refused; {found}", plural(cameras, "camera"))
-            }
-            None => writeln!(out, "{directory}: not valid; {found}"),
+        let Some(found) = found else { return writeln!(out, "{directory}: not valid; {problems}") };
+        let Counted { cameras, sensors, rules, refused } = found.counted;
+        let mut sources = vec![plural(cameras, "camera")];
+        if sensors > 0 {
+            sources.push(plural(sensors, "sensor"));
+        }
+        match refused {
+            0 => writeln!(out, "{directory}: valid: {}, {}; {problems}", sources.join(", "), plural(rules, "rule")),
+            _ => writeln!(out, "{directory}: not valid: {refused} of {} refused; {problems}", sources.join(" and ")),
         }?;
-        print_blind_times(&mut out, blind)
+        print_blind_times(&mut out, &found.blind_times)?;
+        print_sensors(&mut out, &found.sensors)
     }
 }
 
-fn print_for_machines(
-    valid: bool,
-    problems: &Problems,
-    counted: Option<Counted>,
-    blind: &[BlindTime<'_>],
-) -> io::Result<()> {
+fn print_for_machines(valid: bool, problems: &Problems, found: Option<&Found<'_>>) -> io::Result<()> {
     #[derive(Serialize)]
     struct Report<'a> {
         valid: bool,
@@ -89,16 +83,31 @@ fn print_for_machines(
         counted: Option<Counted>,
         problems: Vec<ProblemReport<'a>>,
         blind_times: &'a [BlindTime<'a>],
+        measured: &'a [Measured<'a>],
     }
     let report = Report {
         valid,
         errors: problems.count(Severity::Error),
         warnings: problems.count(Severity::Warning),
-        counted,
+        counted: found.map(|found| found.counted),
         problems: problems.report(),
-        blind_times: blind,
+        blind_times: found.map_or(&[], |found| &found.blind_times),
+        measured: found.map_or(&[], |found| &found.sensors),
     };
     print_json(&report)
+}
+
+/// What there is to say of a configuration that can be loaded.
+struct Found<'a> {
+    counted: Counted,
+    blind_times: Vec<BlindTime<'a>>,
+    sensors: Vec<Measured<'a>>,
+}
+
+impl<'a> Found<'a> {
+    fn of(config: &'a Config) -> Self {
+        Self { counted: Counted::of(config), blind_times: blind_times(config), sensors: measured(config) }
+    }
 }
 
 /// What a rule may miss under its camera's gate.
@@ -158,24 +167,109 @@ fn print_blind_times(out: &mut impl io::Write, blind: &[BlindTime<'_>]) -> io::R
     Ok(())
 }
 
+/// What a sensor measures.
+#[derive(Debug, Serialize)]
+struct Measured<'a> {
+    sensor: &'a str,
+    protocol: &'static str,
+    enabled: bool,
+    quantities: Vec<Quantity<'a>>,
+    rules: Vec<&'a str>,
+}
+
+/// A quantity in the unit in which it is reported, and in which all limits are written.
+#[derive(Debug, Serialize)]
+struct Quantity<'a> {
+    id: &'a str,
+    unit: &'a str,
+}
+
+impl<'a> From<&'a QuantitySpec> for Quantity<'a> {
+    fn from(quantity: &'a QuantitySpec) -> Self {
+        let unit = quantity.report_in.as_ref().map_or(&quantity.unit, |wanted| &wanted.value);
+        Self { id: quantity.id.as_str(), unit: unit.code() }
+    }
+}
+
+fn measured(config: &Config) -> Vec<Measured<'_>> {
+    let measured = config.sensors.iter().map(|sensor| Measured {
+        sensor: sensor.id.as_str(),
+        protocol: sensor.source.tag(),
+        enabled: sensor.enabled,
+        quantities: sensor.source.quantities().into_iter().map(Quantity::from).collect(),
+        rules: sensor.rules.iter().map(|rule| rule.spec.id.as_str()).collect(),
+    });
+    measured.collect()
+}
+
+fn print_sensors(out: &mut impl io::Write, sensors: &[Measured<'_>]) -> io::Result<()> {
+    if sensors.is_empty() {
+        return Ok(());
+    }
+    let width = sensors.iter().map(|row| row.sensor.len()).max().unwrap_or(0);
+    writeln!(out, "sensors: what each measures, in the unit of its limits, and its rules")?;
+    for Measured { sensor, protocol, enabled, quantities, rules } in sensors {
+        let quantities: Vec<String> = quantities.iter().map(|it| format!("{} ({})", it.id, it.unit)).collect();
+        let rules = if rules.is_empty() { "no rules".to_owned() } else { rules.join(", ") };
+        let off = if *enabled { "" } else { "; switched off" };
+        writeln!(out, "  {sensor:width$}  {protocol:8}  {}: {rules}{off}", quantities.join(", "))?;
+    }
+    Ok(())
+}
+
 /// What a configuration that can be loaded amounts to.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Counted {
     cameras: usize,
+    sensors: usize,
+    /// Of cameras and sensors.
     rules: usize,
     refused: usize,
 }
 
 impl Counted {
     fn of(config: &Config) -> Self {
+        let (cameras, sensors) = (&config.cameras, &config.sensors);
         Self {
-            cameras: config.cameras.len(),
-            rules: config.cameras.iter().map(|camera| camera.rules.len()).sum(),
-            refused: config.cameras.iter().filter(|camera| camera.refused.is_some()).count(),
+            cameras: cameras.len(),
+            sensors: sensors.len(),
+            rules: cameras.iter().map(|it| it.rules.len()).chain(sensors.iter().map(|it| it.rules.len())).sum(),
+            refused: cameras.iter().filter(|camera| camera.refused.is_some()).count()
+                + sensors.iter().filter(|sensor| sensor.refused.is_some()).count(),
         }
     }
 }
 
 fn plural(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn every_sensor_is_told_of_with_its_units_and_rules() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/example");
+        let config = Config::load(&example).unwrap();
+        let (counted, measured) = (Counted::of(&config), measured(&config));
+        assert_eq!((counted.cameras, counted.sensors, counted.refused), (1, config.sensors.len(), 0));
+        let rules: usize = config.sensors.iter().map(|sensor| sensor.rules.len()).sum();
+        assert_eq!(counted.rules, config.cameras[0].rules.len() + rules);
+        let mut printed = Vec::new();
+        print_sensors(&mut printed, &measured).unwrap();
+        let printed = String::from_utf8(printed).unwrap();
+        for line in [
+            "  bridge-water-level  mqtt      water_level (m), battery (%): over-warning-level, rising-fast, not-heard, \
+             unusual-level, battery-low\n",
+            "  home-sos            http      button (1), battery (%): help, base-station-silent; switched off\n",
+        ] {
+            assert!(printed.contains(line), "{line} is not in\n{printed}");
+        }
+        assert_eq!(printed.lines().count(), 1 + config.sensors.len());
+        let json = serde_json::to_value(&measured[0]).unwrap();
+        assert_eq!(json["quantities"][0]["unit"], "m");
+    }
 }

@@ -13,7 +13,7 @@ use snowgate_core::{
     incidents::{GridTree, spec::CategorySpec},
     rules::spec::ReportSpec,
     secret::Secret,
-    spec::{Located, Span},
+    spec::{DeserError, Located, Span},
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
     resolved::ReportTarget,
     secret_file,
     suggest::suggestion,
-    toml_errors::place_of,
+    toml_errors::{place_beside, place_of, translate},
 };
 
 /// The level of the grid tree that takes sensors only.
@@ -71,6 +71,29 @@ impl<'a> Checker<'a> {
             let message = format!("{key} must lie between {least} and {most}; {value} does not");
             self.problems.push(Problem::error(place_of(self.source, pointer), message));
         }
+    }
+
+    /// The place of the value at `pointer` in the table in which a value stands at `span`, or else of that one.
+    pub fn beside(&self, span: Span, pointer: &str) -> Place {
+        place_beside(self.source, span, pointer)
+    }
+
+    /// An error at a place.
+    pub fn error_at(&mut self, place: Place, message: impl Into<String>, help: impl Into<Option<String>>) {
+        self.problems.push(Problem::error(place, message).help(help));
+    }
+
+    /// A warning at a place.
+    pub fn warning_at(&mut self, place: Place, message: impl Into<String>, help: impl Into<Option<String>>) {
+        self.problems.push(Problem::warning(place, message).help(help));
+    }
+
+    /// What a part of the file that checks itself says; what it makes, if nothing is wrong.
+    pub fn mistakes<T>(&mut self, checked: Result<T, DeserError>) -> Option<T> {
+        let mistakes = |error: DeserError| {
+            self.problems.extend(error.errors.iter().flat_map(|error| translate(error, self.source)));
+        };
+        checked.map_err(mistakes).ok()
     }
 
     /// An id or code must be one of `known`.

@@ -175,8 +175,12 @@ impl Reader<'_> {
     }
 
     fn pass_over(&mut self, name: &str, path: PathBuf) {
-        let help =
-            did_you_mean(name, [GATEWAY, CATEGORIES, CAMERAS, SENSORS]).map(|meant| format!("did you mean `{meant}`?"));
+        let meant = did_you_mean(name, [GATEWAY, CATEGORIES, CAMERAS, SENSORS]);
+        // Folders of secrets and certificates lie here as well.
+        if meant.is_none() && !name.ends_with(".d") && path.is_dir() {
+            return;
+        }
+        let help = meant.map(|meant| format!("did you mean `{meant}`?"));
         let message = format!(
             "{name} is not read: the configuration is {GATEWAY}, {CATEGORIES}, {CAMERAS}/*.toml and {SENSORS}/*.toml"
         );

@@ -12,8 +12,29 @@ use super::suggest::did_you_mean;
 /// The array whose elements nothing refers to.
 const RULES: &str = "rules";
 
-/// Keys that other settings refer to, or fall back on: a misspelt one is missed elsewhere.
-const REFERRED_TO: [&str; 6] = ["category", "grid", "levels", "lines", "nodes", "zones"];
+/// Keys that other settings refer to, fall back on, or ask for one of: a misspelt one is missed elsewhere.
+const REFERRED_TO: [&str; 20] = [
+    "above",
+    "anomaly",
+    "below",
+    "broker",
+    "brokers",
+    "buses",
+    "category",
+    "fall",
+    "gbt26875",
+    "grid",
+    "hj212",
+    "http",
+    "levels",
+    "lines",
+    "nodes",
+    "report_in",
+    "rise",
+    "sensors",
+    "sl651",
+    "zones",
+];
 
 /// The text without what the errors are about; `None` where that cannot be taken out.
 pub(super) fn without<'a>(text: &'a str, errors: &[Error]) -> Option<Value<'a>> {

@@ -35,8 +35,7 @@ use snowgate_core::incidents::spec::CategoriesSpec;
 use self::{
     checks::{Checker, References},
     files::Files,
-    sensor_network::KnownNetwork,
-    spec::{CameraFile, GatewayFile, SensorFile},
+    spec::{CameraFile, GatewayFile},
 };
 pub use self::{
     preflight::{KnownModels, preflight},
@@ -75,7 +74,7 @@ impl Config {
 
 /// Checks every file against the others. A file that could not be read spoils no check that can do without it.
 fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config> {
-    let gateway = files.gateway.as_ref().and_then(|source| {
+    let mut gateway = files.gateway.as_ref().and_then(|source| {
         let file: GatewayFile = toml_errors::read(source, problems)?;
         let mut check = Checker::new(source, base);
         let resolved = gateway::resolve(file, &mut check);
@@ -109,7 +108,11 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
     }
     unique("camera", &ids, problems);
     let known = gateway.as_ref().map(|gateway| &gateway.sensors.known);
-    let sensors = sensors(&files, base, known, References { households: true, ..references }, problems);
+    let references = References { households: true, ..references };
+    let mut sensors = sensor::resolve_all(&files.sensors, base, known, references, &ids, problems);
+    for (broker, problem) in gateway.iter_mut().flat_map(|gateway| std::mem::take(&mut gateway.sensors.unavailable)) {
+        problems.push(sensor::refuse_those_of(&broker, problem, &mut sensors));
+    }
     if let Some(source) = &files.gateway
         && files.cameras.is_empty()
         && files.sensors.is_empty()
@@ -139,30 +142,8 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
     })
 }
 
-fn sensors(
-    files: &Files,
-    base: &Path,
-    network: Option<&KnownNetwork>,
-    references: References<'_>,
-    problems: &mut Problems,
-) -> Vec<SensorConfig> {
-    let mut ids = Vec::new();
-    let mut sensors = Vec::new();
-    for source in &files.sensors {
-        let errors = problems.count(Severity::Error);
-        let Some(file) = toml_errors::read::<SensorFile>(source, problems) else { continue };
-        let whole = problems.count(Severity::Error) == errors;
-        ids.push((source, file.id.clone()));
-        let mut check = Checker::new(source, base);
-        sensors.push(sensor::resolve(file, network, references, &mut check));
-        problems.extend(check.problems.into_iter().filter(|problem| whole || problem.severity == Severity::Error));
-    }
-    unique("sensor", &ids, problems);
-    sensors
-}
-
 /// A camera's id must be its own among cameras, a sensor's among sensors: both places are told.
-fn unique(what: &str, ids: &[(&Arc<Source>, Located)], problems: &mut Problems) {
+fn unique(what: &str, ids: &[(&Arc<Source>, LocatedId)], problems: &mut Problems) {
     let mut first_uses = std::collections::BTreeMap::new();
     for (source, id) in ids {
         let place = Place::span(source, id.span);
@@ -176,4 +157,4 @@ fn unique(what: &str, ids: &[(&Arc<Source>, Located)], problems: &mut Problems) 
     }
 }
 
-type Located = snowgate_core::spec::Located<snowgate_core::ids::Id>;
+type LocatedId = snowgate_core::spec::Located<snowgate_core::ids::Id>;

@@ -13,7 +13,7 @@ use snowgate_core::{
     severity::Severity,
     spec::ByteSize,
 };
-use snowgate_sensors::spec::{ModbusBusSpec, SourceSpec};
+use snowgate_sensors::{modbus::Bus, spec::SourceSpec};
 
 use super::{
     files::Files,
@@ -217,7 +217,7 @@ pub struct SensorNetwork {
     /// Brokers beside the one that incidents go to, by the name that sensors give them.
     pub brokers: BTreeMap<Id, Broker>,
     /// Modbus lines.
-    pub buses: Vec<ModbusBusSpec>,
+    pub buses: Vec<Bus>,
     /// Readings a second of one sensor that are published and held against what it showed before.
     pub most_a_second: f64,
     /// How often readings are published.

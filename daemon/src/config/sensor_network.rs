@@ -7,9 +7,12 @@ use std::{
 
 use snowgate_core::{
     ids::Id,
-    spec::{Located, Maybe, TimeSpan},
+    spec::{Maybe, TimeSpan},
 };
-use snowgate_sensors::spec::{ListenSpec, ModbusBusSpec};
+use snowgate_sensors::{
+    modbus::Bus,
+    spec::{ListenSpec, ModbusBusSpec},
+};
 
 use super::{
     broker,
@@ -35,7 +38,8 @@ pub(super) struct ResolvedNetwork {
 /// The names of what sensors share.
 pub(super) struct KnownNetwork {
     pub brokers: BTreeSet<Id>,
-    pub buses: BTreeSet<Id>,
+    /// None where it is wrong itself.
+    pub buses: BTreeMap<Id, Option<Bus>>,
     /// Protocols that have a port.
     pub listeners: BTreeSet<&'static str>,
 }
@@ -50,12 +54,12 @@ pub(super) fn resolve(
     check.within("/sensors/publish_every", spec.publish_every, TimeSpan::secs(1)..=TimeSpan::secs(3600));
     check.unique("broker", spec.brokers.iter().map(|broker| &broker.id));
     check.unique("bus", spec.buses.iter().map(|bus| &bus.id));
-    buses(&spec.buses, check);
+    let buses = buses(&spec.buses, check);
     let listeners =
         [("http", &spec.http), ("hj212", &spec.hj212), ("sl651", &spec.sl651), ("gbt26875", &spec.gbt26875)];
     let known = KnownNetwork {
         brokers: spec.brokers.iter().map(|broker| broker.id.value.clone()).collect(),
-        buses: spec.buses.iter().map(|bus| bus.id.value.clone()).collect(),
+        buses: buses.clone(),
         listeners: listeners.iter().filter(|(_, port)| port.is_some()).map(|(name, _)| *name).collect(),
     };
     let mut used: Vec<(SocketAddr, &'static str)> = admin.map(|admin| (admin, "admin")).into_iter().collect();
@@ -67,7 +71,7 @@ pub(super) fn resolve(
         sl651,
         gbt26875,
         brokers,
-        buses: spec.buses,
+        buses: buses.into_values().flatten().collect(),
         most_a_second: spec.most_a_second.0,
         publish_every: spec.publish_every.0,
     };
@@ -126,33 +130,16 @@ fn brokers(
     (brokers, unavailable)
 }
 
-fn buses(buses: &[ModbusBusSpec], check: &mut Checker<'_>) {
+fn buses(buses: &[ModbusBusSpec], check: &mut Checker<'_>) -> BTreeMap<Id, Option<Bus>> {
+    let mut known = BTreeMap::new();
     for (index, bus) in buses.iter().enumerate() {
-        let at = |key: &str| format!("/sensors/buses/{index}/{key}");
-        check.within(&at("baud"), *bus.baud, 300..=4_000_000);
-        check.within(&at("stop_bits"), *bus.stop_bits, 1..=2);
-        match (&*bus.tcp, &*bus.serial) {
-            (Some(tcp), None) => {
-                bus_address(tcp, check);
-                for key in ["baud", "parity", "stop_bits"] {
-                    let place = place_of(check.source, &at(key));
-                    if place.line_and_column().is_some() {
-                        check.problems.push(Problem::warning(place, format!("{key} has no effect on a bus over TCP")));
-                    }
+        known.insert(bus.id.value.clone(), check.mistakes(bus.bus()));
+        if bus.tcp.is_some() && bus.serial.is_none() {
+            for key in ["baud", "parity", "stop_bits"] {
+                let place = place_of(check.source, &format!("/sensors/buses/{index}/{key}"));
+                if place.line_and_column().is_some() {
+                    check.problems.push(Problem::warning(place, format!("{key} has no effect on a bus over TCP")));
                 }
-            }
-            (None, Some(serial)) if serial.starts_with('/') => {}
-            (None, Some(serial)) => {
-                let message = format!("`{}` is no serial port", **serial);
-                check.error(serial.span, message, "write its path, such as \"/dev/ttyS0\"".to_owned());
-            }
-            (Some(_), Some(second)) => {
-                check.error(second.span, format!("bus `{}` is told to be both tcp and serial", *bus.id), None);
-            }
-            (None, None) => {
-                let message = format!("bus `{}` leads nowhere: neither tcp nor serial is there", *bus.id);
-                let help = "write tcp = \"HOST:502\" or serial = \"/dev/ttyS0\"".to_owned();
-                check.error(bus.id.span, message, help);
             }
         }
         let line = bus.tcp.as_ref().or(bus.serial.as_ref());
@@ -165,17 +152,5 @@ fn buses(buses: &[ModbusBusSpec], check: &mut Checker<'_>) {
             check.problems.push(Problem::error(place, message).help(help).related(first, "the other one"));
         }
     }
-}
-
-/// A host and a port.
-fn bus_address(tcp: &Located<String>, check: &mut Checker<'_>) {
-    let good = tcp.parse::<SocketAddr>().is_ok()
-        || tcp.rsplit_once(':').is_some_and(|(host, port)| {
-            let legal = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-            !host.is_empty() && host.chars().all(legal) && port.parse::<u16>().is_ok_and(|port| port > 0)
-        });
-    if !good {
-        let message = format!("`{}` is no host and port", **tcp);
-        check.error(tcp.span, message, "write it like \"192.168.1.50:502\"".to_owned());
-    }
+    known
 }

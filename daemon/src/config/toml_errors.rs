@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use snowgate_core::spec::{DeserError, Deserialize, Error, ErrorKind, Span, Value};
+use snowgate_core::spec::{DeserError, Deserialize, Error, ErrorKind, Span, Value, ValueInner};
 
 use super::{
     mend,
@@ -30,7 +30,27 @@ pub(super) fn place_of(source: &Arc<Source>, pointer: &str) -> Place {
     span.map_or_else(|| Place::file(source), |span| Place::span(source, span))
 }
 
-fn translate(error: &Error, source: &Arc<Source>) -> Vec<Problem> {
+/// The place of the value at `pointer` in the table in which a value stands at `span`; where it is a default, the place of
+/// that one.
+pub(super) fn place_beside(source: &Arc<Source>, span: Span, pointer: &str) -> Place {
+    let parsed = toml_span::parse(&source.text).ok();
+    let beside = parsed.as_ref().and_then(|root| find_holder(root, span)).and_then(|table| table.pointer(pointer));
+    Place::span(source, beside.map_or(span, |value| value.span))
+}
+
+/// The table in which a value stands at `span`.
+fn find_holder<'v, 'de>(value: &'v Value<'de>, span: Span) -> Option<&'v Value<'de>> {
+    match value.as_ref() {
+        ValueInner::Table(table) => match table.values().any(|child| child.span == span) {
+            true => Some(value),
+            false => table.values().find_map(|child| find_holder(child, span)),
+        },
+        ValueInner::Array(elements) => elements.iter().find_map(|element| find_holder(element, span)),
+        _ => None,
+    }
+}
+
+pub(super) fn translate(error: &Error, source: &Arc<Source>) -> Vec<Problem> {
     let problem = |message: String| Problem::error(Place::span(source, error.span), message);
     let related = |first: Span, why| (Place::span(source, first), why);
     let one = match &error.kind {
@@ -93,17 +113,18 @@ fn translate(error: &Error, source: &Arc<Source>) -> Vec<Problem> {
     vec![one]
 }
 
+/// Keys that name a file with a secret.
+const SECRET_FILES: [&str; 2] = ["password_file", "token_file"];
+
 fn unknown_key(key: &str, span: Span, expected: &[String], table: Option<&str>, source: &Arc<Source>) -> Problem {
     let place = Place::span(source, span);
     let table = table.map_or_else(String::new, |table| format!(" in {table}"));
     let problem = Problem::error(place, format!("unknown key `{key}`{table}"));
     let looks_secret = ["password", "passwd", "secret", "token"].contains(&key);
-    if looks_secret && expected.iter().any(|known| known == "password_file") {
-        return problem.help(
-            "secrets are not written into the configuration: \
-             write the password into a file of its own and name that in password_file"
-                .to_owned(),
-        );
+    if looks_secret && let Some(file) = expected.iter().find(|known| SECRET_FILES.contains(&known.as_str())) {
+        return problem.help(format!(
+            "secrets are not written into the configuration: write it into a file of its own and name that in {file}"
+        ));
     }
     if key == "url" && expected.iter().any(|known| known == "record") {
         return problem.help(

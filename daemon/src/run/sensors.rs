@@ -9,7 +9,11 @@ use snowgate_core::{
     sensor::{unit::UnitError, watch::SensorWatch},
     time::{Clock, Mono},
 };
-use snowgate_sensors::intake::{Intake, Told};
+use snowgate_sensors::{
+    intake::{Device, Intake, Told},
+    modbus, mqtt,
+    spec::{MqttSource, SourceSpec},
+};
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{RunError, cameras};
@@ -21,6 +25,7 @@ use crate::{
         state::{StateSink, StateTeller},
     },
     shutdown::Shutdown,
+    uplink::Broker,
 };
 
 /// A sensor's path from samples to alarms; it has heard nothing, and silence counts from `now` on.
@@ -108,7 +113,50 @@ fn report(judged: Judged, sources: &Sources, items: &Items) {
     let _ = items.send(item);
 }
 
-/// Starts the adapters that there are sensors for.
+/// Starts the adapters that there are sensors for; each ends with the shutdown.
 pub fn spawn_adapters(config: &Config, intake: &Intake, shutdown: &Shutdown, network: &Handle) {
-    let _ = (config, intake, shutdown, network);
+    let shared = &config.sensor_network;
+    let stop = || shutdown.token();
+    for (name, broker, devices) in by_broker(config) {
+        let (options, timeouts) = broker.subscriber("sensors");
+        let connection = mqtt::Connection { name, address: broker.address().to_owned(), options, network: timeouts };
+        network.spawn(mqtt::subscribe(connection, devices, intake.clone(), stop()));
+    }
+    for bus in &shared.buses {
+        let of_bus = |source: &SourceSpec| match source {
+            SourceSpec::Modbus(source) if *source.bus == bus.id => Some(source.clone()),
+            _ => None,
+        };
+        let devices = devices(config, of_bus);
+        if !devices.is_empty() {
+            network.spawn(modbus::poll(bus.clone(), devices, intake.clone(), stop()));
+        }
+    }
+}
+
+/// The sensors that are listened to and that `pick` picks, with their sources and secrets.
+fn devices<S>(config: &Config, pick: impl Fn(&SourceSpec) -> Option<S>) -> Vec<Device<S>> {
+    let watched = config.sensors.iter().filter(|sensor| sensor.is_watched());
+    let device = |sensor: &SensorConfig| {
+        let source = pick(&sensor.source)?;
+        Some(Device { sensor: sensor.id.clone(), source, secret: sensor.secret.clone() })
+    };
+    watched.filter_map(device).collect()
+}
+
+/// Brokers on which there are sensors, each with its name and its sensors.
+fn by_broker(config: &Config) -> impl Iterator<Item = (String, &Broker, Vec<Device<MqttSource>>)> {
+    let uplink = std::iter::once((None, &config.broker));
+    let others = config.sensor_network.brokers.iter().map(|(id, broker)| (Some(id), broker));
+    uplink.chain(others).filter_map(|(id, broker)| {
+        let devices = devices(config, |source| match source {
+            SourceSpec::Mqtt(source) => {
+                let named = source.broker.as_ref().map(|broker| &broker.value);
+                (named == id).then(|| source.clone())
+            }
+            _ => None,
+        });
+        let name = id.map_or("mqtt".to_owned(), Id::to_string);
+        (!devices.is_empty()).then_some((name, broker, devices))
+    })
 }

@@ -155,6 +155,11 @@ impl<T: FnMut(Judged)> Judge<T> {
                     sensor.signs.fault = Some(fault.to_string());
                 }
             }
+            Told::Reached { sensor } => {
+                if let Some(sensor) = self.sensors.get_mut(&sensor) {
+                    sensor.signs.fault = None;
+                }
+            }
             Told::Rejected(rejected) => self.rejected(&rejected),
         }
     }

@@ -4,6 +4,7 @@
 
 use std::{
     fs,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -80,6 +81,173 @@ zones = [{ id = "all", polygon = [[0, 0], [1, 0], [1, 1], [0, 1]] }]
 rules = [{ id = "anyone", kind = "count", zone = "all", limit = 3 }]
 "#;
 
+/// What gateway.toml says of sensors.
+pub const NETWORK: &str = r#"
+[sensors]
+http = { listen = "127.0.0.1:9465" }
+hj212 = { listen = "0.0.0.0:9212" }
+sl651 = { listen = "0.0.0.0:9651" }
+gbt26875 = { listen = "0.0.0.0:9268" }
+brokers = [{ id = "lora", host = "lora" }]
+
+[[sensors.buses]]
+id = "line"
+serial = "/dev/ttyS0"
+
+[[sensors.buses]]
+id = "net"
+tcp = "10.0.0.9:502"
+"#;
+
+/// A sensor of each protocol.
+pub const SENSORS: [(&str, &str); 6] = [
+    (
+        "level",
+        r#"id = "level"
+name = "水位计"
+grid = "3301"
+category = "intrusion"
+place = { lat = 29, lon = 119.5 }
+silent_after = "2h"
+
+[source]
+protocol = "mqtt"
+broker = "lora"
+topic = "application/7/device/24e1/event/up"
+format = "chirpstack"
+
+[[source.values]]
+id = "water_level"
+unit = "cm"
+report_in = "m"
+min = -0.5
+max = 12
+pointer = "/level"
+anomaly = { method = "auto" }
+
+[[source.values]]
+id = "battery"
+unit = "%"
+pointer = "/battery"
+
+[[rules]]
+id = "high"
+kind = "threshold"
+quantity = "water_level"
+above = 3.5
+hysteresis = 0.1
+
+[[rules]]
+id = "rising"
+kind = "change"
+quantity = "water_level"
+rise = 0.5
+within = "30m"
+severity = "critical"
+
+[[rules]]
+id = "odd"
+kind = "anomaly"
+quantity = "water_level"
+category = "crossing"
+"#,
+    ),
+    (
+        "meter",
+        r#"id = "meter"
+grid = "3301"
+
+[source]
+protocol = "modbus"
+bus = "line"
+slave = 3
+poll_every = "10s"
+
+[[source.values]]
+id = "voltage"
+unit = "V"
+scale = 0.1
+address = 0
+
+[[source.values]]
+id = "power"
+unit = "W"
+address = 18
+kind = "f32"
+
+[[rules]]
+id = "no-answer"
+kind = "silence"
+quantity = "voltage"
+after = "1m"
+category = "crossing"
+"#,
+    ),
+    (
+        "outlet",
+        r#"id = "outlet"
+
+[source]
+protocol = "hj212"
+station = "010000A8900016F000169DC0"
+
+[[source.values]]
+id = "cod"
+unit = "mg/L"
+factor = "w01018"
+"#,
+    ),
+    (
+        "gauge",
+        r#"id = "gauge"
+
+[source]
+protocol = "sl651"
+station = "0012345678"
+
+[[source.values]]
+id = "water_level"
+unit = "m"
+element = "39"
+"#,
+    ),
+    (
+        "smoke",
+        r#"id = "smoke"
+
+[source]
+protocol = "gbt26875"
+device = "0d0080150c16"
+
+[[source.values]]
+id = "fire"
+state = "fire"
+"#,
+    ),
+    (
+        "sos",
+        r#"id = "sos"
+grid = "3301"
+
+[source]
+protocol = "http"
+token_file = "secrets/token"
+
+[[source.values]]
+id = "button"
+min = 0
+max = 1
+pointer = "/pressed"
+
+[[rules]]
+id = "help"
+kind = "button"
+quantity = "button"
+category = "intrusion"
+"#,
+    ),
+];
+
 /// A configuration directory that lives as long as the test.
 pub struct Directory {
     _keeper: TempDir,
@@ -102,6 +270,25 @@ impl Directory {
             directory.write(name, text.as_bytes());
         }
         directory
+    }
+
+    /// The same with a sensor of each protocol.
+    pub fn with_sensors() -> Self {
+        let directory = Self::good();
+        fs::create_dir(directory.path.join("sensors.d")).unwrap();
+        directory.write("gateway.toml", format!("{GATEWAY}{NETWORK}").as_bytes());
+        for (id, text) in SENSORS {
+            directory.write(&format!("sensors.d/{id}.toml"), text.as_bytes());
+        }
+        fs::create_dir(directory.path.join("secrets")).unwrap();
+        directory.write_secret("secrets/token", "a-long-token");
+        directory
+    }
+
+    /// A file that only its owner can read.
+    pub fn write_secret(&self, name: &str, secret: &str) {
+        self.write(name, secret.as_bytes());
+        fs::set_permissions(self.path.join(name), fs::Permissions::from_mode(0o600)).unwrap();
     }
 
     pub fn path(&self) -> &Path {

@@ -1,2 +1,7 @@
 //! Sensors, slaves and stations as simulators: each speaks its protocol from the other side over a real socket or line, for
 //! tests and for the demo. One module a protocol.
+
+pub mod broker;
+pub mod http;
+pub mod modbus;
+pub mod mqtt;

@@ -1,14 +1,21 @@
 //! Readings out of JSON messages: those of ChirpStack v4, of The Things Stack, and anybody else's by JSON pointers (RFC 6901).
 //!
 //! A message is held against what a sensor's file says of its quantities. What is not there is no reading, unless the file
-//! says that it means zero: The Things Stack leaves out zero, false and empty fields (protobuf's JSON mapping). Messages have
-//! a size limit, and nesting is limited by the reader (128 levels).
+//! says that it means zero: The Things Stack leaves out zero, false and empty fields (protobuf's JSON mapping). A message has
+//! a size limit, is read in one pass ([`JsonPlan`]) and never held as a whole.
+
+mod plan;
+mod pointer;
 
 use std::collections::BTreeMap;
 
 use jiff::{civil, tz};
-use serde_json::Value as Json;
+use plan::{Field, Found};
 
+pub use self::{
+    plan::{JsonFields, JsonPlan},
+    pointer::{JsonPointer, PointerError},
+};
 use super::reading::Sample;
 use crate::{choice, ids::Id, spec, spec::Maybe};
 
@@ -33,7 +40,7 @@ choice! {
 
 impl JsonFormat {
     /// Where the decoded payload is.
-    fn payload(self) -> &'static str {
+    const fn payload(self) -> &'static str {
         match self {
             Self::Plain => "",
             Self::ChirpStack => "/object",
@@ -42,7 +49,7 @@ impl JsonFormat {
     }
 
     /// Where the time is: that of the first gateway's reception, for devices have none of their own.
-    fn time(self) -> Option<&'static str> {
+    const fn time(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
             Self::ChirpStack => Some("/time"),
@@ -51,11 +58,23 @@ impl JsonFormat {
     }
 
     /// Where the device's name is.
-    fn device(self) -> Option<&'static str> {
+    pub const fn device(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
             Self::ChirpStack => Some("/deviceInfo/devEui"),
             Self::TheThingsStack => Some("/end_device_ids/dev_eui"),
+        }
+    }
+
+    /// What every uplink has, each by one of its places, and what an operator may call it. ChirpStack and The Things Stack
+    /// send joins, acknowledgements and errors in the same form: where what is left out means zero, they would be readings.
+    const fn marks(self) -> &'static [(&'static str, &'static [&'static str])] {
+        match self {
+            Self::Plain => &[],
+            Self::ChirpStack => {
+                &[("deviceInfo", &["/deviceInfo"]), ("object, data or rxInfo", &["/object", "/data", "/rxInfo"])]
+            }
+            Self::TheThingsStack => &[("uplink_message", &["/uplink_message"])],
         }
     }
 }
@@ -75,7 +94,7 @@ spec! {
     pub struct JsonValueSpec {
         /// JSON pointer to the value, such as "/level" or "/data/0/value"; in messages of ChirpStack and The Things Stack from
         /// the decoded payload on.
-        pointer: String,
+        pointer: JsonPointer,
         /// What it means that it is not there.
         missing: Missing = Missing::Nothing,
         /// The numbers that words stand for, such as { open = 1, closed = 0 }.
@@ -119,74 +138,107 @@ pub enum JsonError {
     #[error("{pointer} is {found}, which is no number")]
     Value {
         /// Where it stands.
-        pointer: String,
+        pointer: JsonPointer,
         /// What stands there, shortened.
         found: String,
     },
     /// A time cannot be read.
-    #[error("{0:?} is no time")]
+    #[error("{0} is no time of this age")]
     Time(String),
 }
 
-/// How a sensor's messages are read.
+/// How messages are to be read that a sensor's file describes.
+#[derive(Debug, Clone, Copy)]
+pub struct JsonOptions<'a> {
+    /// Whose messages they are.
+    pub format: JsonFormat,
+    /// Where the time of measurement stands, where it differs from the format's own.
+    pub time: Option<&'a JsonPointer>,
+    /// Where the device's name stands, where it differs from the format's own.
+    pub device_at: Option<&'a JsonPointer>,
+    /// The only device whose messages count; any if left out. Letter case makes no difference.
+    pub device: Option<&'a str>,
+}
+
+impl JsonOptions<'_> {
+    /// Messages of this format, with nothing out of the ordinary.
+    pub const fn of(format: JsonFormat) -> Self {
+        Self { format, time: None, device_at: None, device: None }
+    }
+}
+
+/// How one sensor's messages are read.
 #[derive(Debug, Clone)]
 pub struct JsonReader {
-    format: JsonFormat,
-    time: Option<String>,
+    marks: Vec<(&'static str, Vec<Field>)>,
+    time: Option<Field>,
+    device: Option<(Field, String)>,
     /// Each quantity, where it stands, and what is to be made of it.
-    quantities: Vec<(Id, JsonValueSpec)>,
+    quantities: Vec<(Id, Field, JsonValueSpec)>,
 }
 
 /// What one message says.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Message {
-    /// The device's name, where the format has one.
-    pub device: Option<String>,
     /// What was measured.
     pub samples: Vec<(Id, Sample)>,
     /// Values that could not be read.
     pub errors: Vec<(Id, JsonError)>,
+    /// Why its time could not be read. The samples count without one: an alarm does not wait until a clock has been set.
+    pub time_error: Option<JsonError>,
 }
 
 impl JsonReader {
-    /// A reader of messages of this format. `time` is a pointer from the top of the message, where it differs from the
-    /// format's own.
+    /// A reader of messages that are parsed by this plan.
     pub fn new(
-        format: JsonFormat,
-        time: Option<&str>,
+        plan: &mut JsonPlan,
+        options: JsonOptions<'_>,
         quantities: impl IntoIterator<Item = (Id, JsonValueSpec)>,
     ) -> Self {
-        let time = time.or(format.time()).map(str::to_owned);
-        Self { format, time, quantities: quantities.into_iter().collect() }
+        let JsonOptions { format, time, device_at, device } = options;
+        let marks = format.marks().iter();
+        let marks =
+            marks.map(|(name, places)| (*name, places.iter().map(|place| plan.look_at(place)).collect())).collect();
+        let time = time.map(JsonPointer::as_str).or(format.time()).map(|pointer| plan.look_at(pointer));
+        let device_at = device_at.map(JsonPointer::as_str).or(format.device());
+        let device = device_at.zip(device).map(|(pointer, device)| (plan.look_at(pointer), device.to_owned()));
+        let quantity = |(id, spec): (Id, JsonValueSpec)| {
+            let field = plan.look_at(&format!("{}{}", format.payload(), spec.pointer));
+            (id, field, spec)
+        };
+        let quantities = quantities.into_iter().map(quantity).collect();
+        Self { marks, time, device, quantities }
+    }
+
+    /// Whether a message is of the device that this reader is for.
+    pub fn is_from(&self, message: &JsonFields) -> bool {
+        self.device.as_ref().is_none_or(|(field, device)| match message.at(*field) {
+            Some(Found::Text(name)) => name.eq_ignore_ascii_case(device),
+            // Numbers up to 2^53 are exact.
+            Some(Found::Number(number)) => number.to_string() == *device,
+            _ => false,
+        })
     }
 
     /// Reads a message.
     ///
     /// # Errors
-    /// Nothing of it can be used. Single values that cannot be read are in [`Message::errors`].
-    pub fn read(&self, message: &[u8]) -> Result<Message, JsonError> {
-        if message.len() > LONGEST {
-            return Err(JsonError::Length(message.len()));
+    /// It is not of the format it should be of. Single values that cannot be read are in [`Message::errors`].
+    pub fn read(&self, message: &JsonFields) -> Result<Message, JsonError> {
+        for (name, places) in &self.marks {
+            if places.iter().all(|place| message.at(*place).is_none()) {
+                return Err(JsonError::Format(name));
+            }
         }
-        let json: Json = serde_json::from_slice(message).map_err(|error| JsonError::Syntax(error.to_string()))?;
-        let device = self.format.device().and_then(|pointer| json.pointer(pointer)).and_then(Json::as_str);
-        let measured = match self.time.as_deref().and_then(|pointer| json.pointer(pointer)) {
-            Some(time) => Some(read_time(time)?),
-            None => None,
+        let time = self.time.and_then(|field| message.at(field)).filter(|time| **time != Found::Null);
+        let (measured, time_error) = match time.map(read_time) {
+            Some(Ok(time)) => (Some(time), None),
+            Some(Err(error)) => (None, Some(error)),
+            None => (None, None),
         };
-        // A decoded payload that is all zeros may be left out as a whole; a message without any uplink is another message.
-        let payload = match (self.format, json.pointer(self.format.payload())) {
-            (JsonFormat::TheThingsStack, None) if json.pointer("/uplink_message").is_none() => {
-                return Err(JsonError::Format("uplink_message"));
-            }
-            (JsonFormat::ChirpStack, None) if json.pointer("/deviceInfo").is_none() => {
-                return Err(JsonError::Format("deviceInfo"));
-            }
-            (_, payload) => payload.unwrap_or(&Json::Null),
-        };
-        let mut read = Message { device: device.map(str::to_owned), samples: Vec::new(), errors: Vec::new() };
-        for (quantity, spec) in &self.quantities {
-            match value_of(payload, spec) {
+        let mut read = Message { samples: Vec::new(), errors: Vec::new(), time_error };
+        for (quantity, field, spec) in &self.quantities {
+            match spec.value(message.at(*field)) {
                 Ok(Some(value)) => read.samples.push((quantity.clone(), Sample { value, measured, flagged: false })),
                 Ok(None) => {}
                 Err(error) => read.errors.push((quantity.clone(), error)),
@@ -196,33 +248,34 @@ impl JsonReader {
     }
 }
 
-fn value_of(payload: &Json, spec: &JsonValueSpec) -> Result<Option<f64>, JsonError> {
-    let wrong = |found: &Json| {
-        let found = found.to_string().chars().take(40).collect();
-        JsonError::Value { pointer: spec.pointer.clone(), found }
-    };
-    match payload.pointer(&spec.pointer) {
-        None | Some(Json::Null) => Ok((spec.missing == Missing::Zero).then_some(0.0)),
-        Some(Json::Bool(value)) => Ok(Some(f64::from(u8::from(*value)))),
-        Some(number @ Json::Number(value)) => value.as_f64().map(Some).ok_or_else(|| wrong(number)),
-        Some(text @ Json::String(word)) => {
-            let number = spec.words.as_ref().and_then(|words| words.0.get(word)).copied();
-            number.or_else(|| word.trim().parse().ok()).map(Some).ok_or_else(|| wrong(text))
-        }
-        Some(other) => Err(wrong(other)),
+impl JsonValueSpec {
+    fn value(&self, found: Option<&Found>) -> Result<Option<f64>, JsonError> {
+        let Some(found) = found.filter(|found| **found != Found::Null) else {
+            return Ok((self.missing == Missing::Zero).then_some(0.0));
+        };
+        let number = match found {
+            Found::Bool(value) => Some(f64::from(u8::from(*value))),
+            Found::Number(value) => Some(*value),
+            Found::Text(word) => {
+                let number = self.words.as_ref().and_then(|words| words.0.get(word)).copied();
+                number.or_else(|| word.trim().parse().ok()).filter(|number: &f64| number.is_finite())
+            }
+            Found::Null | Found::LongText(_) | Found::List | Found::Object => None,
+        };
+        let wrong = || JsonError::Value { pointer: self.pointer.clone(), found: found.to_string() };
+        number.map(Some).ok_or_else(wrong)
     }
 }
 
 /// RFC 3339, the same without a zone, or the time since 1970 in seconds, milliseconds, microseconds or nanoseconds, whichever
 /// makes a time in this age.
-fn read_time(time: &Json) -> Result<jiff::Timestamp, JsonError> {
-    let wrong = || JsonError::Time(time.to_string().chars().take(40).collect());
+fn read_time(time: &Found) -> Result<jiff::Timestamp, JsonError> {
     let read = match time {
-        Json::String(text) => text.parse().ok().or_else(|| zoneless(text)),
-        Json::Number(number) => number.as_f64().and_then(since_1970),
+        Found::Text(text) => text.parse().ok().or_else(|| zoneless(text)),
+        Found::Number(number) => since_1970(*number),
         _ => None,
     };
-    read.filter(in_this_age).ok_or_else(wrong)
+    read.filter(in_this_age).ok_or_else(|| JsonError::Time(time.to_string()))
 }
 
 /// The same of a text in which the number of seconds (milliseconds…) since 1970 may stand too, as in a table.
@@ -259,132 +312,4 @@ fn since_1970(number: f64) -> Option<jiff::Timestamp> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn value(pointer: &str) -> JsonValueSpec {
-        JsonValueSpec { pointer: pointer.to_owned(), missing: Missing::Nothing, words: Maybe::NONE }
-    }
-
-    fn id(text: &str) -> Id {
-        text.parse().unwrap()
-    }
-
-    fn values(message: &Message) -> Vec<(&str, f64)> {
-        message.samples.iter().map(|(quantity, sample)| (quantity.as_str(), sample.value)).collect()
-    }
-
-    #[test]
-    fn chirpstack_says_device_time_and_object() {
-        let reader = JsonReader::new(
-            JsonFormat::ChirpStack,
-            None,
-            [(id("level"), value("/level")), (id("battery"), value("/status/battery"))],
-        );
-        let message = reader
-            .read(
-                br#"{"deduplicationId":"3ac7e3c4-4401-4b8d-9386-a5c902f9202d","time":"2026-05-01T08:30:00.250+08:00",
-                "deviceInfo":{"tenantName":"t","devEui":"24e124713d123456","deviceName":"bridge"},
-                "fCnt":12,"fPort":2,"data":"AQID","object":{"level":1.25,"status":{"battery":97}}}"#,
-            )
-            .unwrap();
-        assert_eq!(message.device.as_deref(), Some("24e124713d123456"));
-        assert_eq!(values(&message), [("level", 1.25), ("battery", 97.0)]);
-        let measured = message.samples[0].1.measured.unwrap();
-        assert_eq!(measured.to_string(), "2026-05-01T00:30:00.25Z");
-        assert_eq!(reader.read(br#"{"deviceName":"join"}"#), Err(JsonError::Format("deviceInfo")));
-    }
-
-    #[test]
-    fn what_the_things_stack_leaves_out_is_zero_where_the_file_says_so() {
-        let zero = JsonValueSpec { missing: Missing::Zero, ..value("/rain") };
-        let reader =
-            JsonReader::new(JsonFormat::TheThingsStack, None, [(id("rain"), zero), (id("level"), value("/level"))]);
-        let read = |payload: &str| {
-            let message = format!(
-                r#"{{"end_device_ids":{{"device_id":"gauge","dev_eui":"0004A30B001C0530"}},
-                "uplink_message":{{"f_port":1,"received_at":"2026-05-01T00:30:00.123456789Z"{payload}}}}}"#
-            );
-            reader.read(message.as_bytes()).unwrap()
-        };
-        assert_eq!(values(&read(r#","decoded_payload":{"rain":0.2,"level":3}"#)), [("rain", 0.2), ("level", 3.0)]);
-        assert_eq!(values(&read(r#","decoded_payload":{"level":3}"#)), [("rain", 0.0), ("level", 3.0)]);
-        assert_eq!(values(&read("")), [("rain", 0.0)], "all of it was zero");
-        assert_eq!(reader.read(br#"{"join_accept":{}}"#), Err(JsonError::Format("uplink_message")));
-    }
-
-    #[test]
-    fn numbers_are_written_in_many_ways() {
-        let words = Words(BTreeMap::from([("open".to_owned(), 1.0), ("closed".to_owned(), 0.0)]));
-        let reader = JsonReader::new(
-            JsonFormat::Plain,
-            Some("/t"),
-            [
-                (id("number"), value("/a/0")),
-                (id("text"), value("/b")),
-                (id("truth"), value("/c")),
-                (id("word"), JsonValueSpec { words: Maybe(Some(words)), ..value("/d") }),
-                (id("whole"), value("")),
-            ],
-        );
-        let message = reader.read(br#"{"a":[-3e2],"b":" 4.5 ","c":true,"d":"open","t":1777595400123}"#).unwrap();
-        assert_eq!(values(&message), [("number", -300.0), ("text", 4.5), ("truth", 1.0), ("word", 1.0)]);
-        assert_eq!(message.errors.len(), 1, "the whole message is no number");
-        assert_eq!(message.samples[0].1.measured.unwrap().to_string(), "2026-05-01T00:30:00.123Z");
-        let message = reader.read(br#"{"b":"wet","d":{}}"#).unwrap();
-        let errors: Vec<String> = message.errors.iter().map(|(_, error)| error.to_string()).collect();
-        assert_eq!(errors[0], "/b is \"wet\", which is no number");
-        assert_eq!(reader.read(b"17").unwrap().samples[0].1, Sample { value: 17.0, measured: None, flagged: false });
-    }
-
-    #[test]
-    fn times_are_of_this_age() {
-        let time = |json: &str| read_time(&serde_json::from_str(json).unwrap()).map(|time| time.to_string());
-        for json in
-            ["1777595400", "1777595400000", "1777595400000000", "1777595400000000000", "\"2026-05-01T08:30:00\""]
-        {
-            assert_eq!(time(json), Ok("2026-05-01T00:30:00Z".to_owned()), "{json}");
-        }
-        for json in ["0", "-5", "1e300", "\"yesterday\"", "\"1970-01-01T00:00:00Z\"", "true", "{}"] {
-            assert!(time(json).is_err(), "{json}");
-        }
-    }
-
-    #[test]
-    fn too_long_and_too_deep_is_refused() {
-        let reader = JsonReader::new(JsonFormat::Plain, None, []);
-        assert_eq!(reader.read(&vec![b' '; LONGEST + 1]), Err(JsonError::Length(LONGEST + 1)));
-        assert!(matches!(reader.read("[".repeat(60_000).as_bytes()), Err(JsonError::Syntax(_))));
-    }
-
-    const MESSAGES: [&str; 3] = [
-        r#"{"time":"2026-05-01T08:30:00+08:00","deviceInfo":{"devEui":"24"},"object":{"level":1.25}}"#,
-        r#"{"end_device_ids":{"dev_eui":"00"},"uplink_message":{"received_at":"2026-05-01T00:30:00Z","decoded_payload":{"level":3}}}"#,
-        r#"{"level":"3.5","t":1777595400}"#,
-    ];
-
-    proptest! {
-        #[test]
-        fn whatever_arrives_is_read_or_refused(
-            mut message in prop::sample::select(&MESSAGES[..]).prop_map(|message| message.as_bytes().to_vec()),
-            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), 0..3u8), 0..8),
-        ) {
-            for (place, byte, how) in changes {
-                let place = place.index(message.len().max(1));
-                match how {
-                    0 if place < message.len() => message[place] = byte,
-                    1 if place < message.len() => drop(message.remove(place)),
-                    _ => message.insert(place.min(message.len()), byte),
-                }
-            }
-            for format in [JsonFormat::Plain, JsonFormat::ChirpStack, JsonFormat::TheThingsStack] {
-                let reader = JsonReader::new(format, None, [(id("level"), value("/level"))]);
-                if let Ok(read) = reader.read(&message) {
-                    prop_assert!(read.samples.len() + read.errors.len() <= 1);
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -1,9 +1,214 @@
-//! Checks of `[source]`: what a sensor measures, and where in its protocol that stands.
+//! Checks of `[source]`: how a sensor is reached, and where in its protocol its quantities stand.
 
-use super::{Checker, KnownNetwork, SensorFile};
+use snowgate_core::{
+    ids::Id,
+    sensor::{
+        json::{JsonFormat, JsonValueSpec},
+        spec::QuantitySpec,
+    },
+    spec::Located,
+};
+use snowgate_sensors::spec::{
+    Gbt26875Source, Hj212Source, HttpSource, ModbusSource, MqttSource, Sl651Source, SourceSpec,
+};
+
+use super::{Checker, KnownNetwork, SensorFile, quantity};
+use crate::config::toml_errors::place_of;
 
 pub(super) fn check(file: &SensorFile, network: Option<&KnownNetwork>, check: &mut Checker<'_>) {
-    let quantities = file.source.source.quantities();
+    let source = &file.source.source;
+    let quantities = source.quantities();
+    if quantities.is_empty() {
+        let message = format!("sensor `{}` measures nothing: values is empty", *file.id);
+        let help = "write a table [[source.values]] for each quantity".to_owned();
+        check.error_at(place_of(check.source, "/source/values"), message, help);
+    }
     check.unique("quantity", quantities.iter().map(|quantity| &quantity.id));
-    let _ = network;
+    quantities.iter().for_each(|spec| quantity::check(spec, check));
+    if let Some(network) = network.filter(|_| file.enabled) {
+        listener(source, network, check);
+    }
+    match source {
+        SourceSpec::Mqtt(source) => mqtt(source, network, check),
+        SourceSpec::Http(source) => http(source, check),
+        SourceSpec::Modbus(source) => modbus(source, network, check),
+        SourceSpec::Hj212(source) => hj212(source, check),
+        SourceSpec::Sl651(source) => sl651(source, check),
+        SourceSpec::Gbt26875(source) => gbt26875(source, check),
+    }
+}
+
+/// Whoever sends by itself needs a port to send to.
+fn listener(source: &SourceSpec, network: &KnownNetwork, check: &mut Checker<'_>) {
+    let usual_port = match source {
+        SourceSpec::Http(_) => 9465,
+        SourceSpec::Hj212(_) => 9212,
+        SourceSpec::Sl651(_) => 9651,
+        SourceSpec::Gbt26875(_) => 9268,
+        SourceSpec::Mqtt(_) | SourceSpec::Modbus(_) => return,
+    };
+    let protocol = source.tag();
+    if !network.listeners.contains(protocol) {
+        let message = format!("this sensor can never be heard: gateway.toml opens no port for {protocol}");
+        let help = format!("write [sensors.{protocol}] with listen = \"0.0.0.0:{usual_port}\" in gateway.toml");
+        check.error_at(place_of(check.source, "/source/protocol"), message, help);
+    }
+}
+
+fn mqtt(source: &MqttSource, network: Option<&KnownNetwork>, check: &mut Checker<'_>) {
+    if let (Some(broker), Some(network)) = (&*source.broker, network)
+        && !network.brokers.contains(&**broker)
+    {
+        let known = network.brokers.iter().map(Id::as_str);
+        check.known("broker", "brokers in gateway.toml", broker.as_str(), broker.span, known);
+    }
+    if source.device.is_none() && hears_everybody(source.topic.as_str()) {
+        let message =
+            format!("`{}`: every device that is heard on this topic counts as this one sensor", *source.topic);
+        check.warning(source.topic.span, message, "name the one device in the topic, or in device".to_owned());
+    }
+    if let Some((span, message)) = source.contradiction() {
+        check.error(span, message, None);
+    }
+    json(source.format, source.values.iter().map(|it| (&it.quantity, &it.value)), check);
+}
+
+/// Whether the level that names the device stands for any, in topics of ChirpStack and The Things Stack and at all.
+fn hears_everybody(topic: &str) -> bool {
+    let levels: Vec<&str> = topic.split('/').collect();
+    let any = |level: &str| level == "+" || level == "#";
+    levels.iter().all(|level| any(level))
+        || levels.windows(2).any(|pair| ["device", "devices"].contains(&pair[0]) && any(pair[1]))
+}
+
+fn http(source: &HttpSource, check: &mut Checker<'_>) {
+    json(source.format, source.values.iter().map(|it| (&it.quantity, &it.value)), check);
+}
+
+fn json<'a>(
+    format: JsonFormat,
+    values: impl Iterator<Item = (&'a QuantitySpec, &'a JsonValueSpec)>,
+    check: &mut Checker<'_>,
+) {
+    for (quantity, value) in values {
+        if value.pointer.as_str().is_empty() && format != JsonFormat::Plain {
+            let message = format!("\"\" means the whole decoded payload of {format}, which is no number");
+            let help = "write it like \"/level\" or \"/data/0/value\"".to_owned();
+            check.error_at(check.beside(quantity.id.span, "/pointer"), message, help);
+        }
+    }
+}
+
+fn modbus(source: &ModbusSource, network: Option<&KnownNetwork>, check: &mut Checker<'_>) {
+    let Some(network) = network else { return };
+    match network.buses.get(&*source.bus) {
+        // A bus that is wrong itself has been reported.
+        Some(bus) => {
+            let checked = bus.as_ref().map_or(Ok(()), |bus| source.check(bus));
+            check.mistakes(checked);
+        }
+        None => {
+            let known = network.buses.keys().map(Id::as_str);
+            check.known("bus", "buses in gateway.toml", source.bus.as_str(), source.bus.span, known);
+        }
+    }
+}
+
+fn hj212(source: &Hj212Source, check: &mut Checker<'_>) {
+    let legal = |c: char| c.is_ascii_graphic() && !";=&,".contains(c);
+    if source.station.is_empty() || source.station.len() > 24 || !source.station.chars().all(legal) {
+        let help = "write its MN as it stands in the station, such as \"010000A8900016F000169DC0\"".to_owned();
+        check.error(source.station.span, "station must be 1 to 24 letters and digits", help);
+    }
+    for value in &source.values {
+        let factor = &value.factor;
+        if factor.is_empty() || factor.len() > 20 || !factor.chars().all(|c| c.is_ascii_alphanumeric()) {
+            let help = "write the code of HJ 212's tables, such as \"w01018\" (COD) or \"a34004\" (PM2.5)".to_owned();
+            let place = check.beside(value.quantity.id.span, "/factor");
+            check.error_at(place, format!("`{factor}` is no factor code"), help);
+        }
+    }
+}
+
+fn sl651(source: &Sl651Source, check: &mut Checker<'_>) {
+    if source.station.len() != 10 || !source.station.chars().all(|c| c.is_ascii_digit()) {
+        let help = "write the station's address with all of its zeros, such as \"0012345678\"".to_owned();
+        check.error(source.station.span, "station must be ten digits", help);
+    }
+    for value in &source.values {
+        if value.element.len() != 2 || !is_hexadecimal(&value.element) {
+            let help = "write the identifier of SL 651's table C.1, such as \"39\" (water level)".to_owned();
+            let place = check.beside(value.quantity.id.span, "/element");
+            check.error_at(place, format!("`{}` is no element: two hexadecimal digits", value.element), help);
+        }
+    }
+}
+
+fn gbt26875(source: &Gbt26875Source, check: &mut Checker<'_>) {
+    if source.device.len() != 12 || !is_hexadecimal(&source.device) {
+        let help =
+            "write the transmission device's six bytes in the order they are sent, such as \"010203040506\"".to_owned();
+        check.error(source.device.span, "device must be twelve hexadecimal digits", help);
+    }
+}
+
+pub(super) fn is_hexadecimal(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+/// A place in the world that a quantity is read from: equal for equal places, whatever sensor reads there.
+pub(super) struct Claim {
+    pub quantity: Located<Id>,
+    pub place: String,
+}
+
+/// Where each quantity is read.
+pub(super) fn claims(sensor: &Id, source: &SourceSpec) -> Vec<Claim> {
+    fn each<'a, T: 'a>(values: &'a [T], of: impl Fn(&'a T) -> (&'a QuantitySpec, String)) -> Vec<Claim> {
+        let claim = |value| {
+            let (quantity, place) = of(value);
+            Claim { quantity: quantity.id.clone(), place }
+        };
+        values.iter().map(claim).collect()
+    }
+    match source {
+        SourceSpec::Mqtt(source) => each(&source.values, |value| {
+            let broker = source.broker.as_ref().map_or("", |broker| broker.as_str());
+            (&value.quantity, format!("mqtt {broker} {} {} {}", *source.topic, source.format, value.value.pointer))
+        }),
+        SourceSpec::Http(source) => {
+            each(&source.values, |value| (&value.quantity, format!("http {sensor} {}", value.value.pointer)))
+        }
+        SourceSpec::Modbus(source) => each(&source.values, |value| {
+            let place = format!("modbus {} {} {} {}", *source.bus, *source.slave, value.table, *value.address);
+            (&value.quantity, place)
+        }),
+        SourceSpec::Hj212(source) => each(&source.values, |value| {
+            (&value.quantity, format!("hj212 {} {} {}", *source.station, value.factor, value.figure))
+        }),
+        SourceSpec::Sl651(source) => each(&source.values, |value| {
+            let element = value.element.to_ascii_uppercase();
+            (&value.quantity, format!("sl651 {} {element}", *source.station))
+        }),
+        SourceSpec::Gbt26875(source) => each(&source.values, |value| {
+            let device = source.device.to_ascii_uppercase();
+            let place = format!("gbt26875 {device} {} {:?} {:?}", value.state, *value.system, *value.part);
+            (&value.quantity, place)
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wildcard_where_the_device_is_named_hears_everybody() {
+        for all in ["#", "+/#", "application/7/device/+/event/up", "v3/app@ttn/devices/#"] {
+            assert!(hears_everybody(all), "{all}");
+        }
+        for one in ["application/+/device/24e1/event/up", "a/#", "device/a/+"] {
+            assert!(!hears_everybody(one), "{one}");
+        }
+    }
 }

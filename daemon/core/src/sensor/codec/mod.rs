@@ -22,7 +22,7 @@ pub mod crc;
 pub mod gbt26875;
 pub mod hj212;
 #[cfg(test)]
-mod mutation;
+pub(super) mod mutation;
 pub mod sl651;
 
 /// The zone of device clocks that send none: UTC+8.

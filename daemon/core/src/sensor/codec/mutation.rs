@@ -14,9 +14,13 @@ pub(super) trait Exercise: Framing {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to choose mutations.
-struct Random(u64);
+pub(in crate::sensor) struct Random(u64);
 
 impl Random {
+    pub(in crate::sensor) const fn new(seed: u64) -> Self {
+        Self(seed)
+    }
+
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -26,7 +30,7 @@ impl Random {
     }
 
     /// A number below `bound`, zero if that is zero.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(in crate::sensor) fn below(&mut self, bound: usize) -> usize {
         if bound == 0 { 0 } else { (self.next() % bound as u64) as usize }
     }
 
@@ -37,7 +41,7 @@ impl Random {
         if self.below(2) == 0 { TELLING[self.below(TELLING.len())] } else { self.below(256) as u8 }
     }
 
-    fn mutate(&mut self, bytes: &mut Vec<u8>, seeds: &[Vec<u8>]) {
+    pub(in crate::sensor) fn mutate(&mut self, bytes: &mut Vec<u8>, seeds: &[Vec<u8>]) {
         let byte = self.byte();
         if bytes.is_empty() {
             bytes.push(byte);
@@ -73,7 +77,8 @@ impl Random {
     }
 }
 
-fn inputs() -> usize {
+/// How many inputs a harness tries.
+pub(in crate::sensor) fn inputs() -> usize {
     std::env::var("SNOWGATE_MUTATIONS").ok().map_or(20_000, |count| count.parse().expect("SNOWGATE_MUTATIONS: a count"))
 }
 
@@ -81,7 +86,7 @@ fn inputs() -> usize {
 pub(super) fn survive<P: Exercise>() {
     let seeds = P::seeds();
     let inputs = inputs();
-    let mut random = Random(0x5EED);
+    let mut random = Random::new(0x5EED);
     let mut decoder = StreamDecoder::<P>::new();
     let capacity = decoder.buffer.capacity();
     let (mut frames, mut errors) = (0usize, 0usize);

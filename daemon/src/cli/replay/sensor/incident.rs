@@ -2,13 +2,18 @@
 
 use std::fmt;
 
-use jiff::{Timestamp, tz::TimeZone};
-use serde::{Deserialize, Serialize};
+use jiff::{
+    Timestamp,
+    fmt::temporal::Pieces,
+    tz::{Offset, TimeZone},
+};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use snowgate_core::{
     ids::Id,
     incidents::{Incident, ToldBySensor},
     sensor::anomaly::Reason,
     severity::Severity,
+    time::Moment,
 };
 
 use crate::cli::replay::expect::Golden;
@@ -38,13 +43,13 @@ pub struct SensorIncident {
     /// For people.
     pub title: String,
     /// When the condition began to hold.
-    pub began: Timestamp,
+    pub began: Time,
     /// When it was opened.
-    pub opened: Timestamp,
+    pub opened: Time,
     /// When the condition was last known to hold.
-    pub last_seen: Timestamp,
+    pub last_seen: Time,
     /// When it ended; none if it was still open at the end of the recording.
-    pub ended: Option<Timestamp>,
+    pub ended: Option<Time>,
     /// The last value that counted.
     pub value: Option<f64>,
     /// The value that was furthest beyond.
@@ -58,18 +63,56 @@ pub struct SensorIncident {
     /// What was unusual, where that is why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<Reason>,
-    /// The zone of times that people read.
-    #[serde(skip, default = "utc")]
-    pub zone: TimeZone,
 }
 
-fn utc() -> TimeZone {
-    TimeZone::UTC
+/// A time as people around the gateway write it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Time {
+    /// When.
+    pub at: Timestamp,
+    offset: Offset,
+}
+
+impl Time {
+    fn new(moment: Moment, zone: &TimeZone) -> Self {
+        Self { at: moment.wall, offset: zone.to_offset(moment.wall) }
+    }
+
+    /// Seconds since 1970.
+    pub fn seconds(self) -> f64 {
+        self.at.as_duration().as_secs_f64()
+    }
+
+    fn is_near(self, other: Self) -> bool {
+        self.at.duration_since(other.at).as_secs_f64().abs() <= TOLERANCE
+    }
+}
+
+impl Serialize for Time {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.at.display_with_offset(self.offset))
+    }
+}
+
+impl<'de> Deserialize<'de> for Time {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let at = text.parse().map_err(D::Error::custom)?;
+        let offset = Pieces::parse(&text).ok().and_then(|pieces| pieces.to_numeric_offset());
+        Ok(Self { at, offset: offset.unwrap_or(Offset::UTC) })
+    }
+}
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.offset.to_datetime(self.at).strftime("%F %T"))
+    }
 }
 
 impl SensorIncident {
     /// The line of an incident and what the sensor told of it; people read its times in `zone`.
-    pub fn new(incident: &Incident, told: &ToldBySensor, reason: Option<Reason>, zone: TimeZone) -> Self {
+    pub fn new(incident: &Incident, told: &ToldBySensor, reason: Option<Reason>, zone: &TimeZone) -> Self {
+        let time = |moment| Time::new(moment, zone);
         Self {
             incident: incident.id.to_string(),
             rule: incident.rule.clone(),
@@ -80,45 +123,42 @@ impl SensorIncident {
             category: incident.target.category.clone(),
             severity: incident.target.severity,
             title: incident.title.clone(),
-            began: incident.began.wall,
-            opened: incident.opened.wall,
-            last_seen: incident.last_seen.wall,
-            ended: incident.ended.map(|ending| ending.at.wall),
+            began: time(incident.began),
+            opened: time(incident.opened),
+            last_seen: time(incident.last_seen),
+            ended: incident.ended.map(|ending| time(ending.at)),
             value: told.measure.value,
             extreme: told.measure.extreme,
             unit: told.unit.clone(),
             count: told.measure.count,
             score: (f64::from(incident.score) * 1000.0).round() / 1000.0,
             reason,
-            zone,
         }
     }
 }
 
 impl Golden for SensorIncident {
     fn matches(&self, found: &Self) -> bool {
-        let near = |a: Timestamp, b: Timestamp| a.duration_since(b).as_secs_f64().abs() <= TOLERANCE;
         let ended = match (self.ended, found.ended) {
-            (Some(a), Some(b)) => near(a, b),
-            (a, b) => a == b,
+            (Some(a), Some(b)) => a.is_near(b),
+            (a, b) => a.is_none() && b.is_none(),
         };
         self.rule == found.rule
             && self.sensor == found.sensor
             && self.quantity == found.quantity
             && self.grid == found.grid
             && self.count == found.count
-            && near(self.began, found.began)
-            && near(self.opened, found.opened)
+            && self.began.is_near(found.began)
+            && self.opened.is_near(found.opened)
             && ended
     }
 }
 
 impl fmt::Display for SensorIncident {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let time = |time: Timestamp| time.to_zoned(self.zone.clone()).strftime("%F %T").to_string();
-        write!(f, "{}: opened {}, ", self.rule, time(self.opened))?;
+        write!(f, "{}: opened {}, ", self.rule, self.opened)?;
         match self.ended {
-            Some(ended) => write!(f, "ended {}", time(ended))?,
+            Some(ended) => write!(f, "ended {ended}")?,
             None => f.write_str("still open at the end")?,
         }
         let unit = if self.unit == "1" { "" } else { &*self.unit };

@@ -112,7 +112,7 @@ impl Player {
             .iter()
             .filter_map(|Kept { incident, reason }| {
                 let told = incident.origin.sensor()?;
-                Some(SensorIncident::new(incident, told, *reason, zone.clone()))
+                Some(SensorIncident::new(incident, told, *reason, zone))
             })
             .collect();
         self.summary.finish(rules, &incidents, zone);

@@ -77,8 +77,8 @@ impl Summary {
         let of = |spec: &SensorRuleSpec| {
             let found = || incidents.iter().filter(|incident| incident.rule == spec.id.value);
             let lasted = |incident: &SensorIncident| {
-                let end = incident.ended.or(last).unwrap_or(incident.opened);
-                end.duration_since(incident.opened).as_secs_f64()
+                let end = incident.ended.map(|ended| ended.at).or(last).unwrap_or(incident.opened.at);
+                end.duration_since(incident.opened.at).as_secs_f64()
             };
             Rule {
                 id: spec.id.value.clone(),

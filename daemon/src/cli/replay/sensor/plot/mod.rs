@@ -11,7 +11,7 @@ use std::path::Path;
 
 use embedded_graphics::{pixelcolor::Rgb888, prelude::WebColors as _};
 use image::ImageFormat;
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::tz::TimeZone;
 use snowgate_core::sensor::{
     rules::spec::{SensorRuleKind, SensorRuleSpec},
     spec::QuantitySpec,
@@ -192,8 +192,8 @@ fn course_of(
 
 fn bands<'a>(canvas: &mut Canvas, frame: Frame, times: Span, incidents: impl Iterator<Item = &'a SensorIncident>) {
     for incident in incidents {
-        let from = frame.x(times.share(seconds(incident.opened)));
-        let to = incident.ended.map_or(frame.right(), |ended| frame.x(times.share(seconds(ended))));
+        let from = frame.x(times.share(incident.opened.seconds()));
+        let to = incident.ended.map_or(frame.right(), |ended| frame.x(times.share(ended.seconds())));
         canvas.band(frame, from, to.max(from + 1), BAND);
         canvas.line((from, frame.top), (from, frame.bottom()), LIMIT);
     }
@@ -203,7 +203,7 @@ fn bands<'a>(canvas: &mut Canvas, frame: Frame, times: Span, incidents: impl Ite
 fn names<'a>(canvas: &mut Canvas, frame: Frame, times: Span, incidents: impl Iterator<Item = &'a SensorIncident>) {
     let mut free = [i32::MIN; 4];
     for incident in incidents {
-        let x = frame.x(times.share(seconds(incident.opened))) + 3;
+        let x = frame.x(times.share(incident.opened.seconds())) + 3;
         let name = incident.rule.as_str();
         let end = x + TEXT_WIDTH * name.len() as i32;
         if let Some(row) = free.iter().position(|free| *free < x).filter(|_| end < frame.right()) {
@@ -228,8 +228,4 @@ fn axes(canvas: &mut Canvas, frame: Frame, times: Span, values: Span, zone: &Tim
         canvas.text((x - width / 2).min(frame.right() - width), frame.bottom() + 4, &label, INK);
     }
     canvas.border(frame, INK);
-}
-
-fn seconds(time: Timestamp) -> f64 {
-    time.as_duration().as_secs_f64()
 }
