@@ -71,7 +71,8 @@ fn a_good_file_says_it_all() {
     assert!(!format!("{config:?}").contains("a-long-token"), "secrets are not printed");
 
     let network = &config.sensor_network;
-    assert_eq!(network.hj212.unwrap().listen, "0.0.0.0:9212".parse().unwrap());
+    assert_eq!(network.hj212.unwrap().address, "0.0.0.0:9212".parse().unwrap());
+    assert_eq!((network.http.unwrap().max_connections, network.http.unwrap().most_a_second), (64, 20));
     assert_eq!((network.hj212.unwrap().max_connections, network.sl651.unwrap().idle_after.as_secs()), (64, 900));
     assert_eq!((network.most_a_second, network.publish_every.as_secs()), (50.0, 10));
     assert_eq!(network.buses.len(), 2);
@@ -141,12 +142,16 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
     ("inline_token", "sos", "token_file =", "token = \"1234\"\ntoken_file ="),
     ("slave", "meter", "slave = 3", "slave = 248"),
     ("slave_of_a_line", "meter", "slave = 3", "slave = 255"),
-    ("poll_every", "meter", "poll_every = \"10s\"", "poll_every = \"10ms\""),
+    ("poll_every", "meter", "poll_every = \"10s\"", "poll_every = \"10ms\"\ntimeout = \"0s\""),
+    ("poll_hardly_ever", "meter", "poll_every = \"10s\"", "poll_every = \"2d\""),
     ("register_beyond", "meter", "address = 18", "address = 65535"),
     ("register_too_large", "meter", "address = 18", "address = 65536"),
     ("bits_in_registers", "meter", "kind = \"f32\"", "kind = \"bit\""),
     ("numbers_in_coils", "meter", "address = 18", "table = \"coils\"\naddress = 18"),
-    ("word_order_of_one", "meter", "address = 0", "address = 0\nword_order = \"low_first\""),
+    ("byte_order", "meter", "address = 0", "address = 0\nbyte_order = \"ABDC\""),
+    ("bit_of_a_number", "meter", "address = 0", "address = 0\nbit = 3"),
+    ("bit_beyond", "meter", "kind = \"f32\"", "kind = \"bit\"\nbit = 16"),
+    ("device_of_no_format", "level", "format = \"chirpstack\"", "device = \"24e1\""),
     ("hj212_station", "outlet", "010000A8900016F000169DC0", "010000A8900016F000169DC01"),
     ("hj212_factor", "outlet", "w01018", "w01018-Rtd"),
     ("sl651_station", "gauge", "0012345678", "12345678"),
@@ -161,6 +166,7 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
     ("not_an_address", "../gateway", "0.0.0.0:9651", "localhost"),
     ("max_connections", "../gateway", "\"0.0.0.0:9651\"", "\"0.0.0.0:9651\", max_connections = 0"),
     ("most_a_second", "../gateway", "[sensors]", "[sensors]\nmost_a_second = 0\npublish_every = \"1d\""),
+    ("http_most_a_second", "../gateway", "\"127.0.0.1:9465\"", "\"127.0.0.1:9465\", most_a_second = 0"),
     ("broker_twice", "../gateway", "brokers = [", "brokers = [{ id = \"lora\", host = \"other\" }, "),
     ("broker_url", "../gateway", "host = \"lora\"", "host = \"mqtt://lora\""),
     ("broker_port", "../gateway", "host = \"lora\"", "host = \"lora\", port = 0"),
@@ -175,8 +181,8 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
     ("bus_twice", "../gateway", "id = \"net\"", "id = \"line\""),
     ("bus_to_nowhere", "../gateway", "tcp = \"10.0.0.9:502\"", ""),
     ("bus_of_two_kinds", "../gateway", "tcp = ", "serial = \"/dev/ttyS1\"\ntcp = "),
-    ("bus_without_port", "../gateway", "10.0.0.9:502", "10.0.0.9"),
-    ("bus_that_is_no_path", "../gateway", "/dev/ttyS0", "COM1"),
+    ("bus_without_port", "../gateway", "10.0.0.9:502", "10.0.0.9:"),
+    ("bus_without_a_name", "../gateway", "/dev/ttyS0", ""),
     ("baud_over_tcp", "../gateway", "tcp = ", "baud = 9600\ntcp = "),
     ("stop_bits", "../gateway", "serial = ", "stop_bits = 3\nserial = "),
     ("one_line_twice", "../gateway", "tcp = \"10.0.0.9:502\"", "serial = \"/dev/ttyS0\""),

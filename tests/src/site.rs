@@ -4,6 +4,7 @@
 use std::{
     fs, io,
     net::SocketAddr,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -114,6 +115,13 @@ impl Site {
     pub fn write(&self, name: &str, text: &str) -> PathBuf {
         let file = self.config().join(name);
         fs::write(&file, text).expect("the file can be written");
+        file
+    }
+
+    /// Puts a file beside the configuration that only its owner may read.
+    pub fn write_secret(&self, name: &str, text: &str) -> PathBuf {
+        let file = self.write(name, text);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).expect("the file is ours");
         file
     }
 

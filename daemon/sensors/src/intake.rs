@@ -134,10 +134,11 @@ impl Intake {
         self.clock.now()
     }
 
-    /// A sensor has said something just now. Waits while the queue is full.
-    pub async fn heard(&self, sensor: &Id, samples: Vec<(Id, Sample)>) {
+    /// A sensor has said something just now. Waits while the queue is full. Answers whether it was taken: if not, everything
+    /// is about to stop, and what was said must not be acknowledged.
+    pub async fn heard(&self, sensor: &Id, samples: Vec<(Id, Sample)>) -> bool {
         let arrived = self.clock.now();
-        self.tell(Told::Heard { sensor: sensor.clone(), samples, arrived }).await;
+        self.tell(Told::Heard { sensor: sensor.clone(), samples, arrived }).await
     }
 
     /// A sensor cannot be reached.
@@ -155,8 +156,8 @@ impl Intake {
         self.tell(Told::Rejected(rejected)).await;
     }
 
-    async fn tell(&self, told: Told) {
-        // The other end is dropped only when everything stops; then nobody minds.
-        let _ = self.sender.send(told).await;
+    /// Whether it was taken: the other end is dropped only when everything stops.
+    async fn tell(&self, told: Told) -> bool {
+        self.sender.send(told).await.is_ok()
     }
 }

@@ -16,9 +16,15 @@
 // Tests may say what they expect.
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
+pub mod gbt26875;
+pub mod hj212;
 pub mod http;
 pub mod intake;
 pub mod modbus;
 pub mod mqtt;
 mod refusals;
+pub mod sl651;
 pub mod spec;
+mod station;
+
+pub use station::Listen;

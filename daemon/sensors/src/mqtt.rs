@@ -9,7 +9,9 @@
 //! - **What a broker retained is old**, however lately it is delivered: an alarm of last week must not be raised at every
 //!   start. A retained message counts only if it carries its own time, by which late and repeated ones are known; otherwise it
 //!   is refused (`retained`). Messages that were published as retained while we were subscribed count as any other.
-//! - **Bounded**: packets have a size, and no message is read from the socket before the one before it is with the intake.
+//! - **Bounded**: packets have a size, and nothing more is read from the socket until the messages read are with the intake.
+//!   Should it stay full beyond the keep-alive time, the broker ends the connection and sends again what it had no
+//!   acknowledgement for.
 //! - **A message that cannot be received at all** (beyond the packet limit) would come again after every connection. The
 //!   second time in a row that a connection ends so, the session is discarded at the broker, with what is still queued there.
 //!

@@ -96,6 +96,18 @@ impl HttpSource {
 }
 
 spec! {
+    /// Where sensors post their messages: plain HTTP; encryption is left to a reverse proxy.
+    pub struct HttpListenSpec {
+        /// Address and port, such as "127.0.0.1:9080".
+        listen: Located<String>,
+        /// The most connections at once.
+        max_connections: Located<u32> = Located::nowhere(64),
+        /// The most messages a second of one sensor, on average; ten times as many at once.
+        most_a_second: Located<u32> = Located::nowhere(20),
+    }
+}
+
+spec! {
     /// A quantity in a JSON message.
     pub struct JsonValue {
         /// What it measures.
@@ -201,9 +213,9 @@ choice! {
 spec! {
     /// Keys of an HJ 212 source.
     pub struct Hj212Source {
-        /// The station's number: its MN.
+        /// The station's number, its MN, as the station shows it: up to 24 letters and digits.
         station: Located<String>,
-        /// File with its password; any if left out.
+        /// File with its password (PW); any password will do if left out.
         password_file: Maybe<Located<String>> = Maybe::NONE,
         /// What it measures, and what each quantity is called.
         values: Vec<Hj212Factor>,
@@ -215,10 +227,26 @@ spec! {
     pub struct Hj212Factor {
         /// What it measures.
         flatten quantity: QuantitySpec,
-        /// The factor's code, such as "w01018" (COD) or "a34004" (PM2.5).
+        /// The factor's code, such as "w01018" (COD) or "a34004" (PM2.5), without "-Rtd" or the like.
         factor: String,
         /// Which of its figures.
         figure: Hj212Figure = Hj212Figure::Realtime,
+        /// In which messages; if left out, in real-time data for Rtd and in minute data for the other figures.
+        data: Maybe<Hj212Data> = Maybe::NONE,
+    }
+}
+
+choice! {
+    /// The messages that carry measurements.
+    pub enum Hj212Data {
+        /// Real-time data (CN 2011).
+        Realtime = "realtime",
+        /// Data of some minutes (CN 2051).
+        Minute = "minute",
+        /// Data of an hour (CN 2061).
+        Hour = "hour",
+        /// Data of a day (CN 2031).
+        Day = "day",
     }
 }
 
@@ -241,10 +269,13 @@ choice! {
 spec! {
     /// Keys of an SL 651 source.
     pub struct Sl651Source {
-        /// The station's address: ten digits.
+        /// The station's address: ten digits, with the leading zeros.
         station: Located<String>,
-        /// File with its password, four hexadecimal digits; any if left out.
+        /// File with its password, four hexadecimal digits; any password will do if left out.
         password_file: Maybe<Located<String>> = Maybe::NONE,
+        /// Whether the station is told to stay connected after its reports. Write false for one that runs on a battery and dials
+        /// in for each report: then it is no fault that it hangs up.
+        stay_online: bool = true,
         /// What it measures, and what each quantity is called.
         values: Vec<Sl651Element>,
     }
@@ -255,7 +286,8 @@ spec! {
     pub struct Sl651Element {
         /// What it measures.
         flatten quantity: QuantitySpec,
-        /// The element's identifier, two hexadecimal digits: "20" present rain, "26" cumulative rain, "39" water level, "38" voltage.
+        /// The element's identifier, two hexadecimal digits: "20" present rain, "26" cumulative rain, "39" water level,
+        /// "38" voltage; "F4" rain and "F5" water level in steps of 5 minutes (hourly reports); "FF04" a maker's own.
         element: String,
     }
 }
@@ -263,7 +295,8 @@ spec! {
 spec! {
     /// Keys of a GB/T 26875.3 source.
     pub struct Gbt26875Source {
-        /// The transmission device's address: twelve hexadecimal digits, as sent.
+        /// The transmission device's address: twelve hexadecimal digits in the order in which they are sent, as the log names
+        /// a device that nobody knows.
         device: Located<String>,
         /// What it tells of, and what each quantity is.
         values: Vec<Gbt26875Part>,
@@ -271,15 +304,15 @@ spec! {
 }
 
 spec! {
-    /// A quantity of a fire alarm system: one state of a system or of one of its parts, 1 while it lasts.
+    /// A quantity of a fire alarm system: one state, 1 while any system or part it is about is in it and 0 otherwise.
     pub struct Gbt26875Part {
         /// What it measures.
         flatten quantity: QuantitySpec,
         /// The state.
         state: FireState,
-        /// The system's address; any if left out.
+        /// The system's address; any system, and the transmission device itself, if left out.
         system: Maybe<u8> = Maybe::NONE,
-        /// The part's address; any if left out.
+        /// The part's address, as a number (four bytes, the low one first); the system itself and any part if left out.
         part: Maybe<u32> = Maybe::NONE,
     }
 }
@@ -287,13 +320,13 @@ spec! {
 choice! {
     /// States that fire alarm systems and their parts tell of.
     pub enum FireState {
-        /// 火警.
+        /// 火警: a detector's fire, or an alarm given by hand.
         Fire = "fire",
-        /// 故障.
+        /// 故障: fault.
         Fault = "fault",
-        /// 屏蔽.
+        /// 屏蔽: shielded, switched off.
         Shielded = "shielded",
-        /// 监管.
+        /// 监管: a supervised device, such as a valve, has left its normal state.
         Supervised = "supervised",
     }
 }
@@ -354,5 +387,47 @@ choice! {
         Even = "even",
         /// Odd.
         Odd = "odd",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use snowgate_core::spec::read_table;
+
+    use super::*;
+
+    const LEVEL: &str = "[[values]]\nid = 'level'\npointer = '/level'";
+
+    fn mqtt(keys: &str) -> Result<MqttSource, String> {
+        let text = format!("{keys}\n{LEVEL}");
+        read_table(&mut toml_span::parse(&text).unwrap()).map_err(|error| format!("{error:?}"))
+    }
+
+    #[test]
+    fn topics_and_pointers_are_checked_where_they_stand() {
+        assert_eq!(mqtt("topic = 'water/+/level'").unwrap().topic.as_str(), "water/+/level");
+        for (keys, why) in [
+            ("topic = 'water/#/level'", "only at the end"),
+            ("topic = 3", "a topic like"),
+            ("topic = 'water'\ntime = 'when'", "write \\\"/when\\\""),
+            ("topic = 'water'\ndevice_at = '/~'", "~0"),
+        ] {
+            let error = mqtt(keys).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_device_must_stand_somewhere_in_the_message() {
+        let contradiction = |keys: &str| mqtt(keys).unwrap().contradiction();
+        for keys in [
+            "topic = 'a/+'",
+            "topic = 'a/+'\nformat = 'chirpstack'\ndevice = '24e124713d123456'",
+            "topic = 'a/+'\ndevice = '17'\ndevice_at = '/id'",
+        ] {
+            assert_eq!(contradiction(keys), None, "{keys}");
+        }
+        let (span, why) = contradiction("topic = 'a/+'\ndevice = '17'").unwrap();
+        assert!(span.start > 14 && why.contains("device_at"), "{why}");
     }
 }

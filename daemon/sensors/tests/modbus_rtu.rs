@@ -14,8 +14,14 @@ fn bus(path: &str) -> String {
     format!("serial = '{path}'\nbaud = 19200\nparity = 'even'")
 }
 
+/// A source that polls often, and waits so long that no load of the machine looks like a fault.
 fn source(slave: u8, values: &str) -> String {
-    format!("slave = {slave}\npoll_every = '100ms'\ntimeout = '250ms'\nvalues = [{values}]")
+    format!("slave = {slave}\npoll_every = '100ms'\ntimeout = '10s'\nvalues = [{values}]")
+}
+
+/// The same for slaves with faults, which would take long otherwise.
+fn hasty(slave: u8, values: &str) -> String {
+    source(slave, values).replace("10s", "500ms")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -66,7 +72,7 @@ async fn every_fault_has_its_name_and_passes() {
         (Fault::Short, "2 registers instead of 3"),
         (Fault::Cut(5), "no answer from slave 7"),
         (Fault::Noise(vec![0x03; 40]), "slave 7"),
-        (Fault::Late(Duration::from_millis(400)), "no answer from slave 7"),
+        (Fault::Late(Duration::from_millis(800)), "no answer from slave 7"),
     ] {
         cases.spawn(is_named_and_passes(fault, named));
     }
@@ -82,8 +88,8 @@ async fn is_named_and_passes(fault: Fault, named: &'static str) {
     }
     slaves.set_holding(8, 0, 80);
     let values = "{ id = 'a', address = 0 }, { id = 'b', address = 1 }, { id = 'c', address = 2 }";
-    let beside = source(8, "{ id = 'x', address = 0 }");
-    let mut bench = Bench::poll(&bus(slaves.address()), &[("s", &source(7, values)), ("beside", &beside)]);
+    let beside = hasty(8, "{ id = 'x', address = 0 }");
+    let mut bench = Bench::poll(&bus(slaves.address()), &[("s", &hasty(7, values)), ("beside", &beside)]);
     let expected = [0.0, 1.0, 2.0];
     bench.goes_on("s", 1, &expected).await;
     // Once is no fault, unless the slave itself says so.
@@ -119,13 +125,15 @@ async fn a_late_answer_is_not_taken_for_another_requests() {
     slaves.set_holding(1, 1_000, 200);
     slaves.set_holding(2, 0, 300);
     let both = "{ id = 'low', address = 0 }, { id = 'high', address = 1000 }";
-    let sources = [source(1, both), source(2, "{ id = 'x', address = 0 }")];
+    let sources = [hasty(1, both), hasty(2, "{ id = 'x', address = 0 }")];
     let mut bench = Bench::poll(&bus(slaves.address()), &[("both", &sources[0]), ("other", &sources[1])]);
     bench.heard("both").await;
     let late = |millis| Some(Fault::Late(Duration::from_millis(millis)));
-    slaves.set_next(1, [late(255), None, None, late(300), None, None, late(310), None, None, late(340)]);
+    slaves.set_next(1, [late(505), None, None, late(550), None, None, late(800)]);
     for _ in 0..8 {
-        assert_eq!(bench.heard("both").await, [100.0, 200.0]);
+        // What comes too late may be missing, but nothing stands in another's place.
+        let both = bench.heard("both").await;
+        assert!(both == [100.0, 200.0] || both == [100.0], "{both:?}");
     }
     for _ in 0..3 {
         assert_eq!(bench.heard("other").await, [300.0]);
@@ -146,7 +154,7 @@ async fn a_serial_port_that_is_unplugged_is_told_for_everybody_and_found_again()
     let device = path.to_str().unwrap();
     let slaves = plug(1);
     let one = source(1, "{ id = 'x', address = 0 }");
-    let dead = source(2, "{ id = 'x', address = 0 }");
+    let dead = hasty(2, "{ id = 'x', address = 0 }");
     let mut bench = Bench::poll(&bus(device), &[("one", &one), ("dead", &dead)]);
     assert_eq!(bench.heard("one").await, [1.0]);
     std::fs::remove_file(&path).unwrap();

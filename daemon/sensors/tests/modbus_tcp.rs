@@ -14,9 +14,14 @@ fn bus(slaves: &ModbusSlaves) -> String {
     format!("tcp = '{}'", slaves.address())
 }
 
-/// A source that polls often and does not wait long.
+/// A source that polls often, and waits so long that no load of the machine looks like a fault.
 fn source(slave: u8, values: &str) -> String {
-    format!("slave = {slave}\npoll_every = '100ms'\ntimeout = '250ms'\nvalues = [{values}]")
+    format!("slave = {slave}\npoll_every = '100ms'\ntimeout = '10s'\nvalues = [{values}]")
+}
+
+/// The same for slaves with faults, which would take long otherwise.
+fn hasty(slave: u8, values: &str) -> String {
+    source(slave, values).replace("10s", "500ms")
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -104,14 +109,14 @@ async fn a_dead_slave_is_named_asked_less_and_less_and_recovers_while_the_others
     slaves.set_fault(2, Fault::Silence);
     let (living, dead, other) = (
         source(1, "{ id = 'x', address = 0 }"),
-        source(2, "{ id = 'x', address = 0 }"),
-        source(2, "{ id = 'x', address = 50 }"),
+        hasty(2, "{ id = 'x', address = 0 }"),
+        hasty(2, "{ id = 'x', address = 50 }"),
     );
     let mut bench = Bench::poll(&bus(&slaves), &[("living", &living), ("dead", &dead), ("dead-too", &other)]);
     // The other sensor of the slave is told without another time-out.
     let fault = bench.fault("dead-too").await;
     let address = format!("slave 2 at {}", slaves.address());
-    assert_eq!(fault, Told::NoAnswer { address, within: Duration::from_millis(250) });
+    assert_eq!(fault, Told::NoAnswer { address, within: Duration::from_millis(500) });
     for _ in 0..15 {
         assert_eq!(bench.heard("living").await, [11.0]);
     }
@@ -157,7 +162,7 @@ async fn every_fault_has_its_name_and_passes() {
         (Fault::Short, "2 registers instead of 3"),
         (Fault::Cut(9), "no answer from slave 7"),
         (Fault::Noise(vec![0xFF; 3]), "slave 7"),
-        (Fault::Late(Duration::from_millis(500)), "no answer from slave 7"),
+        (Fault::Late(Duration::from_millis(800)), "no answer from slave 7"),
         (Fault::Disconnect, "cannot be reached: closed by the other side"),
     ] {
         cases.spawn(is_named_and_passes(fault, named));
@@ -173,7 +178,7 @@ async fn is_named_and_passes(fault: Fault, named: &'static str) {
         slaves.set_holding(7, address, address);
     }
     let values = "{ id = 'a', address = 0 }, { id = 'b', address = 1 }, { id = 'c', address = 2 }";
-    let mut bench = Bench::poll(&bus(&slaves), &[("s", &source(7, values))]);
+    let mut bench = Bench::poll(&bus(&slaves), &[("s", &hasty(7, values))]);
     let expected = [0.0, 1.0, 2.0];
     bench.goes_on("s", 1, &expected).await;
     // Once is no fault, unless the slave itself says so.
@@ -194,12 +199,12 @@ async fn a_late_answer_is_not_taken_for_another_requests() {
     let slaves = ModbusSlaves::tcp().unwrap();
     slaves.set_holding(1, 0, 100);
     slaves.set_holding(1, 1_000, 200);
-    let sources = [source(1, "{ id = 'x', address = 0 }"), source(1, "{ id = 'x', address = 1000 }")];
+    let sources = [hasty(1, "{ id = 'x', address = 0 }"), hasty(1, "{ id = 'x', address = 1000 }")];
     let mut bench = Bench::poll(&bus(&slaves), &[("low", &sources[0]), ("high", &sources[1])]);
     bench.heard("high").await;
     // Later than the time-out, and at all sorts of moments of the requests that follow.
     let late = |millis| Some(Fault::Late(Duration::from_millis(millis)));
-    slaves.set_next(1, [late(260), None, late(300), None, late(350), None, late(400), None, late(520)]);
+    slaves.set_next(1, [late(510), None, late(550), None, late(600), None, late(700), None, late(1_010)]);
     for _ in 0..12 {
         assert_eq!(bench.heard("low").await, [100.0]);
         assert_eq!(bench.heard("high").await, [200.0]);
@@ -213,7 +218,7 @@ async fn a_lost_gateway_is_told_for_everybody_and_found_again() {
     let at = slaves.address().parse().unwrap();
     slaves.set_holding(1, 0, 1);
     slaves.set_holding(2, 0, 2);
-    let sources = [source(1, "{ id = 'x', address = 0 }"), source(2, "{ id = 'x', address = 0 }")];
+    let sources = [hasty(1, "{ id = 'x', address = 0 }"), hasty(2, "{ id = 'x', address = 0 }")];
     let mut bench = Bench::poll(&bus(&slaves), &[("one", &sources[0]), ("two", &sources[1])]);
     bench.heard("one").await;
     bench.heard("two").await;
@@ -225,6 +230,13 @@ async fn a_lost_gateway_is_told_for_everybody_and_found_again() {
     let slaves = ModbusSlaves::tcp_at(at).unwrap();
     slaves.set_holding(1, 0, 3);
     slaves.set_holding(2, 0, 4);
+    for name in ["one", "two"] {
+        bench
+            .until("reached", |told| {
+                matches!(told, Message::Reached { sensor } if sensor.as_str() == name).then_some(())
+            })
+            .await;
+    }
     bench
         .until("new value", |told| {
             matches!(told, Message::Heard { samples, .. } if samples[0].1.value == 3.0).then_some(())

@@ -41,7 +41,7 @@ pub use self::{
     preflight::{KnownModels, preflight},
     problem::{Place, Problem, ProblemReport, Problems, Severity, Source},
     resolved::{
-        CameraConfig, Config, Gateway, ListenConfig, ModelsConfig, PlaceConfig, ReportTarget, RuleConfig, SensorConfig,
+        CameraConfig, Config, Gateway, ModelsConfig, PlaceConfig, ReportTarget, RuleConfig, SensorConfig,
         SensorNetwork, SensorRuleConfig,
     },
 };

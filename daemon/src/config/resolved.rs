@@ -13,7 +13,7 @@ use snowgate_core::{
     severity::Severity,
     spec::ByteSize,
 };
-use snowgate_sensors::{modbus::Bus, spec::SourceSpec};
+use snowgate_sensors::{Listen, http::HttpSettings, modbus::Bus, spec::SourceSpec};
 
 use super::{
     files::Files,
@@ -207,13 +207,13 @@ pub struct SensorRuleConfig {
 #[derive(Debug, Clone)]
 pub struct SensorNetwork {
     /// Where readings are posted.
-    pub http: Option<ListenConfig>,
+    pub http: Option<HttpSettings>,
     /// Where HJ 212 stations connect.
-    pub hj212: Option<ListenConfig>,
+    pub hj212: Option<Listen>,
     /// Where SL 651 stations connect.
-    pub sl651: Option<ListenConfig>,
+    pub sl651: Option<Listen>,
     /// Where GB/T 26875.3 transmission devices connect.
-    pub gbt26875: Option<ListenConfig>,
+    pub gbt26875: Option<Listen>,
     /// Brokers beside the one that incidents go to, by the name that sensors give them.
     pub brokers: BTreeMap<Id, Broker>,
     /// Modbus lines.
@@ -222,17 +222,6 @@ pub struct SensorNetwork {
     pub most_a_second: f64,
     /// How often readings are published.
     pub publish_every: Duration,
-}
-
-/// A TCP port that stations connect to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ListenConfig {
-    /// Address and port.
-    pub listen: SocketAddr,
-    /// The most connections at once.
-    pub max_connections: u32,
-    /// A connection on which nothing is heard for so long is closed.
-    pub idle_after: Duration,
 }
 
 /// Where a camera or a sensor stands.

@@ -7,20 +7,16 @@ use std::{
 
 use snowgate_core::{
     ids::Id,
-    spec::{Maybe, TimeSpan},
+    spec::{Located, Maybe, TimeSpan},
 };
 use snowgate_sensors::{
+    Listen,
+    http::HttpSettings,
     modbus::Bus,
-    spec::{ListenSpec, ModbusBusSpec},
+    spec::{HttpListenSpec, ListenSpec, ModbusBusSpec},
 };
 
-use super::{
-    broker,
-    checks::Checker,
-    problem::Problem,
-    resolved::{ListenConfig, SensorNetwork},
-    toml_errors::place_of,
-};
+use super::{broker, checks::Checker, problem::Problem, resolved::SensorNetwork, toml_errors::place_of};
 use crate::{
     sensor::spec::{SensorBrokerSpec, SensorsSpec},
     uplink::Broker,
@@ -55,15 +51,16 @@ pub(super) fn resolve(
     check.unique("broker", spec.brokers.iter().map(|broker| &broker.id));
     check.unique("bus", spec.buses.iter().map(|bus| &bus.id));
     let buses = buses(&spec.buses, check);
-    let listeners =
-        [("http", &spec.http), ("hj212", &spec.hj212), ("sl651", &spec.sl651), ("gbt26875", &spec.gbt26875)];
+    let listeners = [("hj212", &spec.hj212), ("sl651", &spec.sl651), ("gbt26875", &spec.gbt26875)];
+    let opened = listeners.iter().filter(|(_, port)| port.is_some()).map(|(name, _)| *name);
     let known = KnownNetwork {
         brokers: spec.brokers.iter().map(|broker| broker.id.value.clone()).collect(),
         buses: buses.clone(),
-        listeners: listeners.iter().filter(|(_, port)| port.is_some()).map(|(name, _)| *name).collect(),
+        listeners: opened.chain(spec.http.as_ref().map(|_| "http")).collect(),
     };
-    let mut used: Vec<(SocketAddr, &'static str)> = admin.map(|admin| (admin, "admin")).into_iter().collect();
-    let [http, hj212, sl651, gbt26875] = listeners.map(|(name, port)| listener(name, port, &mut used, check));
+    let mut used: Ports = admin.map(|admin| (admin, "admin")).into_iter().collect();
+    let http = http(&spec.http, &mut used, check);
+    let [hj212, sl651, gbt26875] = listeners.map(|(name, port)| listener(name, port, &mut used, check));
     let (brokers, unavailable) = brokers(spec.brokers, gateway, check);
     let network = SensorNetwork {
         http,
@@ -78,29 +75,49 @@ pub(super) fn resolve(
     ResolvedNetwork { network, known, unavailable }
 }
 
-/// The port of a protocol, if it is opened; `used` are those before it.
-fn listener(
-    name: &'static str,
-    spec: &Maybe<ListenSpec>,
-    used: &mut Vec<(SocketAddr, &'static str)>,
-    check: &mut Checker<'_>,
-) -> Option<ListenConfig> {
+/// Ports that are opened, and by whom.
+type Ports = Vec<(SocketAddr, &'static str)>;
+
+/// The port where readings are posted, if it is opened.
+fn http(spec: &Maybe<HttpListenSpec>, used: &mut Ports, check: &mut Checker<'_>) -> Option<HttpSettings> {
+    let spec = spec.as_ref()?;
+    check.within("/sensors/http/max_connections", *spec.max_connections, 1..=4096);
+    check.within("/sensors/http/most_a_second", *spec.most_a_second, 1..=10_000);
+    Some(HttpSettings {
+        listen: address("http", &spec.listen, used, check)?,
+        max_connections: *spec.max_connections as usize,
+        most_a_second: *spec.most_a_second,
+    })
+}
+
+/// The port of a protocol of stations, if it is opened.
+fn listener(name: &'static str, spec: &Maybe<ListenSpec>, used: &mut Ports, check: &mut Checker<'_>) -> Option<Listen> {
     let spec = spec.as_ref()?;
     check.within(&format!("/sensors/{name}/max_connections"), *spec.max_connections, 1..=4096);
     let idle = TimeSpan::secs(10)..=TimeSpan::secs(7 * 86_400);
     check.within(&format!("/sensors/{name}/idle_after"), spec.idle_after, idle);
-    let Ok(listen) = spec.listen.parse::<SocketAddr>() else {
-        let message = format!("`{}` is no address to listen on", *spec.listen);
+    let address = address(name, &spec.listen, used, check)?;
+    Some(Listen { address, max_connections: *spec.max_connections, idle_after: spec.idle_after.0 })
+}
+
+/// An address to listen on whose port nobody has yet.
+fn address(
+    name: &'static str,
+    listen: &Located<String>,
+    used: &mut Ports,
+    check: &mut Checker<'_>,
+) -> Option<SocketAddr> {
+    let Ok(address) = listen.parse::<SocketAddr>() else {
         let help = "write an address and a port, such as \"0.0.0.0:9212\"".to_owned();
-        check.error(spec.listen.span, message, help);
+        check.error(listen.span, format!("`{}` is no address to listen on", **listen), help);
         return None;
     };
-    if let Some((other, of)) = used.iter().find(|(other, _)| collide(*other, listen)) {
-        let message = format!("port {} is already that of `{of}`, which listens on {other}", listen.port());
-        check.error(spec.listen.span, message, "every protocol needs a port of its own".to_owned());
+    if let Some((other, of)) = used.iter().find(|(other, _)| collide(*other, address)) {
+        let message = format!("port {} is already that of `{of}`, which listens on {other}", address.port());
+        check.error(listen.span, message, "every protocol needs a port of its own".to_owned());
     }
-    used.push((listen, name));
-    Some(ListenConfig { listen, max_connections: *spec.max_connections, idle_after: spec.idle_after.0 })
+    used.push((address, name));
+    Some(address)
 }
 
 /// Whether both cannot be listened on; port 0 is any that is free.

@@ -10,8 +10,9 @@ use snowgate_core::{
     time::{Clock, Mono},
 };
 use snowgate_sensors::{
+    gbt26875, hj212, http,
     intake::{Device, Intake, Told},
-    modbus, mqtt,
+    modbus, mqtt, sl651,
     spec::{MqttSource, SourceSpec},
 };
 use tokio::{runtime::Handle, sync::mpsc};
@@ -113,6 +114,16 @@ fn report(judged: Judged, sources: &Sources, items: &Items) {
     let _ = items.send(item);
 }
 
+/// The sensors of one protocol that are listened to.
+macro_rules! devices_of {
+    ($config:expr, $Protocol:ident) => {
+        devices($config, |source| match source {
+            SourceSpec::$Protocol(source) => Some(source.clone()),
+            _ => None,
+        })
+    };
+}
+
 /// Starts the adapters that there are sensors for; each ends with the shutdown.
 pub fn spawn_adapters(config: &Config, intake: &Intake, shutdown: &Shutdown, network: &Handle) {
     let shared = &config.sensor_network;
@@ -123,14 +134,23 @@ pub fn spawn_adapters(config: &Config, intake: &Intake, shutdown: &Shutdown, net
         network.spawn(mqtt::subscribe(connection, devices, intake.clone(), stop()));
     }
     for bus in &shared.buses {
-        let of_bus = |source: &SourceSpec| match source {
-            SourceSpec::Modbus(source) if *source.bus == bus.id => Some(source.clone()),
-            _ => None,
-        };
-        let devices = devices(config, of_bus);
+        let mut devices = devices_of!(config, Modbus);
+        devices.retain(|device| *device.source.bus == bus.id);
         if !devices.is_empty() {
             network.spawn(modbus::poll(bus.clone(), devices, intake.clone(), stop()));
         }
+    }
+    if let Some(settings) = shared.http {
+        network.spawn(http::serve(settings, devices_of!(config, Http), intake.clone(), stop()));
+    }
+    if let Some(listen) = shared.hj212 {
+        network.spawn(hj212::serve(listen, devices_of!(config, Hj212), intake.clone(), stop()));
+    }
+    if let Some(listen) = shared.sl651 {
+        network.spawn(sl651::serve(listen, devices_of!(config, Sl651), intake.clone(), stop()));
+    }
+    if let Some(listen) = shared.gbt26875 {
+        network.spawn(gbt26875::serve(listen, devices_of!(config, Gbt26875), intake.clone(), stop()));
     }
 }
 
@@ -149,13 +169,8 @@ fn by_broker(config: &Config) -> impl Iterator<Item = (String, &Broker, Vec<Devi
     let uplink = std::iter::once((None, &config.broker));
     let others = config.sensor_network.brokers.iter().map(|(id, broker)| (Some(id), broker));
     uplink.chain(others).filter_map(|(id, broker)| {
-        let devices = devices(config, |source| match source {
-            SourceSpec::Mqtt(source) => {
-                let named = source.broker.as_ref().map(|broker| &broker.value);
-                (named == id).then(|| source.clone())
-            }
-            _ => None,
-        });
+        let mut devices = devices_of!(config, Mqtt);
+        devices.retain(|device| device.source.broker.as_ref().map(|broker| &broker.value) == id);
         let name = id.map_or("mqtt".to_owned(), Id::to_string);
         (!devices.is_empty()).then_some((name, broker, devices))
     })

@@ -5,7 +5,7 @@ use snowgate_core::{
     spec,
     spec::{Located, Maybe, Number, TimeSpan},
 };
-use snowgate_sensors::spec::{ListenSpec, ModbusBusSpec};
+use snowgate_sensors::spec::{HttpListenSpec, ListenSpec, ModbusBusSpec};
 
 use crate::uplink::spec::ConnectionSpec;
 
@@ -13,7 +13,7 @@ spec! {
     /// What sensors share. A port that is left out is not opened.
     pub struct SensorsSpec {
         /// Where readings are posted over HTTP.
-        http: Maybe<ListenSpec> = Maybe::NONE,
+        http: Maybe<HttpListenSpec> = Maybe::NONE,
         /// Where HJ 212 stations (环保) connect.
         hj212: Maybe<ListenSpec> = Maybe::NONE,
         /// Where SL 651 stations (水文) connect.

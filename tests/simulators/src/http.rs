@@ -59,8 +59,8 @@ impl Poster {
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        self.send(head.as_bytes()).await?;
-        self.send(body).await?;
+        // In one piece: an answer that does not wait for the body must not find it half sent.
+        self.send(&[head.as_bytes(), body].concat()).await?;
         self.answer().await
     }
 

@@ -2,6 +2,11 @@
 //! tests and for the demo. One module a protocol.
 
 pub mod broker;
+pub mod gbt26875;
+pub mod hj212;
 pub mod http;
+pub mod line;
 pub mod modbus;
 pub mod mqtt;
+pub mod noise;
+pub mod sl651;

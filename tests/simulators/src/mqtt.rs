@@ -2,12 +2,14 @@
 
 use std::{io, net::SocketAddr, time::Duration};
 
-use rumqttc::{AsyncClient, Event, EventLoop, MqttOptions, Outgoing, Packet, QoS};
+use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, Packet, QoS};
 use serde_json::{Value, json};
 use tokio::time::timeout;
 
 /// Longest time until a message is with the broker.
 const PUBLISH_LIMIT: Duration = Duration::from_secs(20);
+/// Messages on their way at once.
+const AT_ONCE: usize = 64;
 /// Pause after a lost connection.
 const PAUSE: Duration = Duration::from_millis(100);
 /// The largest message, in bytes.
@@ -130,36 +132,56 @@ impl Publisher {
     /// # Errors
     /// It does not succeed in time.
     pub async fn publish(&mut self, uplink: &Uplink, delivery: Delivery) -> io::Result<()> {
-        let published = async {
-            while let Err(error) = self.try_publish(uplink, delivery).await {
-                self.connection = None;
-                if matches!(error, rumqttc::ConnectionError::ConnectionRefused(_)) {
-                    return Err(io::Error::other(error));
-                }
-                tokio::time::sleep(PAUSE).await;
-            }
-            Ok(())
-        };
-        timeout(PUBLISH_LIMIT, published).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
+        self.publish_all(std::slice::from_ref(uplink), delivery).await
     }
 
-    async fn try_publish(&mut self, uplink: &Uplink, delivery: Delivery) -> Result<(), rumqttc::ConnectionError> {
+    /// Publishes many, several at a time. Those that were on their way when a connection was lost are published again.
+    ///
+    /// # Errors
+    /// The broker refuses the connection, or some do not arrive in time.
+    pub async fn publish_all(&mut self, uplinks: &[Uplink], delivery: Delivery) -> io::Result<()> {
+        for several in uplinks.chunks(AT_ONCE) {
+            let published = async {
+                while let Err(error) = self.try_publish(several, delivery).await {
+                    self.connection = None;
+                    if matches!(error, ConnectionError::ConnectionRefused(_)) {
+                        return Err(io::Error::other(error));
+                    }
+                    tokio::time::sleep(PAUSE).await;
+                }
+                Ok(())
+            };
+            timeout(PUBLISH_LIMIT, published).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        }
+        Ok(())
+    }
+
+    async fn try_publish(&mut self, uplinks: &[Uplink], delivery: Delivery) -> Result<(), ConnectionError> {
         let Self { options, connection } = self;
-        let (client, event_loop) = connection.get_or_insert_with(|| AsyncClient::new(options.clone(), 4));
+        let (client, event_loop) = connection.get_or_insert_with(|| {
+            let (client, mut event_loop) = AsyncClient::new(options.clone(), AT_ONCE);
+            let mut network = NetworkOptions::new();
+            network.set_tcp_nodelay(true);
+            event_loop.set_network_options(network);
+            (client, event_loop)
+        });
         let (quality, retain) = match delivery {
             Delivery::AtMostOnce => (QoS::AtMostOnce, false),
             Delivery::AtLeastOnce => (QoS::AtLeastOnce, false),
             Delivery::Retained => (QoS::AtLeastOnce, true),
         };
-        if client.try_publish(&uplink.topic, quality, retain, uplink.payload.as_slice()).is_err() {
-            return Err(rumqttc::ConnectionError::RequestsDone);
+        for uplink in uplinks {
+            let handed = client.try_publish(&uplink.topic, quality, retain, uplink.payload.as_slice());
+            handed.map_err(|_| ConnectionError::RequestsDone)?;
         }
-        loop {
+        let mut open = uplinks.len();
+        while open > 0 {
             match event_loop.poll().await? {
-                Event::Incoming(Packet::PubAck(_)) => return Ok(()),
-                Event::Outgoing(Outgoing::Publish(_)) if quality == QoS::AtMostOnce => return Ok(()),
+                Event::Incoming(Packet::PubAck(_)) => open -= 1,
+                Event::Outgoing(Outgoing::Publish(_)) if quality == QoS::AtMostOnce => open -= 1,
                 _ => {}
             }
         }
+        Ok(())
     }
 }

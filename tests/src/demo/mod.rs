@@ -1,5 +1,6 @@
-//! The demo: cameras, a broker and a grid system around the real daemon, and a look at what arrives.
+//! The demo: cameras, a water level gauge, a broker and a grid system around the real daemon, and a look at what arrives.
 
+pub mod gauge;
 pub mod print;
 pub mod stages;
 pub mod wanted;
@@ -13,11 +14,11 @@ use std::{
 
 use snowgate::config::{Config, Problems};
 
-use self::{print::Ticker, wanted::Wanted};
+use self::{gauge::Gauge, print::Ticker, wanted::Wanted};
 use crate::{
     daemon::{self, Daemon, DaemonError, Launch},
     embedded_broker::{BrokerError, EmbeddedBroker},
-    grid_system::GridSystem,
+    grid_system::{GridSystem, IncidentEvent, Origin},
     metrics::Metrics,
     repository,
     rtsp::RtspServer,
@@ -123,6 +124,8 @@ pub fn play(options: &Options, interrupted: &AtomicBool) -> Result<(), DemoError
     println!("           its log: {}, its metrics: http://{}/metrics", print::shown(&launch.log), config.admin);
     let mut daemon = Daemon::start(launch)?;
     wait_ready(&mut daemon, interrupted)?;
+    let _gauge = Gauge::start(broker.address())?;
+    println!("  gauge    publishes the water level on {}", gauge::TOPIC);
     println!("  ready    after {:.1} s; what the grid system hears:\n", started.elapsed().as_secs_f64());
 
     let complete = watch(options, interrupted, &config, &grid, &mut daemon, started)?;
@@ -192,7 +195,9 @@ fn watch(
 fn missing(config: &Config, received: &crate::grid_system::Received) -> Vec<String> {
     let kinds = Wanted::ALL.into_iter().filter(|kind| !kind.has_arrived(config, received));
     let still = received.stills.is_empty().then(|| "a still".to_owned());
-    kinds.map(|kind| format!("an incident of kind {kind}")).chain(still).collect()
+    let of_gauge = |event: &IncidentEvent| matches!(event.data.origin, Origin::Sensor(_));
+    let flood = (!received.events.iter().any(of_gauge)).then(|| "an incident of the water level gauge".to_owned());
+    kinds.map(|kind| format!("an incident of kind {kind}")).chain(still).chain(flood).collect()
 }
 
 /// Whether the grid system got what it should have got.
@@ -255,6 +260,8 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
 mod tests {
     use std::collections::BTreeSet;
 
+    use snowgate_sensors::spec::SourceSpec;
+
     use super::*;
 
     #[test]
@@ -268,6 +275,15 @@ mod tests {
             .collect();
         let played = CAMERAS.map(|(mount, _)| format!("rtsp://127.0.0.1:{RTSP_PORT}{mount}"));
         assert_eq!(wanted, played.into());
+        let topics: Vec<_> = config
+            .sensors
+            .iter()
+            .map(|sensor| match &sensor.source {
+                SourceSpec::Mqtt(source) => source.topic.to_string(),
+                other => panic!("the demo plays no {}", other.tag()),
+            })
+            .collect();
+        assert_eq!(topics, [gauge::TOPIC]);
         for kind in Wanted::ALL {
             assert!(kind.rules(&config).next().is_some(), "no rule of kind {kind}");
         }

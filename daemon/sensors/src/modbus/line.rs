@@ -21,7 +21,7 @@ use std::{
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf},
-    time::{timeout, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 use tokio_modbus::{
     ExceptionCode, ProtocolError, Request, Response, Slave,
@@ -183,15 +183,17 @@ impl Wire {
             return Ok(());
         }
         let mut unasked = [0; 256];
-        let deadline = tokio::time::Instant::now() + at_most;
-        loop {
+        let deadline = Instant::now() + at_most;
+        // Looked at each time: something may always be there to read, and the time-outs below never get their turn.
+        while Instant::now() < deadline {
             match timeout(quiet, timeout_at(deadline, self.read(&mut unasked))).await {
                 Err(_) => return Ok(()),
-                Ok(Err(_)) => return Err(Failure::Garbled("the line does not fall quiet".into())),
+                Ok(Err(_)) => break,
                 Ok(Ok(Ok(_))) => {}
                 Ok(Ok(Err(error))) => return Err(Failure::Lost(error.to_string())),
             }
         }
+        Err(Failure::Garbled("the line does not fall quiet".into()))
     }
 }
 

@@ -60,6 +60,8 @@ struct Poller {
     reconnect: Backoff,
     /// Before this the line is not opened.
     connect_at: Instant,
+    /// Whether everybody has been told that the line is gone, and nothing has been heard on it since.
+    gone: bool,
     devices: Vec<Polled>,
     slaves: BTreeMap<u8, Slave>,
 }
@@ -111,6 +113,7 @@ impl Poller {
             line: None,
             reconnect: Backoff::new(RECONNECT.0, RECONNECT.1),
             connect_at: now,
+            gone: false,
             devices: devices
                 .into_iter()
                 .map(|Device { sensor, source, .. }| Polled {
@@ -210,6 +213,11 @@ impl Poller {
             }
             Err(failure) => line.after_failure(failure),
         };
+        if self.line.is_some() && std::mem::take(&mut self.gone) {
+            for polled in &self.devices {
+                self.intake.reached(&polled.sensor).await;
+            }
+        }
         if let Err(Failure::Garbled(why)) = &answer {
             let message = format!("{}: {why}", self.address(slave));
             let sensor = Some(sensor.clone());
@@ -237,6 +245,7 @@ impl Poller {
 
     async fn unreachable(&mut self, why: String) {
         let fault = Fault::Unreachable { address: self.bus.port.to_string(), why };
+        self.gone = true;
         self.tell(&fault, |_| true).await;
     }
 

@@ -81,7 +81,7 @@ impl Bench {
                     assert_eq!(values(samples), expected);
                     seen += 1;
                 }
-                Told::Heard { .. } | Told::Rejected(_) => {}
+                Told::Heard { .. } | Told::Reached { .. } | Told::Rejected(_) => {}
             }
             (seen == polls).then_some(())
         })

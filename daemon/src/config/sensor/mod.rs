@@ -7,7 +7,7 @@ mod source;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use snowgate_core::{ids::Id, secret::Secret, spec::Located};
-use snowgate_sensors::spec::SourceSpec;
+use snowgate_sensors::spec::{Sl651Source, SourceSpec};
 
 use self::source::Claim;
 use super::{
@@ -134,16 +134,13 @@ fn secret(file: &SensorFile, refused: &mut Option<String>, check: &mut Checker<'
         check.problems.push(problem.refusing_sensors([file.id.value.clone()]));
         *refused = Some(message);
     };
-    match read {
-        Ok(secret) if is_usable(&secret, &file.source.source) => return Some(secret),
-        Ok(_) => refuse("the station's password is not four hexadecimal digits".to_owned(), None),
-        Err(message) => refuse(message, secret_help()),
-    }
-    None
-}
-
-/// SL 651 sends two bytes.
-fn is_usable(secret: &Secret, source: &SourceSpec) -> bool {
-    let password = secret.expose();
-    !matches!(source, SourceSpec::Sl651(_)) || (password.len() == 4 && source::is_hexadecimal(password))
+    let usable = read.map_err(|message| (message, secret_help())).and_then(|secret| {
+        // SL 651 sends two bytes.
+        let checked = match &file.source.source {
+            SourceSpec::Sl651(_) => Sl651Source::password(&secret).map(drop),
+            _ => Ok(()),
+        };
+        checked.map(|()| secret).map_err(|message| (message, None))
+    });
+    usable.map_err(|(message, help)| refuse(message, help)).ok()
 }

@@ -6,14 +6,17 @@ use snowgate_core::{
         json::{JsonFormat, JsonValueSpec},
         spec::QuantitySpec,
     },
-    spec::Located,
+    spec::{Located, TimeSpan},
 };
 use snowgate_sensors::spec::{
-    Gbt26875Source, Hj212Source, HttpSource, ModbusSource, MqttSource, Sl651Source, SourceSpec,
+    Gbt26875Source, Hj212Factor, Hj212Source, HttpSource, ModbusSource, MqttSource, Sl651Source, SourceSpec,
 };
 
 use super::{Checker, KnownNetwork, SensorFile, quantity};
 use crate::config::toml_errors::place_of;
+
+/// What is polled less often is not watched.
+const LONGEST_POLL: TimeSpan = TimeSpan::secs(86_400);
 
 pub(super) fn check(file: &SensorFile, network: Option<&KnownNetwork>, check: &mut Checker<'_>) {
     let source = &file.source.source;
@@ -100,6 +103,10 @@ fn json<'a>(
 }
 
 fn modbus(source: &ModbusSource, network: Option<&KnownNetwork>, check: &mut Checker<'_>) {
+    if *source.poll_every > LONGEST_POLL {
+        let message = format!("poll_every is at most {LONGEST_POLL}; {} is not", *source.poll_every);
+        check.error(source.poll_every.span, message, None);
+    }
     let Some(network) = network else { return };
     match network.buses.get(&*source.bus) {
         // A bus that is wrong itself has been reported.
@@ -115,45 +122,31 @@ fn modbus(source: &ModbusSource, network: Option<&KnownNetwork>, check: &mut Che
 }
 
 fn hj212(source: &Hj212Source, check: &mut Checker<'_>) {
-    let legal = |c: char| c.is_ascii_graphic() && !";=&,".contains(c);
-    if source.station.is_empty() || source.station.len() > 24 || !source.station.chars().all(legal) {
-        let help = "write its MN as it stands in the station, such as \"010000A8900016F000169DC0\"".to_owned();
-        check.error(source.station.span, "station must be 1 to 24 letters and digits", help);
+    if let Err(message) = source.mn() {
+        check.error(source.station.span, message, None);
     }
     for value in &source.values {
-        let factor = &value.factor;
-        if factor.is_empty() || factor.len() > 20 || !factor.chars().all(|c| c.is_ascii_alphanumeric()) {
-            let help = "write the code of HJ 212's tables, such as \"w01018\" (COD) or \"a34004\" (PM2.5)".to_owned();
-            let place = check.beside(value.quantity.id.span, "/factor");
-            check.error_at(place, format!("`{factor}` is no factor code"), help);
+        if let Err(message) = value.code() {
+            check.error_at(check.beside(value.quantity.id.span, "/factor"), message, None);
         }
     }
 }
 
 fn sl651(source: &Sl651Source, check: &mut Checker<'_>) {
-    if source.station.len() != 10 || !source.station.chars().all(|c| c.is_ascii_digit()) {
-        let help = "write the station's address with all of its zeros, such as \"0012345678\"".to_owned();
-        check.error(source.station.span, "station must be ten digits", help);
+    if let Err(message) = source.address() {
+        check.error(source.station.span, message, None);
     }
     for value in &source.values {
-        if value.element.len() != 2 || !is_hexadecimal(&value.element) {
-            let help = "write the identifier of SL 651's table C.1, such as \"39\" (water level)".to_owned();
-            let place = check.beside(value.quantity.id.span, "/element");
-            check.error_at(place, format!("`{}` is no element: two hexadecimal digits", value.element), help);
+        if let Err(message) = value.identifier() {
+            check.error_at(check.beside(value.quantity.id.span, "/element"), message, None);
         }
     }
 }
 
 fn gbt26875(source: &Gbt26875Source, check: &mut Checker<'_>) {
-    if source.device.len() != 12 || !is_hexadecimal(&source.device) {
-        let help =
-            "write the transmission device's six bytes in the order they are sent, such as \"010203040506\"".to_owned();
-        check.error(source.device.span, "device must be twelve hexadecimal digits", help);
+    if let Err(message) = source.address() {
+        check.error(source.device.span, message, None);
     }
-}
-
-pub(super) fn is_hexadecimal(text: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// A place in the world that a quantity is read from: equal for equal places, whatever sensor reads there.
@@ -174,17 +167,21 @@ pub(super) fn claims(sensor: &Id, source: &SourceSpec) -> Vec<Claim> {
     match source {
         SourceSpec::Mqtt(source) => each(&source.values, |value| {
             let broker = source.broker.as_ref().map_or("", |broker| broker.as_str());
-            (&value.quantity, format!("mqtt {broker} {} {} {}", *source.topic, source.format, value.value.pointer))
+            let device = source.device.as_ref().map_or("", |device| device.as_str());
+            let pointer = &value.value.pointer;
+            (&value.quantity, format!("mqtt {broker} {} {device} {} {pointer}", *source.topic, source.format))
         }),
         SourceSpec::Http(source) => {
             each(&source.values, |value| (&value.quantity, format!("http {sensor} {}", value.value.pointer)))
         }
         SourceSpec::Modbus(source) => each(&source.values, |value| {
-            let place = format!("modbus {} {} {} {}", *source.bus, *source.slave, value.table, *value.address);
+            let bit = value.bit.as_ref().map_or(0, |bit| bit.value);
+            let place = format!("modbus {} {} {} {} {bit}", *source.bus, *source.slave, value.table, *value.address);
             (&value.quantity, place)
         }),
         SourceSpec::Hj212(source) => each(&source.values, |value| {
-            (&value.quantity, format!("hj212 {} {} {}", *source.station, value.factor, value.figure))
+            let Hj212Factor { quantity, factor, figure, .. } = value;
+            (quantity, format!("hj212 {} {} {factor} {figure}", *source.station, value.data()))
         }),
         SourceSpec::Sl651(source) => each(&source.values, |value| {
             let element = value.element.to_ascii_uppercase();
