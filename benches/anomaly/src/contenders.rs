@@ -1,4 +1,4 @@
-//! Who takes part: every detector with its default settings, and two references from the literature.
+//! Who takes part: every detector with its default settings, two references from the literature, and chance.
 
 use snowgate_core::{
     sensor::anomaly::{ALARM_SCORE, Detector, Forest, LocalTime, Reason, spec::Method},
@@ -29,6 +29,7 @@ enum Kind {
     Method(Method),
     WindowedGaussian,
     PlainForest(Method),
+    Chance,
 }
 
 /// All of them, the default first.
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Contender> {
     all.push(reference("Windowed Gaussian", Kind::WindowedGaussian));
     let plain = method("method = 'forest'\ntrees = 100\nsamples = 256\nstretch = 8");
     all.push(reference("plain RCF", Kind::PlainForest(plain)));
+    all.push(reference("random", Kind::Chance));
     all
 }
 
@@ -63,6 +65,7 @@ impl Contender {
             Kind::WindowedGaussian => Box::new(WindowedGaussian::default()),
             Kind::PlainForest(Method::Forest(spec)) => Box::new(PlainForest(Forest::new(spec))),
             Kind::PlainForest(other) => other.detector(),
+            Kind::Chance => Box::new(Chance(0)),
         }
     }
 }
@@ -144,6 +147,28 @@ impl Detector for PlainForest {
 
     fn state_bytes(&self) -> usize {
         self.0.state_bytes()
+    }
+}
+
+/// NAB's `random`: an evenly distributed score, whatever the value (SplitMix64; each series begins with the same seed).
+#[derive(Debug, Clone)]
+pub struct Chance(u64);
+
+impl Detector for Chance {
+    fn observe(&mut self, _: LocalTime, _: f64) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn reason(&self) -> Reason {
+        Reason::Unseen
+    }
+
+    fn state_bytes(&self) -> usize {
+        size_of::<Self>()
     }
 }
 

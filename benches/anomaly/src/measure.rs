@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use serde::Serialize;
-use snowgate_core::sensor::anomaly::{LocalTime, Monitor};
+use snowgate_core::sensor::anomaly::{Detector, LocalTime};
 
 use crate::{
     contenders::{Contender, Threshold},
@@ -13,7 +13,8 @@ use crate::{
     },
 };
 
-/// Readings below the threshold after which an anomaly is over: what a sensor's settings say if they say nothing.
+/// Readings below the threshold after which an anomaly is over: what a sensor's rule says if it says
+/// nothing.
 pub const OVER_AFTER: u32 = 100;
 
 /// The scores of one contender on all series, and what they cost.
@@ -155,33 +156,41 @@ fn best_threshold<'a, I: Iterator<Item = (&'a Series, &'a Vec<f64>)>>(pairs: imp
 
 /// Seconds a reading when so many sensors take turns, so that none finds its state in the processor's caches.
 pub fn seconds_among(contender: &Contender, sensors: usize, turns: usize) -> f64 {
-    let mut monitors: Vec<_> = (0..sensors).map(|_| Monitor::with(contender.detector(), 0.5, OVER_AFTER)).collect();
-    let mut alarms = 0usize;
+    let mut detectors: Vec<_> = (0..sensors).map(|_| contender.detector()).collect();
+    let mut sum = 0.0;
     // Every history is full before the clock is started.
     const FULL: usize = 2500;
-    let mut value_at = |turn: usize, sensor: usize, monitor: &mut Monitor| {
+    let mut value_at = |turn: usize, sensor: usize, detector: &mut Box<dyn Detector>| {
         let wave = ((turn + 7 * sensor) as f64 * std::f64::consts::TAU / 288.0).sin();
         let noise = ((turn * 31 + sensor * 17) as f64 * 0.618_033_988_749_895).fract();
         let at = LocalTime { unix: turn as f64 * 300.0, utc_offset: 28_800 };
-        alarms += usize::from(monitor.observe(at, 20.0 + 5.0 * wave + noise).alarm);
+        sum += detector.observe(at, 20.0 + 5.0 * wave + noise);
     };
-    for (sensor, monitor) in monitors.iter_mut().enumerate() {
-        (0..FULL).for_each(|turn| value_at(turn, sensor, monitor));
+    for (sensor, detector) in detectors.iter_mut().enumerate() {
+        (0..FULL).for_each(|turn| value_at(turn, sensor, detector));
     }
     let begin = Instant::now();
     for turn in FULL..FULL + turns {
-        for (sensor, monitor) in monitors.iter_mut().enumerate() {
-            value_at(turn, sensor, monitor);
+        for (sensor, detector) in detectors.iter_mut().enumerate() {
+            value_at(turn, sensor, detector);
         }
     }
     let spent = begin.elapsed().as_secs_f64();
-    std::hint::black_box(alarms);
+    std::hint::black_box(sum);
     spent / (sensors * turns) as f64
 }
 
 #[cfg(test)]
 mod tests {
-    use snowgate_core::sensor::anomaly::{Detector, Reason};
+    use snowgate_core::{
+        rules::Change,
+        sensor::{
+            reading::Verdict,
+            rules::{Heard, SensorRules, spec::SensorRuleSpec},
+        },
+        spec::read_table,
+        time::Mono,
+    };
 
     use super::*;
 
@@ -193,30 +202,22 @@ mod tests {
         assert_eq!(alarms(&scores, 0.5, 3), [false, true, false, false, false, false, false, false]);
     }
 
-    /// A detector whose scores are the values.
-    #[derive(Debug)]
-    struct Echo;
-
-    impl Detector for Echo {
-        fn observe(&mut self, _: LocalTime, value: f64) -> f64 {
-            value
-        }
-        fn reason(&self) -> Reason {
-            Reason::Unseen
-        }
-
-        fn state_bytes(&self) -> usize {
-            0
-        }
-    }
-
     #[test]
-    fn alarms_are_those_of_a_monitor() {
+    fn alarms_are_those_of_a_sensors_rule() {
         let scores: Vec<f64> = (0..3000).map(|i| (f64::from(i * i) * 0.618).fract().powi(8)).collect();
-        for over_after in [1, 7, 50] {
-            let mut monitor = Monitor::with(Box::new(Echo), 0.5, over_after);
-            let at = LocalTime { unix: 0.0, utc_offset: 0 };
-            let expected: Vec<bool> = scores.iter().map(|&score| monitor.observe(at, score).alarm).collect();
+        for (over_after, keys) in [(1, "over_after = 1"), (7, "over_after = 7"), (OVER_AFTER, "")] {
+            let rule = format!("id = 'odd'\nquantity = 'level'\nkind = 'anomaly'\n{keys}");
+            let rule: SensorRuleSpec = read_table(&mut toml_span::parse(&rule).unwrap()).unwrap();
+            let mut rules = SensorRules::new([&rule], Mono(0));
+            let quantity = "level".parse().unwrap();
+            let begins = |(at, &score): (u64, &f64)| {
+                let mut told = Vec::new();
+                let verdict = Verdict::GOOD;
+                let score = Some(score);
+                rules.hear(&Heard { quantity: &quantity, value: 0.0, verdict, score, at: Mono(at) }, &mut told);
+                told.iter().any(|alarm| alarm.change == Change::Began)
+            };
+            let expected: Vec<bool> = (0..).zip(&scores).map(begins).collect();
             assert_eq!(alarms(&scores, 0.5, over_after), expected);
         }
     }

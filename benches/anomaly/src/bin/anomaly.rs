@@ -1,6 +1,10 @@
 //! Prints what every anomaly detector is worth on series laid out as NAB's, beside two references run on the same.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Parser;
 use snowgate_bench_anomaly::{
@@ -25,6 +29,9 @@ struct Options {
     /// How many sensors take turns when the cost is measured; 0 leaves that out.
     #[arg(long, default_value_t = 100)]
     sensors: usize,
+    /// Also write what is printed to this file.
+    #[arg(long)]
+    text: Option<PathBuf>,
     /// Also write everything as JSON.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -55,13 +62,20 @@ fn measure(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
         let among = if options.sensors == 0 { f64::NAN } else { seconds_among(&contender, options.sensors, 20) };
         report.contenders.push(Entry::new(&contender, &series, &run(&contender, &series), among));
     }
-    print!("{report}");
+    let mut text = report.to_string();
     for name in &options.each {
-        print!("\n{name}\n{}", report.each(name));
+        text += &format!("\n{name}\n{}", report.each(name));
+    }
+    print!("{text}");
+    if let Some(path) = &options.text {
+        write(path, &text)?;
     }
     if let Some(path) = &options.json {
-        fs::write(path, serde_json::to_string_pretty(&report)?)
-            .map_err(|error| format!("{}: {error}", path.display()))?;
+        write(path, &serde_json::to_string_pretty(&report)?)?;
     }
     Ok(())
+}
+
+fn write(path: &Path, text: &str) -> Result<(), String> {
+    fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }

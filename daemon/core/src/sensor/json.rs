@@ -275,8 +275,21 @@ fn read_time(time: &Found) -> Result<jiff::Timestamp, JsonError> {
         Found::Number(number) => since_1970(*number),
         _ => None,
     };
-    let credible = read.filter(|time: &jiff::Timestamp| time.as_second() >= EARLIEST);
-    credible.ok_or_else(|| JsonError::Time(time.to_string()))
+    read.filter(in_this_age).ok_or_else(|| JsonError::Time(time.to_string()))
+}
+
+/// The same of a text in which the number of seconds (milliseconds…) since 1970 may stand too, as in a table.
+pub fn time_of(text: &str) -> Option<jiff::Timestamp> {
+    let text = text.trim();
+    let read = match text.parse() {
+        Ok(number) => since_1970(number),
+        Err(_) => text.parse().ok().or_else(|| zoneless(text)),
+    };
+    read.filter(in_this_age)
+}
+
+fn in_this_age(time: &jiff::Timestamp) -> bool {
+    time.as_second() >= EARLIEST
 }
 
 fn zoneless(text: &str) -> Option<jiff::Timestamp> {

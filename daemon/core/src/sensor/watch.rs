@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use jiff::tz::TimeZone;
 
 use super::{
-    anomaly::{LocalTime, Monitor},
+    anomaly::{Detector, LocalTime, Reason},
     quality::Judge,
     reading::{Reading, Sample, Verdict},
     rules::{Alarm, Heard, SensorRules, spec::SensorRuleSpec},
@@ -38,7 +38,7 @@ struct Quantity {
     offset: f64,
     conversion: Conversion,
     judge: Judge,
-    monitor: Option<Monitor>,
+    detector: Option<Box<dyn Detector>>,
     /// The last readings, the oldest first.
     last: VecDeque<Reading>,
 }
@@ -50,6 +50,8 @@ pub struct Seen {
     pub reading: Reading,
     /// How unlike what the sensor has shown before it is, 0..1, where that is watched and the reading counts.
     pub score: Option<f64>,
+    /// What is unusual about it, if it is.
+    pub reason: Option<Reason>,
 }
 
 impl SensorWatch {
@@ -98,10 +100,10 @@ impl SensorWatch {
         let value = quantity.conversion.apply(sample.value * quantity.scale + quantity.offset);
         let sample = Sample { value, ..sample };
         let verdict = quantity.judge.judge(&sample, arrived);
-        let monitor = quantity.monitor.as_mut().filter(|_| score && verdict.counts());
-        let score = monitor.map(|monitor| {
+        let detector = quantity.detector.as_mut().filter(|_| score && verdict.counts());
+        let (score, reason) = detector.map_or((None, None), |detector| {
             let zoned = sample.measured.unwrap_or(arrived.wall).to_zoned(zone.clone());
-            monitor.observe(LocalTime::from(&zoned), value).score
+            (Some(detector.observe(LocalTime::from(&zoned), value)), Some(detector.reason()))
         });
         let reading = Reading {
             sensor: sensor.clone(),
@@ -117,7 +119,7 @@ impl SensorWatch {
         }
         quantity.last.push_back(reading.clone());
         rules.hear(&Heard { quantity: &quantity.id, value, verdict, score, at: arrived.mono }, alarms);
-        Some(Seen { reading, score })
+        Some(Seen { reading, score, reason })
     }
 
     /// It is `now`, and nothing was heard.
@@ -157,7 +159,7 @@ impl Quantity {
             offset: spec.offset.0,
             conversion: spec.unit.to(unit)?,
             judge: Judge::new(spec.quality.clone()),
-            monitor: spec.anomaly.as_ref().map(Monitor::new),
+            detector: spec.anomaly.as_ref().map(|spec| spec.method.detector()),
             last: VecDeque::with_capacity(KEPT),
         })
     }

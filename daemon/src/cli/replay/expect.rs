@@ -1,12 +1,12 @@
 //! Golden replays: what must hold on any machine.
 //!
 //! Scores and pictures differ a little between machines; which rule found what, where, how often and when must not.
-//! A found incident matches an expected one when rule, camera, area, grid and counts are the same and every time is
+//! A camera's incident matches an expected one when rule, camera, area, grid and counts are the same and every time is
 //! within 0.2 s.
 
 use std::fmt::{self, Write as _};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use snowgate_core::{
     ids::Id,
     incidents::{Counts, Incident},
@@ -72,7 +72,15 @@ impl ReplayedIncident {
             score: (f64::from(incident.score) * 1000.0).round() / 1000.0,
         })
     }
+}
 
+/// What a replay found, and a golden file holds.
+pub trait Golden: fmt::Display + Serialize + DeserializeOwned {
+    /// Whether `found` is what is meant, small differences aside.
+    fn matches(&self, found: &Self) -> bool;
+}
+
+impl Golden for ReplayedIncident {
     fn matches(&self, found: &Self) -> bool {
         let near = |a: f64, b: f64| (a - b).abs() <= TOLERANCE + 1e-9;
         self.rule == found.rule
@@ -116,7 +124,7 @@ pub enum GoldenError {
 ///
 /// # Errors
 /// The first line that is no incident.
-pub fn parse(text: &str) -> Result<Vec<ReplayedIncident>, GoldenError> {
+pub fn parse<T: Golden>(text: &str) -> Result<Vec<T>, GoldenError> {
     let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
     lines
         .map(|(index, line)| serde_json::from_str(line).map_err(|source| GoldenError::Line { line: index + 1, source }))
@@ -124,7 +132,7 @@ pub fn parse(text: &str) -> Result<Vec<ReplayedIncident>, GoldenError> {
 }
 
 /// What differs: `-` lines were expected and not found, `+` lines were found and not expected. `None` if nothing does.
-pub fn diff(expected: &[ReplayedIncident], found: &[ReplayedIncident]) -> Option<String> {
+pub fn diff<T: Golden>(expected: &[T], found: &[T]) -> Option<String> {
     let mut unexpected: Vec<_> = found.iter().collect();
     let mut missing = Vec::new();
     for wanted in expected {
@@ -185,7 +193,7 @@ mod tests {
     #[test]
     fn golden_lines_survive_being_written() {
         let line = serde_json::to_string(&incident("a", 10.0, 1)).unwrap();
-        assert_eq!(parse(&format!("{line}\n\n{line}\n")).unwrap(), vec![incident("a", 10.0, 1); 2]);
-        assert_eq!(parse("{}").unwrap_err().to_string().split(':').next(), Some("line 1"));
+        assert_eq!(parse::<ReplayedIncident>(&format!("{line}\n\n{line}\n")).unwrap(), vec![incident("a", 10.0, 1); 2]);
+        assert_eq!(parse::<ReplayedIncident>("{}").unwrap_err().to_string().split(':').next(), Some("line 1"));
     }
 }

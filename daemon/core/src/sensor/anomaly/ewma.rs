@@ -8,12 +8,10 @@
 //!
 //! Memory: three numbers and one [`Tail`].
 
-use super::{Detector, LocalTime, Reason, WARM_UP, score_of, spec::EwmaSpec, tail::Tail, usable};
+use super::{Detector, LocalTime, ROUNDING, Reason, WARM_UP, score_of, spec::EwmaSpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm.
 const ALARM_DECADES: f64 = 0.75;
-/// A spread below this part of the level is rounding.
-const ROUNDING: f64 = 1e-9;
 
 /// The detector; see the module.
 #[derive(Debug, Clone)]

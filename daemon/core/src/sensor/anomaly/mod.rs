@@ -17,13 +17,12 @@
 //!   time of day matters only where a baseline of the hour is kept;
 //! - the same readings give the same scores: what is random is seeded.
 //!
-//! A [`Monitor`] is a detector as a sensor's settings ask for it, together with the decision *when* to alarm: a lasting
-//! anomaly is one alarm.
+//! *When* a score is an alarm is the rules' to say ([`AnomalyRuleSpec`](super::rules::spec::AnomalyRuleSpec)): a lasting
+//! anomaly is one.
 
 pub mod auto;
 pub mod ewma;
 pub mod forest;
-pub mod monitor;
 pub mod neighbour;
 pub mod page_hinkley;
 pub mod robust_z;
@@ -43,7 +42,6 @@ use crate::choice;
 pub use auto::Auto;
 pub use ewma::Ewma;
 pub use forest::Forest;
-pub use monitor::{Monitor, Verdict};
 pub use neighbour::Neighbour;
 pub use page_hinkley::PageHinkley;
 pub use robust_z::RobustZ;
@@ -59,6 +57,9 @@ pub const WARM_UP: u32 = 100;
 
 /// Values are cut to ±this: far beyond what any sensor measures, and small enough that sums and products stay finite.
 pub const LARGEST: f64 = 1e30;
+
+/// A difference of less than this part of the values is rounding. Sums and conversions leave some 1e-15 of it.
+const ROUNDING: f64 = 1e-12;
 
 /// Finds what is unusual in one sensor's readings.
 pub trait Detector: fmt::Debug + Send {

@@ -19,7 +19,7 @@
 //!
 //! Memory: 4 bytes × 2 × history, and for each length 4 bytes × history and a [`Tail`].
 
-use super::{Detector, LocalTime, Reason, WARM_UP, score_of, spec::NeighbourSpec, tail::Tail, usable};
+use super::{Detector, LocalTime, ROUNDING, Reason, WARM_UP, score_of, spec::NeighbourSpec, tail::Tail, usable};
 
 /// Decades of surprise that mean an alarm.
 const ALARM_DECADES: f64 = 0.45;
@@ -27,8 +27,6 @@ const ALARM_DECADES: f64 = 0.45;
 const BLOCK: usize = 64;
 /// How many minima are kept apart, so that they are found side by side.
 const LANES: usize = 16;
-/// What is less than this part of the values is rounding, not difference.
-const ROUNDING: f64 = 1e-9;
 
 /// The detector; see the module.
 #[derive(Debug, Clone)]

@@ -12,7 +12,9 @@
 //!
 //! Memory: four numbers and one [`Tail`].
 
-use super::{Detector, LocalTime, Reason, WARM_UP, ewma::Level, score_of, spec::PageHinkleySpec, tail::Tail, usable};
+use super::{
+    Detector, LocalTime, ROUNDING, Reason, WARM_UP, ewma::Level, score_of, spec::PageHinkleySpec, tail::Tail, usable,
+};
 
 /// Decades of surprise that mean an alarm.
 const ALARM_DECADES: f64 = 0.6;
@@ -20,8 +22,6 @@ const ALARM_DECADES: f64 = 0.6;
 const CUT: f64 = 4.0;
 /// Sums grow no further: long since an alarm, and no number is lost to rounding.
 const FULL: f64 = 1e6;
-/// A spread below this part of the level is rounding.
-const ROUNDING: f64 = 1e-9;
 
 /// The detector; see the module.
 #[derive(Debug, Clone)]

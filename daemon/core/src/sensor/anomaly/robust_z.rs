@@ -13,7 +13,8 @@
 //! Memory: 16 bytes × (window + 24 × samples of an hour), and one [`Tail`].
 
 use super::{
-    Detector, LocalTime, Reason, WARM_UP, score_of, sorted_ring::SortedRing, spec::RobustZSpec, tail::Tail, usable,
+    Detector, LocalTime, ROUNDING, Reason, WARM_UP, score_of, sorted_ring::SortedRing, spec::RobustZSpec, tail::Tail,
+    usable,
 };
 
 /// Decades of surprise that mean an alarm.
@@ -24,8 +25,6 @@ const GAUSSIAN: f64 = 1.4826;
 const SAMPLE_SECONDS: f64 = 600.0;
 /// Readings that make an hour's ring worth asking.
 const ENOUGH: usize = 12;
-/// A spread below this part of the value is rounding.
-const ROUNDING: f64 = 1e-9;
 
 /// The detector; see the module.
 #[derive(Debug, Clone)]

@@ -8,7 +8,8 @@
 //!
 //! A reading is kept every `SAMPLE_SECONDS` at most, so that weeks are spanned however fast the sensor is, and it is
 //! compared with only after `REST_SECONDS`, so that an anomaly does not become its own excuse. With fewer than
-//! `ENOUGH` readings of a half hour there is no opinion.
+//! `ENOUGH` readings of a half hour there is no distance, and before [`WARM_UP`] distances there is no opinion: the first ones
+//! come a day after the first reading, and with nothing to hold them against any of them would be a surprise.
 //!
 //! Memory: 16 bytes × 48 × samples and 16 bytes × 73, and one [`Tail`].
 
@@ -35,6 +36,8 @@ pub struct SameTime {
     half_hours: Vec<SortedRing>,
     resting: VecDeque<(LocalTime, f64)>,
     tail: Tail,
+    /// Distances learnt.
+    learnt: u32,
     seen: u32,
 }
 
@@ -45,6 +48,7 @@ impl SameTime {
             half_hours: std::iter::repeat_with(|| SortedRing::new(spec.samples.get())).take(48).collect(),
             resting: VecDeque::with_capacity(MOST_RESTING + 1),
             tail: Tail::new(spec.memory.get() as u32),
+            learnt: 0,
             seen: 0,
         }
     }
@@ -61,7 +65,8 @@ impl SameTime {
         let distance = known.nearest_distance(value);
         let decades = self.tail.surprise(distance);
         self.tail.learn(distance);
-        (self.seen > WARM_UP).then_some(decades)
+        self.learnt = self.learnt.saturating_add(1);
+        (self.learnt > WARM_UP).then_some(decades)
     }
 
     fn keep(&mut self, at: LocalTime, value: f64) {

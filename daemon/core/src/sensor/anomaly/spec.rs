@@ -8,18 +8,13 @@ use serde::Serialize;
 use super::{Auto, Detector, Ewma, Forest, Neighbour, PageHinkley, RobustZ, SameTime, Standstill};
 use crate::{
     spec,
-    spec::{DeserError, Deserialize, Fraction, Value, number_between},
+    spec::{DeserError, Deserialize, Value, number_between},
     tagged,
 };
 
 spec! {
     /// The watch for readings that this sensor has not shown before. It learns what is normal by itself.
     pub struct AnomalySpec {
-        /// Scores from here on are an alarm. The same number means the same on every sensor; higher is quieter.
-        threshold: Fraction = Fraction(0.5),
-        /// Readings below the threshold, one after the other, after which an anomaly is over. Until then there is no other
-        /// alarm.
-        over_after: Count<1, 100_000> = Count(100),
         /// How it is found out.
         flatten method: Method,
     }
@@ -171,8 +166,14 @@ pub struct Count<const MIN: usize, const MAX: usize>(usize);
 
 impl<const MIN: usize, const MAX: usize> Count<MIN, MAX> {
     /// The nearest number within bounds.
-    pub fn new(count: usize) -> Self {
-        Self(count.clamp(MIN, MAX))
+    pub const fn new(count: usize) -> Self {
+        Self(if count < MIN {
+            MIN
+        } else if count > MAX {
+            MAX
+        } else {
+            count
+        })
     }
 
     /// The number.
@@ -238,10 +239,7 @@ mod tests {
     #[test]
     fn one_line_is_enough() {
         let spec = read("method = 'auto'").unwrap();
-        assert_eq!(
-            spec,
-            AnomalySpec { threshold: Fraction(0.5), over_after: Count(100), method: Method::Auto(AutoSpec {}) }
-        );
+        assert_eq!(spec, AnomalySpec { method: Method::Auto(AutoSpec {}) });
         for method in ["neighbour", "same_time", "robust_z", "ewma", "page_hinkley", "standstill", "forest"] {
             assert_eq!(read(&format!("method = '{method}'")).unwrap().method.tag(), method);
         }
@@ -251,7 +249,6 @@ mod tests {
     fn what_cannot_be_is_refused() {
         for (text, part) in [
             ("method = 'guess'", "robust_z"),
-            ("method = 'auto'\nthreshold = 2", "outside 0 to 1"),
             ("method = 'neighbour'\nhistory = 1e9", "outside 64 to 20000"),
             ("method = 'forest'\ntrees = 2.5", "not a whole number"),
             ("method = 'ewma'\ntrees = 3", "trees"),

@@ -2,8 +2,16 @@
 
 use proptest::prelude::*;
 
-use super::{ALARM_SCORE, AnomalySpec, LocalTime, Monitor, Reason, spec::Method};
-use crate::spec::read_table;
+use super::{ALARM_SCORE, Detector, LocalTime, Reason, spec::Method};
+use crate::{
+    rules::Change,
+    sensor::{
+        reading::Verdict,
+        rules::{Heard, SensorRules, spec::SensorRuleSpec},
+    },
+    spec::read_table,
+    time::Mono,
+};
 
 const METHODS: [&str; 8] =
     ["auto", "neighbour", "same_time", "robust_z", "ewma", "page_hinkley", "standstill", "forest"];
@@ -19,9 +27,32 @@ fn usual(name: &str) -> Method {
     method(&format!("method = {name:?}{}", if name == "forest" { "\ntrees = 5\nsamples = 64" } else { "" }))
 }
 
-fn monitor(name: &str) -> Monitor {
-    let spec: AnomalySpec = read_table(&mut toml_span::parse(&format!("method = {name:?}")).unwrap()).unwrap();
-    Monitor::new(&spec)
+/// A detector with an anomaly rule that is told nothing, as a sensor has them.
+struct Watch {
+    detector: Box<dyn Detector>,
+    rules: SensorRules,
+    heard: u64,
+}
+
+impl Watch {
+    fn new(name: &str) -> Self {
+        let rule = "id = 'odd'\nquantity = 'level'\nkind = 'anomaly'";
+        let rule: SensorRuleSpec = read_table(&mut toml_span::parse(rule).unwrap()).unwrap();
+        let detector = method(&format!("method = {name:?}")).detector();
+        Self { detector, rules: SensorRules::new([&rule], Mono(0)), heard: 0 }
+    }
+
+    /// The score, and whether an anomaly begins.
+    fn hear(&mut self, at: LocalTime, value: f64) -> (f64, bool) {
+        let score = self.detector.observe(at, value);
+        self.heard += 1;
+        let quantity = "level".parse().unwrap();
+        let heard =
+            Heard { quantity: &quantity, value, verdict: Verdict::GOOD, score: Some(score), at: Mono(self.heard) };
+        let mut alarms = Vec::new();
+        self.rules.hear(&heard, &mut alarms);
+        (score, alarms.iter().any(|alarm| alarm.change == Change::Began))
+    }
 }
 
 fn five_minutes(reading: usize) -> LocalTime {
@@ -30,9 +61,9 @@ fn five_minutes(reading: usize) -> LocalTime {
 
 /// The readings at which a method alarms.
 fn alarms(name: &str, values: impl IntoIterator<Item = f64>) -> Vec<usize> {
-    let mut monitor = monitor(name);
-    let verdicts = values.into_iter().enumerate().map(|(i, value)| (i, monitor.observe(five_minutes(i), value)));
-    verdicts.filter(|(_, verdict)| verdict.alarm).map(|(i, _)| i).collect()
+    let mut watch = Watch::new(name);
+    let begins = |&(i, value): &(usize, f64)| watch.hear(five_minutes(i), value).1;
+    values.into_iter().enumerate().filter(begins).map(|(i, _)| i).collect()
 }
 
 /// Seeded noise (SplitMix64).
@@ -170,10 +201,10 @@ fn a_constant_that_changes_is_one_alarm() {
 #[test]
 fn a_spike_is_seen_at_once() {
     for name in ["auto", "neighbour", "same_time", "robust_z"] {
-        let mut monitor = monitor(name);
+        let mut detector = usual(name).detector();
         for (i, noise) in Noise::gaussian(5).take(2000).enumerate() {
             let spike = i == 1500;
-            let score = monitor.observe(five_minutes(i), if spike { 25.0 } else { 10.0 + noise }).score;
+            let score = detector.observe(five_minutes(i), if spike { 25.0 } else { 10.0 + noise });
             assert!(!spike || score >= ALARM_SCORE, "{name}: {score}");
         }
     }
@@ -238,9 +269,10 @@ fn a_line_that_goes_flat_is_an_alarm() {
 #[test]
 fn an_alarm_says_what_is_unusual() {
     let reason = |values: &mut dyn Iterator<Item = f64>| {
-        let mut monitor = monitor("auto");
-        let verdicts: Vec<_> = values.enumerate().map(|(i, value)| monitor.observe(five_minutes(i), value)).collect();
-        verdicts.into_iter().rfind(|verdict| verdict.alarm).map(|verdict| verdict.reason)
+        let mut watch = Watch::new("auto");
+        let begins =
+            values.enumerate().map(|(i, value)| (watch.hear(five_minutes(i), value).1, watch.detector.reason()));
+        begins.filter(|(begins, _)| *begins).last().map(|(_, reason)| reason)
     };
     let noise = || Noise::gaussian(14).take(10 * DAY + 40).enumerate();
     let last = |i| i >= 10 * DAY + 10;
@@ -266,7 +298,7 @@ fn a_counter_alarms_where_it_starts_over() {
 
 #[test]
 fn gaps_repetitions_and_late_readings_are_no_anomaly() {
-    let mut monitor = monitor("auto");
+    let mut watch = Watch::new("auto");
     let mut noise = Noise(12);
     let mut alarms = 0;
     let mut minutes = 0.0;
@@ -278,20 +310,94 @@ fn gaps_repetitions_and_late_readings_are_no_anomaly() {
             _ => 10.0 * noise.even(),
         };
         let at = LocalTime { unix: 1.7e9 + 60.0 * minutes, utc_offset: 0 };
-        alarms += usize::from(monitor.observe(at, 20.0 + noise.gauss()).alarm);
+        alarms += usize::from(watch.hear(at, 20.0 + noise.gauss()).1);
     }
     assert!(alarms <= 8, "{alarms}");
 }
 
 #[test]
+fn large_numbers_small_ones_and_a_far_zero_hide_nothing() {
+    for name in ["auto", "neighbour", "same_time", "robust_z"] {
+        for (offset, unit) in [(0.0, 1.0), (1e9, 1.0), (1e12, 1.0), (0.0, 1e12), (0.0, 1e-12), (1e-3, 1e-12)] {
+            let values = Noise::gaussian(15).take(3000).enumerate();
+            let values = values.map(|(i, noise)| offset + unit * if i == 2500 { 20.0 } else { noise });
+            let alarms = alarms(name, values);
+            assert!(alarms.contains(&2500) && alarms.len() <= 12, "{name} at {offset} by {unit}: {alarms:?}");
+        }
+    }
+}
+
+#[test]
+fn an_absurd_value_does_not_blind() {
+    for absurd in [65_535.0, -1e9, 1e30, f64::INFINITY] {
+        let values = Noise::gaussian(16).take(6000).enumerate();
+        let values = values.map(|(i, noise)| match i {
+            500 => absurd,
+            5000 => 30.0,
+            _ => 10.0 + noise,
+        });
+        let alarms = alarms("auto", values);
+        assert!(alarms.contains(&5000) && alarms.len() <= 8, "{absurd}: {alarms:?}");
+    }
+}
+
+#[test]
+fn a_handful_of_readings_says_nothing() {
+    for name in METHODS {
+        let mut detector = usual(name).detector();
+        for i in 0..15 {
+            assert_eq!(detector.observe(five_minutes(i), if i == 10 { 1e6 } else { 1.0 }), 0.0, "{name} at {i}");
+        }
+    }
+}
+
+#[test]
+fn the_end_of_the_first_day_is_no_anomaly() {
+    // Where comparing with other days begins there is nothing yet to hold the first distances against.
+    for (seconds, days) in [(300.0, 90..390), (900.0, 90..300), (3600.0, 90..400)] {
+        let mut sensors_that_alarm = 0;
+        for seed in 0..20 {
+            let (mut watch, mut alarms) = (Watch::new("auto"), 0);
+            for (i, noise) in Noise::gaussian(1000 + seed).take(days.end).enumerate() {
+                let at = LocalTime { unix: 1.7e9 + seconds * i as f64, utc_offset: 0 };
+                alarms += usize::from(watch.hear(at, noise).1 && days.contains(&i));
+            }
+            sensors_that_alarm += usize::from(alarms > 0);
+        }
+        assert!(sensors_that_alarm <= 8, "every {seconds} s: {sensors_that_alarm} of 20");
+    }
+}
+
+#[test]
+fn a_wrong_clock_is_no_anomaly() {
+    type Clock = fn(usize) -> f64;
+    let clocks: [(&str, Clock); 4] = [
+        ("stands", |_| 1.7e9),
+        ("runs backwards", |i| 1.7e9 - 300.0 * i as f64),
+        ("goes back a year", |i| 1.7e9 + 300.0 * i as f64 - if i > 2000 { 31_536_000.0 } else { 0.0 }),
+        ("leaps", |i| 1.7e9 + 3e7 * ((i * 7919) % 101) as f64),
+    ];
+    for (what, clock) in clocks {
+        let mut watch = Watch::new("auto");
+        let noise = Noise::gaussian(17).take(5000).enumerate();
+        let alarms =
+            noise.filter(|&(i, noise)| watch.hear(LocalTime { unix: clock(i), utc_offset: 28_800 }, 20.0 + noise).1);
+        assert!(alarms.count() <= 10, "{what}");
+    }
+}
+
+#[test]
 fn noise_of_any_kind_is_about_equally_quiet() {
     type Kind = fn(&mut Noise, usize) -> f64;
-    let kinds: [(&str, Kind); 8] = [
+    let kinds: [(&str, Kind); 11] = [
         ("gaussian", |noise, _| noise.gauss()),
         ("even", |noise, _| noise.even()),
         ("lognormal", |noise, _| noise.gauss().exp()),
         ("heavy-tailed", |noise, _| noise.even().max(1e-9).powf(-0.4)),
         ("rare events", |noise, _| f64::from(u8::from(noise.even() < 0.05))),
+        ("a door by day", |noise, i| f64::from(u8::from((90..200).contains(&(i % DAY)) && noise.even() < 0.2))),
+        ("a total that only rises", |noise, i| 1e9 + (3.0 * i as f64 + noise.even()).floor()),
+        ("tenths of a degree", |noise, i| (200.0 + 50.0 * rhythm(i) + 2.0 * noise.gauss()).round() / 10.0),
         ("bursts", |noise, _| if noise.even() < 0.01 { 20.0 + 30.0 * noise.even() } else { 2.0 + noise.even() }),
         ("daily", |noise, i| 10.0 * rhythm(i) + noise.gauss()),
         ("sum of noise and days", |noise, i| (2.0 + rhythm(i) + 0.5 * noise.gauss()).exp().floor()),

@@ -165,7 +165,12 @@ impl Rule {
         if counts {
             self.value = Some(heard.value);
         }
-        match self.condition.hear(heard, counts, self.holding.is_some()) {
+        let stage = match (&self.holding, self.open) {
+            (None, _) => Stage::Not,
+            (Some(_), None) => Stage::NotForLong,
+            (Some(_), Some(_)) => Stage::Told,
+        };
+        match self.condition.hear(heard, counts, stage) {
             Sign::Nothing => {}
             Sign::Over => self.over(heard.at),
             Sign::Holds { extreme, moment } => self.holds(heard, extreme, moment, alarms),
@@ -246,6 +251,17 @@ fn is_much_further(before: f64, now: f64) -> bool {
     (now - before).abs() > 0.1 * before.abs()
 }
 
+/// How things stand with a condition before a reading.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// It does not hold.
+    Not,
+    /// It holds, but not for long enough.
+    NotForLong,
+    /// It has been told of, and is not over.
+    Told,
+}
+
 /// What a reading says about a condition.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Sign {
@@ -273,10 +289,23 @@ impl Sign {
 #[derive(Debug)]
 enum Condition {
     Threshold(ThresholdSpec),
-    Change { spec: ChangeSpec, past: VecDeque<(Mono, f64)> },
-    Silence { after: Duration, last: Mono },
-    Anomaly(AnomalyRuleSpec),
-    Button { spec: ButtonSpec, pressed: bool },
+    Change {
+        spec: ChangeSpec,
+        past: VecDeque<(Mono, f64)>,
+    },
+    Silence {
+        after: Duration,
+        last: Mono,
+    },
+    /// With how many readings, one after the other, have scored less.
+    Anomaly {
+        spec: AnomalyRuleSpec,
+        calm: usize,
+    },
+    Button {
+        spec: ButtonSpec,
+        pressed: bool,
+    },
 }
 
 impl Condition {
@@ -285,13 +314,13 @@ impl Condition {
             SensorRuleKind::Threshold(spec) => Self::Threshold(spec.clone()),
             SensorRuleKind::Change(spec) => Self::Change { spec: spec.clone(), past: VecDeque::new() },
             SensorRuleKind::Silence(SilenceSpec { after }) => Self::Silence { after: after.0, last: now },
-            SensorRuleKind::Anomaly(spec) => Self::Anomaly(spec.clone()),
+            SensorRuleKind::Anomaly(spec) => Self::Anomaly { spec: spec.clone(), calm: 0 },
             SensorRuleKind::Button(spec) => Self::Button { spec: spec.clone(), pressed: false },
         }
     }
 
-    /// What a reading says. `counts`: its value can be concluded from; `holds`: the condition has held until now.
-    fn hear(&mut self, heard: &Heard<'_>, counts: bool, holds: bool) -> Sign {
+    /// What a reading says. `counts`: its value can be concluded from.
+    fn hear(&mut self, heard: &Heard<'_>, counts: bool, stage: Stage) -> Sign {
         if let Self::Silence { last, .. } = self {
             // Whatever is heard breaks the silence.
             *last = heard.at;
@@ -301,11 +330,11 @@ impl Condition {
             return Sign::Nothing;
         }
         match self {
-            Self::Threshold(spec) => threshold(spec, heard.value, holds),
+            Self::Threshold(spec) => threshold(spec, heard.value, stage != Stage::Not),
             Self::Change { spec, past } => change(spec, past, heard.at, heard.value),
             Self::Silence { .. } => Sign::Nothing,
-            Self::Anomaly(spec) => match heard.score {
-                Some(score) => Sign::when(score >= f64::from(spec.min_score.0), Extreme::Highest(score)),
+            Self::Anomaly { spec, calm } => match heard.score {
+                Some(score) => anomaly(spec, calm, score, stage),
                 None => Sign::Nothing,
             },
             Self::Button { spec, pressed } => {
@@ -334,6 +363,17 @@ fn threshold(spec: &ThresholdSpec, value: f64, holds: bool) -> Sign {
     let above = spec.above.is_some_and(|limit| value > limit.0 - back);
     let below = spec.below.is_some_and(|limit| value < limit.0 + back);
     Sign::when(above || below, if below { Extreme::Lowest(value) } else { Extreme::Highest(value) })
+}
+
+/// One anomaly is one episode: once told of, it takes a run of ordinary readings to be over. (The *runs* way of telling
+/// extreme events apart: S. Coles, *An Introduction to Statistical Modeling of Extreme Values*, 2001, section 5.3.)
+fn anomaly(spec: &AnomalyRuleSpec, calm: &mut usize, score: f64, stage: Stage) -> Sign {
+    let unusual = score >= f64::from(spec.min_score.0);
+    *calm = if unusual { 0 } else { calm.saturating_add(1) };
+    match unusual {
+        false if stage == Stage::Told && *calm < spec.over_after.get() => Sign::Nothing,
+        _ => Sign::when(unusual, Extreme::Highest(score)),
+    }
 }
 
 fn change(spec: &ChangeSpec, past: &mut VecDeque<(Mono, f64)>, at: Mono, value: f64) -> Sign {

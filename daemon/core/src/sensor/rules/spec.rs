@@ -3,6 +3,7 @@
 use crate::{
     ids::Id,
     rules::spec::ReportSpec,
+    sensor::anomaly::spec::Count,
     spec,
     spec::{Fraction, Located, Maybe, Number, TimeSpan},
     tagged,
@@ -80,8 +81,11 @@ spec! {
 spec! {
     /// Keys of an anomaly rule.
     pub struct AnomalyRuleSpec {
-        /// Scores from here on are an incident.
+        /// Scores from here on are an incident. The same number means the same on every sensor; higher is quieter.
         min_score: Fraction = Fraction(0.5),
+        /// Readings with lower scores, one after the other, after which it is over. What is unusual tends to stay so for a
+        /// while, with breaks, and one anomaly is one incident.
+        over_after: Count<1, 100_000> = Count::new(100),
     }
 }
 

@@ -144,12 +144,27 @@ fn every_press_of_a_button_is_told_of_at_once() {
 
 #[test]
 fn an_anomaly_lasts_until_it_has_been_over_for_a_while() {
-    let mut scene = Scene::new("kind = 'anomaly'\nlinger = '1m'");
+    let mut scene = Scene::new("kind = 'anomaly'\nover_after = 1\nlinger = '1m'");
     for score in [0.1, 0.6, 0.2, 0.9, 0.1, 0.1, 0.1] {
         scene.heard(30, 1.0, Verdict::GOOD, Some(score));
     }
     assert_eq!(scene.changes(), [(Began, 60), (Grew, 120), (Ended, 210)]);
     assert_eq!(scene.alarms[2].tally.score, 0.9);
+}
+
+#[test]
+fn an_anomaly_is_over_after_a_run_of_ordinary_readings() {
+    let mut scene = Scene::new("kind = 'anomaly'\nover_after = 3");
+    for score in [0.1, 0.6, 0.2, 0.2, 0.6, 0.1, 0.1, 0.1, 0.6] {
+        scene.heard(60, 1.0, Verdict::GOOD, Some(score));
+    }
+    assert_eq!(scene.changes(), [(Began, 120), (Ended, 480), (Began, 540)]);
+    // What has not held for long enough to be told of needs no run to be over.
+    let mut scene = Scene::new("kind = 'anomaly'\nover_after = 3\nfor = '2m'");
+    for score in [0.6, 0.2, 0.6, 0.6, 0.6, 0.2] {
+        scene.heard(60, 1.0, Verdict::GOOD, Some(score));
+    }
+    assert_eq!(scene.changes(), [(Began, 300)]);
 }
 
 #[test]
