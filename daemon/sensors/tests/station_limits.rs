@@ -1,5 +1,7 @@
 //! What hostile stations can make the servers allocate: every allocation of this process is counted.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may say what they expect")]
+
 mod station_bench;
 
 use std::{
