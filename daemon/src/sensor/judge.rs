@@ -140,7 +140,8 @@ impl<T: FnMut(Judged)> Judge<T> {
                 () = stop.cancelled() => break,
             }
         }
-        // What has been taken is acknowledged: it is judged before everything stops.
+        // What has been taken is acknowledged: it is judged before everything stops. What comes now is taken no more.
+        told.close();
         while let Ok(next) = told.try_recv() {
             self.take(next);
         }
