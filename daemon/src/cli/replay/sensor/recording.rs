@@ -131,8 +131,14 @@ impl<R: Read> Recording<R> {
     /// # Errors
     /// The file cannot be read any further.
     pub fn next_row(&mut self) -> Result<Option<Result<Row, BadLine>>, RecordingError> {
-        if !self.read()? {
-            return Ok(None);
+        loop {
+            if !self.read()? {
+                return Ok(None);
+            }
+            // Tables end in lines of nothing, or of commas.
+            if self.record.iter().any(|cell| !cell.is_empty()) {
+                break;
+            }
         }
         // The record's own position is that of empty lines before it; the reader stands behind it, unless the file ends there.
         let line =
