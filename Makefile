@@ -3,13 +3,13 @@ CARGO ?= cargo
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults check bench bench-anomaly rust clean
+.PHONY: help demo test test-faults fuzz check bench bench-anomaly rust clean
 
 help: ## Say what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
 		printf '%-18s %s\n' "$$target" "$$text"; done
 
-demo: rust deps models media ## Show it: two cameras in, incidents at a broker out (FOREVER=1, DEMO_SECONDS=60, KEEP=1)
+demo: rust deps models media ## Show it: two cameras and a water level gauge in, incidents at a broker out (FOREVER=1, DEMO_SECONDS=60, KEEP=1)
 	$(CARGO) build --release -p snowgate -p snowgate-tests --bins
 	$(or $(CARGO_TARGET_DIR),target)/release/demo $(if $(FOREVER),--forever) $(if $(DEMO_SECONDS),--seconds $(DEMO_SECONDS)) $(if $(KEEP),--keep)
 
@@ -23,6 +23,11 @@ test-faults: rust deps models media ## Faults only, and many more of them: store
 	PROPTEST_CASES=5000 $(CARGO) test -p snowgate --lib -- store:: config:: camera::gop_ring
 	PROPTEST_CASES=5000 $(CARGO) test -p snowgate --test config_loading
 	$(CARGO) test -p snowgate-tests --test camera_faults --test uplink_faults --test uplink_delivery --test whole_daemon
+
+fuzz: rust deps ## A million mutated inputs into every parser of a sensor's protocol; what each may allocate (minutes)
+	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate-core --lib -- --nocapture mutated
+	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate-sensors --lib -- --nocapture mutated
+	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate-sensors --test station_limits --test json_limits --test modbus_limits -- --nocapture
 
 check: rust deps models media ## The quick part of it, for while you work: formatting, lints, unit tests
 	$(CARGO) fmt --all --check

@@ -1,5 +1,7 @@
 //! Transmission devices of GB/T 26875.3 over real sockets.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may say what they expect")]
+
 mod station_bench;
 
 use snowgate_core::sensor::codec::gbt26875::Command;
@@ -60,7 +62,9 @@ fn values(expected: &[(&str, f64)]) -> Vec<(String, f64)> {
 fn states_of_systems_and_parts_become_ones_and_zeros_and_are_confirmed() {
     let mut bench = bench();
     let mut device = FireDevice::connect(bench.address, ADDRESS).unwrap();
-    let cases: [(u8, Option<u32>, u16, &[(&str, f64)]); 5] = [
+    /// System, part, state word, and what is told.
+    type Case = (u8, Option<u32>, u16, &'static [(&'static str, f64)]);
+    let cases: [Case; 5] = [
         (1, Some(42), state::FIRE, &[("fire", 1.0), ("fault", 0.0), ("pump_room", 1.0), ("off", 0.0)]),
         (
             1,

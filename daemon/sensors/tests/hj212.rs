@@ -1,5 +1,7 @@
 //! HJ 212 stations over real sockets. What all three protocols share is tested here: connections, limits, ports.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may say what they expect")]
+
 mod station_bench;
 
 use std::{net::TcpListener, time::Duration};

@@ -1,5 +1,7 @@
 //! SL 651 stations over real sockets.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may say what they expect")]
+
 mod station_bench;
 
 use snowgate_core::sensor::codec::sl651::{Direction, End, KnownFunction, Message, PacketNumber};

@@ -1,5 +1,7 @@
 //! What hostile stations can make the servers allocate: every allocation of this process is counted.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests may say what they expect")]
+
 mod station_bench;
 
 use std::{
@@ -181,7 +183,7 @@ fn hostile_stations_allocate_no_more_than_a_frame_is_worth() {
     });
     let stream = full_message().repeat(64);
     let mut line = TcpStream::connect(bench.address).unwrap();
-    line.set_write_timeout(Some(Duration::from_millis(500))).unwrap();
+    line.set_write_timeout(Some(Duration::from_secs(3))).unwrap();
     let mut sent = 0usize;
     let (largest, growth) = measured(|| {
         while line.write_all(&stream).is_ok() {
