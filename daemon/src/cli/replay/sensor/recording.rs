@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use csv::{ByteRecord, Reader, ReaderBuilder, Trim};
+use csv::{ByteRecord, Reader, ReaderBuilder, Terminator, Trim};
 use jiff::{Timestamp, civil::DateTime, fmt::strtime, tz};
 use snowgate_core::sensor::{json::time_of, spec::QuantitySpec};
 
@@ -95,7 +95,10 @@ impl<R: Read> Recording<R> {
     /// As [`open`](Recording::open).
     pub fn new(file: R, path: &Path, quantities: &[QuantitySpec]) -> Result<Self, RecordingError> {
         let bounded = Bounded { inner: file, left: MAX_ROW_BYTES };
-        let reader = ReaderBuilder::new().has_headers(false).flexible(true).trim(Trim::All).from_reader(bounded);
+        let mut reader = ReaderBuilder::new();
+        // A carriage return before it is white space.
+        reader.has_headers(false).flexible(true).trim(Trim::All).terminator(Terminator::Any(b'\n'));
+        let reader = reader.from_reader(bounded);
         let mut recording = Self {
             path: path.to_owned(),
             reader,
@@ -128,10 +131,18 @@ impl<R: Read> Recording<R> {
     /// # Errors
     /// The file cannot be read any further.
     pub fn next_row(&mut self) -> Result<Option<Result<Row, BadLine>>, RecordingError> {
-        if !self.read()? {
-            return Ok(None);
+        loop {
+            if !self.read()? {
+                return Ok(None);
+            }
+            // Tables end in lines of nothing, or of commas.
+            if self.record.iter().any(|cell| !cell.is_empty()) {
+                break;
+            }
         }
-        let line = self.record.position().map_or(0, csv::Position::line);
+        // The record's own position is that of empty lines before it; the reader stands behind it, unless the file ends there.
+        let line =
+            self.record.position().map_or(0, csv::Position::line).max(self.reader.position().line().saturating_sub(1));
         Ok(Some(self.row().map_err(|what| BadLine { line, what })))
     }
 
@@ -289,6 +300,14 @@ mod tests {
             let rows = rows(&format!("timestamp,value\n{time},1\n"), &["level"]);
             assert_eq!(rows, [at("2014-02-14T06:30:00Z", &[(0, 1.0)])], "{time}");
         }
+    }
+
+    #[test]
+    fn lines_may_end_as_on_windows() {
+        let found = rows("time,value\r\n2026-05-01 08:00:00,\"1\"\r\n\r\nx,2\r\n2026-05-01 08:10:00,3", &["level"]);
+        assert_eq!(found[0], at("2026-05-01T00:00:00Z", &[(0, 1.0)]));
+        assert_eq!(found.iter().filter_map(|row| row.as_ref().err()).collect::<Vec<_>>(), ["line 4: \"x\" is no time"]);
+        assert_eq!(found.last(), Some(&at("2026-05-01T00:10:00Z", &[(0, 3.0)])));
     }
 
     #[test]
