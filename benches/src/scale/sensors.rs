@@ -131,12 +131,12 @@ fn stop(daemon: Daemon) -> Result<(), ScaleError> {
 /// Sensor 0 is the one that floods.
 fn sensor(number: u32, anomaly: bool) -> (String, String) {
     let mut text = format!(
-        "id = \"gauge-{number}\"\ncategory = \"water-level\"\ngrid = \"330182101201001\"\n\n\
+        "id = \"gauge-{number}\"\ncategory = \"high-water\"\ngrid = \"330182101201001\"\n\n\
          [source]\nprotocol = \"mqtt\"\ntopic = \"gauges/{number}\"\n\n\
          [[source.values]]\nid = \"level\"\nunit = \"m\"\npointer = \"\"\n"
     );
     if anomaly {
-        text += "anomaly = {}\n";
+        text += "anomaly = { method = \"auto\" }\n";
     }
     text += "\n[[rules]]\nid = \"high\"\nquantity = \"level\"\nkind = \"threshold\"\nabove = 5\n";
     (format!("gauge-{number}"), text)
