@@ -92,6 +92,15 @@ impl TryFrom<String> for IncidentId {
     }
 }
 
+impl JsonSchema for IncidentId {
+    fn schema_name() -> Cow<'static, str> {
+        "IncidentId".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[0-7][0-9A-HJKMNP-TV-Z]{25}$" })
+    }
+}
+
 /// Where incident ids come from: random on a live box, counted in replay so that the same input gives the same bytes.
 pub trait IncidentIds: Send {
     /// The id of an incident that is opened at this moment.

@@ -3,7 +3,7 @@
 use std::{fmt, sync::LazyLock};
 
 use prometheus::IntCounterVec;
-use snowgate_core::incidents::event::{EventKind, Revision};
+use snowgate_core::incidents::event::Revision;
 
 use super::counter;
 
@@ -43,11 +43,7 @@ impl Announced<'_> {
     /// Logs and counts it.
     pub fn emit(self) {
         let incident = &self.revision.incident;
-        let event = match self.revision.kind {
-            EventKind::Opened => "opened",
-            EventKind::Updated => "updated",
-            EventKind::Ended => "ended",
-        };
+        let event = self.revision.kind.as_str();
         let (kind, source) = incident.origin.kind_and_id();
         let of = |wanted: &str| (kind == wanted).then_some(source.as_str());
         let (camera, sensor) = (of("camera"), of("sensor"));

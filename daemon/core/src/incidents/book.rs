@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{
-    CameraSource, EndReason, Ending, Evidence, Handling, Incident, Locale, Origin, Scene, SeenByCamera, SensorSource,
-    Source, ToldBySensor,
+    CameraSource, Dispositions, EndReason, Ending, Evidence, Handling, Incident, Locale, Origin, Scene, SeenByCamera,
+    SensorSource, Source, ToldBySensor,
     event::{EventKind, Revision},
     title,
 };
@@ -147,6 +147,7 @@ impl<I: IncidentIds> Book<I> {
             boot: self.boot.clone(),
             scene: Scene::Active,
             handling: Handling::Reported,
+            dispositions: Dispositions::default(),
             origin: episode.origin,
             rule: source.rule.clone(),
             rule_kind: source.rule_kind.clone(),

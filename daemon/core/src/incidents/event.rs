@@ -1,12 +1,16 @@
 //! How a revision is announced: CloudEvents 1.0 in JSON format, one event a revision.
 //!
 //! `id` is `{incident}.{revision}` and unique for ever, so a receiver that has seen it may drop it. `type` is
-//! `org.snowgate.incident.` + `opened`, `updated` or `ended`. Times carry the gateway's UTC offset.
+//! `org.snowgate.incident.` + `opened`, `updated`, `ended`, `verified` or `closed`. Times carry the gateway's UTC offset.
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::{EndReason, Handling, Incident, Measure, Origin, Place, Scene, SeenByCamera};
+use super::{
+    EndReason, Handling, Incident, Measure, Origin, Place, Scene, SeenByCamera,
+    command::{CommandId, Note},
+    handling::Stage,
+};
 use crate::{
     ids::{Id, IncidentId},
     sensor::reading::Verdict,
@@ -23,15 +27,32 @@ pub enum EventKind {
     Updated,
     /// What the box saw is over.
     Ended,
+    /// Somebody asked the box to look again, and it has.
+    Verified,
+    /// People have finished with it.
+    Closed,
 }
 
 impl EventKind {
+    /// The word for it in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Opened => "opened",
+            Self::Updated => "updated",
+            Self::Ended => "ended",
+            Self::Verified => "verified",
+            Self::Closed => "closed",
+        }
+    }
+
     /// The event's CloudEvents type.
-    pub fn event_type(self) -> &'static str {
+    pub const fn event_type(self) -> &'static str {
         match self {
             Self::Opened => "org.snowgate.incident.opened",
             Self::Updated => "org.snowgate.incident.updated",
             Self::Ended => "org.snowgate.incident.ended",
+            Self::Verified => "org.snowgate.incident.verified",
+            Self::Closed => "org.snowgate.incident.closed",
         }
     }
 }
@@ -103,6 +124,10 @@ struct Data<'a> {
     sequence: u64,
     scene: Scene,
     handling: Handling,
+    suspended: bool,
+    /// The disposition that made this revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    disposition: Option<DispositionData<'a>>,
     gateway: &'a Id,
     boot: &'a str,
     category: &'a Id,
@@ -154,7 +179,19 @@ struct Times {
     ended: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     end_reason: Option<EndReason>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    closed: Option<String>,
     clock_synchronised: bool,
+}
+
+#[derive(Serialize)]
+struct DispositionData<'a> {
+    command: &'a CommandId,
+    stage: Stage,
+    by: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    note: Option<&'a str>,
+    at: String,
 }
 
 #[derive(Serialize)]
@@ -223,6 +260,14 @@ impl Revision {
                 sequence,
                 scene: incident.scene,
                 handling: incident.handling,
+                suspended: incident.dispositions.is_suspended(),
+                disposition: incident.dispositions.step_of(incident.revision).map(|step| DispositionData {
+                    command: &step.command,
+                    stage: step.stage,
+                    by: step.by.as_str(),
+                    note: step.note.as_ref().map(Note::as_str),
+                    at: format_time(step.at, &gateway.time_zone),
+                }),
                 gateway: &gateway.id,
                 boot: &incident.boot.0,
                 category: &incident.target.category,
@@ -241,6 +286,7 @@ impl Revision {
                     last_seen: time(incident.last_seen),
                     ended: incident.ended.map(|ending| time(ending.at)),
                     end_reason: incident.ended.map(|ending| ending.reason),
+                    closed: incident.dispositions.finished.map(time),
                     clock_synchronised: incident.opened.synchronised,
                 },
                 time_limit: incident.target.time_limit().map(|limit| {

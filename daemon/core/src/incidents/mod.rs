@@ -1,20 +1,27 @@
 //! Incidents: what becomes of findings.
 //!
 //! [`Book`] is the life cycle: findings of cameras and alarms of sensors go in, *revisions* of incidents come out. An incident carries two states that
-//! are never mixed: the [`Scene`] (what the box sees) and the [`Handling`] (what people do about it). Every revision
-//! is announced as one event ([`event`]); incident id and revision together are what a receiver removes duplicates by.
+//! are never mixed: the [`Scene`] (what the box sees) and the [`Handling`] (what people do about it: [`handling`],
+//! [`disposition`]). Either may be over long before the other. Every revision is announced as one event ([`event`]); incident id and revision together are what a receiver removes duplicates by.
 
 mod book;
+pub mod command;
+pub mod disposition;
 pub mod event;
 pub mod grid;
+pub mod handling;
 mod origin;
 pub mod spec;
+#[cfg(test)]
+mod testing;
 mod title;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use book::Book;
 pub use grid::GridTree;
+pub use handling::{Dispositions, Handling};
 pub use origin::{
     CameraSource, Counts, Measure, MeasuredValue, Origin, SeenByCamera, SensorSource, Source, ToldBySensor,
 };
@@ -38,8 +45,11 @@ pub struct Incident {
     pub boot: BootId,
     /// What the box sees.
     pub scene: Scene,
-    /// What people do about it.
+    /// How far people have come with it.
     pub handling: Handling,
+    /// What they have done about it.
+    #[serde(default, skip_serializing_if = "Dispositions::is_empty")]
+    pub dispositions: Dispositions,
     /// What found it, and what it found.
     #[serde(flatten)]
     pub origin: Origin,
@@ -70,21 +80,13 @@ pub struct Incident {
 }
 
 /// What the box sees.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Scene {
     /// The condition holds, or is over too shortly to be sure.
     Active,
     /// The condition is over.
     Ended,
-}
-
-/// What people do about it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Handling {
-    /// Found and reported (发现上报); nobody has answered yet.
-    Reported,
 }
 
 /// How an incident ended.

@@ -1,0 +1,281 @@
+//! What all commands of the grid system have in common: each has an id of its own, says who wants it and until when it may
+//! be carried out.
+//!
+//! - **Once.** A command id is carried out once. What was answered is [`Remembered`]; the same command again gets the same
+//!   answer and changes nothing, another command with a used id is refused.
+//! - **In time.** A command that comes after its `expires` is refused, and none may be valid for longer than [`LONGEST_LIFE`],
+//!   so that ids need not be remembered for ever. A clock that is not synchronised cannot tell: [`Timeliness::Unknown`].
+//! - **Bounded.** A payload has at most [`MAX_COMMAND_BYTES`], every text in it a length.
+//! - Keys that are not known are ignored, so that a grid system may say more than this version understands; what is
+//!   understood must be right, and must be there.
+
+use std::{borrow::Cow, fmt, time::Duration};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::time::Moment;
+
+/// The largest payload of a command: the longest note in its longest spelling (`\uXXXX`) fits in twice.
+pub const MAX_COMMAND_BYTES: usize = 16 * 1024;
+
+/// The furthest a command's `expires` may lie in the future.
+pub const LONGEST_LIFE: Duration = Duration::from_secs(7 * 86_400);
+
+/// For so long after it has expired a command's answer is kept, so that a small step back of the clock revives none.
+const KEPT_AFTER: Duration = Duration::from_secs(86_400);
+
+/// The longest explanation in an answer, in characters.
+const MAX_DETAIL: usize = 200;
+
+/// The id a command is known by: 1 to 64 visible ASCII characters, such as a UUID, a ULID or a running number.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct CommandId(String);
+
+impl CommandId {
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for CommandId {
+    type Error = &'static str;
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            true => Ok(Self(text)),
+            false => Err("a command id is 1 to 64 visible ASCII characters"),
+        }
+    }
+}
+
+impl std::str::FromStr for CommandId {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.to_owned().try_into()
+    }
+}
+
+impl fmt::Display for CommandId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl JsonSchema for CommandId {
+    fn schema_name() -> Cow<'static, str> {
+        "CommandId".into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "pattern": "^[!-~]{1,64}$" })
+    }
+}
+
+/// What people write: `MIN` to `MAX` characters without control characters other than tabs and line ends; where there must
+/// be some, they are not blanks only.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String")]
+pub struct Text<const MIN: usize, const MAX: usize>(String);
+
+/// Who: a person's or an office's name, or its id in the grid system.
+pub type Who = Text<1, 64>;
+/// Why.
+pub type Reason = Text<1, 200>;
+/// What there is to say.
+pub type Note = Text<0, 500>;
+
+impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> TryFrom<String> for Text<MIN, MAX> {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        let length = text.chars().count();
+        if text.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r')) {
+            Err("control characters are not allowed in texts".to_owned())
+        } else if length > MAX || text.trim().chars().count() < MIN {
+            Err(format!("a text of {length} characters, where {MIN} to {MAX} are allowed"))
+        } else {
+            Ok(Self(text))
+        }
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> std::str::FromStr for Text<MIN, MAX> {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.to_owned().try_into()
+    }
+}
+
+impl<const MIN: usize, const MAX: usize> JsonSchema for Text<MIN, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("Text{MIN}To{MAX}").into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": MIN, "maxLength": MAX })
+    }
+}
+
+/// A payload that is no command.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{detail}")]
+pub struct Malformed {
+    /// The command's id, if that much could be read.
+    pub id: Option<CommandId>,
+    /// What is wrong with it; short, whatever came.
+    pub detail: String,
+}
+
+/// Reads a command.
+///
+/// # Errors
+/// What is wrong with it, and its id where that can be read.
+pub fn read<C: DeserializeOwned>(payload: &[u8]) -> Result<C, Malformed> {
+    /// As much of a malformed command as an answer needs.
+    #[derive(Deserialize)]
+    struct IdOnly {
+        id: CommandId,
+    }
+    if payload.len() > MAX_COMMAND_BYTES {
+        let detail = format!("{} bytes are too many for a command: {MAX_COMMAND_BYTES} at the most", payload.len());
+        return Err(Malformed { id: None, detail });
+    }
+    serde_json::from_slice(payload).map_err(|error| Malformed {
+        id: serde_json::from_slice(payload).ok().map(|IdOnly { id }| id),
+        detail: shortened(&error.to_string()),
+    })
+}
+
+/// At most [`MAX_DETAIL`] characters: an error may quote what came.
+fn shortened(detail: &str) -> String {
+    match detail.char_indices().nth(MAX_DETAIL) {
+        Some((end, _)) => format!("{}…", &detail[..end]),
+        None => detail.to_owned(),
+    }
+}
+
+/// Whether a command comes in time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timeliness {
+    /// It does.
+    InTime,
+    /// It comes too late.
+    Expired,
+    /// It would be valid for longer than [`LONGEST_LIFE`].
+    TooLong,
+    /// The clock is not synchronised.
+    Unknown,
+}
+
+impl Timeliness {
+    /// Of a command that expires then.
+    pub fn of(expires: jiff::Timestamp, now: Moment) -> Self {
+        let left = expires.duration_since(now.wall);
+        if !now.synchronised {
+            Self::Unknown
+        } else if left.is_negative() || left.is_zero() {
+            Self::Expired
+        } else if left.unsigned_abs() > LONGEST_LIFE {
+            Self::TooLong
+        } else {
+            Self::InTime
+        }
+    }
+}
+
+/// A command that has been answered, and its answer. To be stored under the command's name and id, together with what the
+/// command changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Remembered<C, A> {
+    /// The command as it came.
+    pub command: C,
+    /// What was answered.
+    pub answer: A,
+}
+
+/// Whether the answer to a command that expires then need not be kept any longer.
+pub fn may_be_forgotten(expires: jiff::Timestamp, now: Moment) -> bool {
+    now.synchronised
+        && now.wall.duration_since(expires) > jiff::SignedDuration::try_from(KEPT_AFTER).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::time::Mono;
+
+    #[derive(Debug, Deserialize)]
+    #[allow(dead_code, reason = "only read")]
+    struct Any {
+        id: CommandId,
+        by: Who,
+        note: Option<Note>,
+    }
+
+    #[test]
+    fn texts_have_limits_in_characters() {
+        assert!("张".repeat(64).parse::<Who>().is_ok());
+        for bad in ["", "  \t", "a\0b", "\u{7f}", &"张".repeat(65)] {
+            assert!(bad.parse::<Who>().is_err(), "{bad:?}");
+        }
+        assert!("".parse::<Note>().is_ok());
+        assert!("first line\nsecond line".parse::<Note>().is_ok());
+        for bad in ["", "a b", "张", &"x".repeat(65)] {
+            assert!(bad.parse::<CommandId>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn the_longest_command_in_its_longest_spelling_fits() {
+        let spelt = |length: usize| "\\u5f20".repeat(length);
+        let payload = format!(r#"{{ "id": "{}", "by": "{}", "note": "{}" }}"#, "x".repeat(64), spelt(64), spelt(500));
+        let read: Any = read(payload.as_bytes()).unwrap();
+        assert_eq!(read.note.unwrap().as_str().chars().count(), 500);
+        assert!(payload.len() * 2 < MAX_COMMAND_BYTES);
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_briefly_and_to_whom_it_concerns() {
+        let error = read::<Any>(br#"{ "id": "7", "by": 3 }"#).unwrap_err();
+        assert_eq!(error.id, Some("7".parse().unwrap()));
+        let error = read::<Any>(format!(r#"{{ "id": "7", "by": 1, {}"#, "[".repeat(9_000)).as_bytes()).unwrap_err();
+        assert!(error.detail.chars().count() <= MAX_DETAIL + 1, "{error}");
+        let error = read::<Any>(&[b' '; MAX_COMMAND_BYTES + 1]).unwrap_err();
+        assert_eq!(error.id, None);
+        assert!(error.detail.contains("too many"), "{error}");
+    }
+
+    #[test]
+    fn only_a_synchronised_clock_tells_whether_a_command_comes_in_time() {
+        let expires: jiff::Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
+        let at = |wall: &str, synchronised| Moment { mono: Mono(0), wall: wall.parse().unwrap(), synchronised };
+        let judge = |wall, synchronised| Timeliness::of(expires, at(wall, synchronised));
+        assert_eq!(judge("2026-02-28T23:59:59Z", true), Timeliness::InTime);
+        assert_eq!(judge("2026-03-01T00:00:00Z", true), Timeliness::Expired);
+        assert_eq!(judge("2026-02-20T00:00:00Z", true), Timeliness::TooLong);
+        assert_eq!(judge("1970-01-01T00:00:00Z", false), Timeliness::Unknown);
+        assert!(!may_be_forgotten(expires, at("2026-03-01T12:00:00Z", true)));
+        assert!(!may_be_forgotten(expires, at("2036-03-01T12:00:00Z", false)));
+        assert!(may_be_forgotten(expires, at("2026-03-02T00:00:01Z", true)));
+    }
+
+    proptest! {
+        #[test]
+        fn no_payload_does_harm(payload in proptest::collection::vec(any::<u8>(), 0..512)) {
+            if let Err(error) = read::<Any>(&payload) {
+                prop_assert!(error.detail.chars().count() <= MAX_DETAIL + 1);
+            }
+        }
+    }
+}

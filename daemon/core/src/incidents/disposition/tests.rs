@@ -1,0 +1,270 @@
+//! What dispositions do, in examples and for any sequence of them.
+
+use std::time::Duration;
+
+use proptest::{prelude::*, sample::select};
+
+use super::*;
+use crate::{
+    incidents::{command, testing},
+    time::{Clock, ManualClock},
+};
+
+const STAGES: [Stage; 11] = [
+    Stage::Accepted,
+    Stage::Dispatched,
+    Stage::Handled,
+    Stage::Verified,
+    Stage::Assessed,
+    Stage::Closed,
+    Stage::Archived,
+    Stage::RejectedFalseAlarm,
+    Stage::Suspended,
+    Stage::Resumed,
+    Stage::Extended,
+];
+
+fn clock() -> ManualClock {
+    ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap())
+}
+
+fn disposition(incident: &Incident, id: &str, stage: Stage, clock: &ManualClock) -> Disposition {
+    let now = clock.now().wall;
+    Disposition {
+        id: id.parse().unwrap(),
+        incident: incident.id,
+        stage,
+        extension: (stage == Stage::Extended).then_some(Extension::Seconds(3_600)),
+        by: "township desk".parse().unwrap(),
+        note: None,
+        at: now,
+        expires: now + Duration::from_secs(3_600),
+    }
+}
+
+/// Applies a stage by a fresh command; answers why not.
+fn apply(
+    incident: &mut Incident,
+    id: &str,
+    stage: Stage,
+    clock: &ManualClock,
+) -> Result<EventKind, DispositionRefusal> {
+    let decision =
+        decide(&disposition(incident, id, stage, clock), None, Some(incident.clone()), clock.now(), clock.boot_id());
+    match decision.revision {
+        Some(revision) => {
+            *incident = revision.incident;
+            Ok(revision.kind)
+        }
+        None => Err(decision.answer.reason.unwrap()),
+    }
+}
+
+#[test]
+fn a_payload_is_read_and_written_alike() {
+    let payload = r#"{ "id": "7f", "incident": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "stage": "extended", "by": "township desk",
+        "note": "waits for the pump", "at": "2026-03-01T08:10:00+08:00", "expires": "2026-03-01T09:10:00+08:00",
+        "for_seconds": 7200, "trace": { "of": ["the sender"] } }"#;
+    let read: Disposition = command::read(payload.as_bytes()).unwrap();
+    assert_eq!((read.stage, read.extension), (Stage::Extended, Some(Extension::Seconds(7_200))));
+    assert_eq!(read.at, "2026-03-01T00:10:00Z".parse().unwrap());
+    let again: Disposition = command::read(&serde_json::to_vec(&read).unwrap()).unwrap();
+    assert_eq!(again, read);
+}
+
+#[test]
+fn a_payload_that_says_too_little_or_what_does_not_belong_is_refused() {
+    let whole = serde_json::json!({ "id": "7", "incident": "01ARZ3NDEKTSV4RRFFQ69G5FAV", "stage": "handled", "by": "li",
+        "at": "2026-03-01T00:00:00Z", "expires": "2026-03-01T01:00:00Z" });
+    let read = |change: &[(&str, serde_json::Value)]| {
+        let mut payload = whole.clone();
+        for (key, value) in change {
+            payload[*key] = value.clone();
+        }
+        command::read::<Disposition>(payload.to_string().as_bytes())
+    };
+    assert!(read(&[]).is_ok());
+    let year = i64::from(LONGEST_EXTENSION);
+    let wrong: [&[(&str, serde_json::Value)]; 8] = [
+        &[("stage", "reported".into())],
+        &[("stage", "extended".into())],
+        &[("stage", "extended".into()), ("for_seconds", 0.into())],
+        &[("stage", "extended".into()), ("for_seconds", (year + 1).into())],
+        &[("stage", "extended".into()), ("for_seconds", 1.into()), ("until", "2026-03-02T00:00:00Z".into())],
+        &[("for_seconds", 1.into())],
+        &[("by", " ".into())],
+        &[("at", "yesterday".into())],
+    ];
+    for change in wrong {
+        let error = read(change).unwrap_err();
+        let answer = answer_malformed(error);
+        assert_eq!((answer.id, answer.reason), (Some("7".parse().unwrap()), Some(DispositionRefusal::Malformed)));
+    }
+}
+
+#[test]
+fn the_loop_is_walked_to_its_end_and_one_event_closes_it() {
+    let clock = clock();
+    let mut incident = testing::incident(&clock);
+    let scene = incident.scene;
+    let mut kinds = Vec::new();
+    for (at, stage) in STAGES[..7].iter().enumerate() {
+        clock.advance(Duration::from_secs(60));
+        kinds.push(apply(&mut incident, &format!("c{at}"), *stage, &clock).unwrap());
+    }
+    assert_eq!(incident.handling, Handling::Archived);
+    assert_eq!(incident.scene, scene, "what people do says nothing of what the box sees");
+    assert_eq!(kinds.iter().filter(|kind| **kind == EventKind::Closed).count(), 1);
+    assert_eq!(kinds[5], EventKind::Closed);
+    assert_eq!(incident.dispositions.finished.unwrap().wall, "2026-03-01T00:06:00Z".parse().unwrap());
+    let revisions: Vec<_> = incident.dispositions.steps.iter().map(|step| step.revision).collect();
+    assert_eq!(revisions, (2..=8).collect::<Vec<_>>());
+    let json = serde_json::to_vec(&incident).unwrap();
+    assert_eq!(serde_json::from_slice::<Incident>(&json).unwrap(), incident);
+}
+
+#[test]
+fn the_same_command_again_gets_the_same_answer_and_changes_nothing() {
+    let clock = clock();
+    let mut incident = testing::incident(&clock);
+    let command = disposition(&incident, "c", Stage::Accepted, &clock);
+    let first = decide(&command, None, Some(incident.clone()), clock.now(), clock.boot_id());
+    let remembered = first.remember.unwrap();
+    incident = first.revision.unwrap().incident;
+    apply(&mut incident, "d", Stage::Dispatched, &clock).unwrap();
+    // Long after it has expired, and things have gone on.
+    clock.advance(Duration::from_secs(86_400));
+    let again = decide(&command, Some(&remembered), Some(incident.clone()), clock.now(), clock.boot_id());
+    assert_eq!((again.answer, again.revision, again.remember), (first.answer, None, None));
+    let forgotten = decide(&command, None, Some(incident.clone()), clock.now(), clock.boot_id());
+    assert_eq!((forgotten.answer.result, forgotten.revision), (CommandResult::Done, None));
+    let other = Disposition { stage: Stage::Handled, ..command };
+    let reused = decide(&other, Some(&remembered), Some(incident), clock.now(), clock.boot_id());
+    assert_eq!((reused.answer.reason, reused.revision), (Some(DispositionRefusal::IdReused), None));
+}
+
+#[test]
+fn what_was_refused_stays_refused_when_it_comes_again() {
+    let clock = clock();
+    let mut incident = testing::incident(&clock);
+    let early = disposition(&incident, "early", Stage::Verified, &clock);
+    let refused = decide(&early, None, Some(incident.clone()), clock.now(), clock.boot_id());
+    assert_eq!(refused.answer.reason, Some(DispositionRefusal::OutOfOrder));
+    assert_eq!(refused.answer.now.unwrap().handling, Handling::Reported);
+    apply(&mut incident, "h", Stage::Handled, &clock).unwrap();
+    let again = decide(&early, refused.remember.as_ref(), Some(incident), clock.now(), clock.boot_id());
+    assert_eq!((again.answer, again.revision), (refused.answer, None));
+}
+
+#[test]
+fn expired_unknown_and_too_long_lived_ones_are_answered() {
+    let clock = clock();
+    let incident = testing::incident(&clock);
+    let command = disposition(&incident, "c", Stage::Accepted, &clock);
+    let reason =
+        |command: &Disposition, incident| decide(command, None, incident, clock.now(), clock.boot_id()).answer.reason;
+    assert_eq!(reason(&command, None), Some(DispositionRefusal::UnknownIncident));
+    let for_ever = Disposition { expires: clock.now().wall + Duration::from_secs(8 * 86_400), ..command.clone() };
+    assert_eq!(reason(&for_ever, Some(incident.clone())), Some(DispositionRefusal::ExpiresTooLate));
+    clock.advance(Duration::from_secs(3_600));
+    assert_eq!(reason(&command, Some(incident.clone())), Some(DispositionRefusal::Expired));
+    assert_eq!(decide(&command, None, None, clock.now(), clock.boot_id()).remember, None);
+    clock.set_wall("2031-01-01T00:00:00Z".parse().unwrap(), false);
+    assert_eq!(reason(&command, Some(incident)), None, "a clock that is not synchronised refuses nobody");
+}
+
+#[test]
+fn suspended_stands_beside_the_stage_and_stops_it() {
+    let clock = clock();
+    let mut incident = testing::incident(&clock);
+    assert_eq!(apply(&mut incident, "0", Stage::Resumed, &clock), Err(DispositionRefusal::OutOfOrder));
+    apply(&mut incident, "1", Stage::Dispatched, &clock).unwrap();
+    apply(&mut incident, "2", Stage::Suspended, &clock).unwrap();
+    assert_eq!((incident.handling, incident.dispositions.is_suspended()), (Handling::Dispatched, true));
+    assert_eq!(apply(&mut incident, "3", Stage::Suspended, &clock), Err(DispositionRefusal::OutOfOrder));
+    assert_eq!(apply(&mut incident, "4", Stage::Handled, &clock), Err(DispositionRefusal::OutOfOrder));
+    apply(&mut incident, "5", Stage::Extended, &clock).unwrap();
+    // The clock is set back while it stands still.
+    clock.set_wall("2026-02-01T00:00:00Z".parse().unwrap(), true);
+    apply(&mut incident, "6", Stage::Resumed, &clock).unwrap();
+    let suspension = incident.dispositions.suspensions[0];
+    assert_eq!(suspension.until, Some(suspension.from));
+    apply(&mut incident, "7", Stage::Suspended, &clock).unwrap();
+    assert_eq!(apply(&mut incident, "8", Stage::RejectedFalseAlarm, &clock), Ok(EventKind::Closed));
+    assert!(!incident.dispositions.is_suspended(), "what is finished does not stand still");
+}
+
+#[test]
+fn only_a_time_limit_can_be_extended_and_only_to_come() {
+    let clock = clock();
+    let mut incident = testing::incident(&clock);
+    let now = clock.now().wall;
+    let until = |until| {
+        let command = Disposition {
+            extension: Some(Extension::Until(until)),
+            ..disposition(&incident, "u", Stage::Extended, &clock)
+        };
+        decide(&command, None, Some(incident.clone()), clock.now(), clock.boot_id()).answer.reason
+    };
+    assert_eq!(until(now + Duration::from_secs(60)), None);
+    assert_eq!(until(now), Some(DispositionRefusal::InvalidExtension));
+    assert_eq!(until(now + Duration::from_secs(400 * 86_400)), Some(DispositionRefusal::InvalidExtension));
+    incident.target.time_limit_ms = None;
+    assert_eq!(apply(&mut incident, "n", Stage::Extended, &clock), Err(DispositionRefusal::NoTimeLimit));
+}
+
+#[test]
+fn an_incident_stored_before_there_were_dispositions_is_read() {
+    let clock = clock();
+    let incident = testing::incident(&clock);
+    let mut json = serde_json::to_value(&incident).unwrap();
+    assert_eq!(json["handling"], "reported");
+    json.as_object_mut().unwrap().remove("dispositions");
+    assert_eq!(serde_json::from_value::<Incident>(json).unwrap(), incident);
+}
+
+proptest! {
+    /// Whatever comes, in whatever order, twice or late: revisions count up by one a change, the table holds, what is
+    /// refused changes nothing, and what is kept stays bounded.
+    #[test]
+    fn any_sequence_of_commands_keeps_the_rules(
+        commands in proptest::collection::vec((select(&STAGES), 0u16..200, 0u64..7_200), 0..150)
+    ) {
+        let clock = clock();
+        let mut incident = testing::incident(&clock);
+        let mut memory = std::collections::HashMap::new();
+        let mut closed = 0;
+        for (stage, id, wait) in commands {
+            let command = disposition(&incident, &id.to_string(), stage, &clock);
+            clock.advance(Duration::from_secs(wait));
+            let before = incident.clone();
+            let decision =
+                decide(&command, memory.get(&id), Some(incident.clone()), clock.now(), clock.boot_id());
+            if let Some(remember) = decision.remember {
+                prop_assert!(memory.insert(id, remember).is_none(), "a command is remembered once");
+            }
+            match decision.revision {
+                None => prop_assert!(
+                    decision.answer.result == CommandResult::Refused || memory.contains_key(&id)
+                ),
+                Some(Revision { kind, incident: after }) => {
+                    prop_assert_eq!(after.revision, before.revision + 1);
+                    prop_assert_eq!((after.scene, after.ended), (before.scene, before.ended));
+                    prop_assert!(after.handling == before.handling || before.handling.next().contains(&after.handling));
+                    prop_assert_eq!(kind == EventKind::Closed, after.handling.is_finished() && !before.handling.is_finished());
+                    prop_assert_eq!(after.dispositions.finished.is_some(), after.handling.is_finished());
+                    prop_assert!(!(after.handling.is_finished() && after.dispositions.is_suspended()));
+                    prop_assert_eq!(decision.answer.now, Some(Standing::from(&after)));
+                    closed += u32::from(kind == EventKind::Closed);
+                    incident = after;
+                }
+            }
+        }
+        prop_assert!(closed <= 1);
+        let Dispositions { steps, earlier_steps, suspensions, extensions, .. } = &incident.dispositions;
+        prop_assert!(steps.len() <= Dispositions::MAX_STEPS);
+        prop_assert_eq!(steps.len() as u32 + earlier_steps, incident.revision - 1);
+        prop_assert!(suspensions.len() <= Dispositions::MAX_SUSPENSIONS);
+        prop_assert!(extensions.len() <= Dispositions::MAX_EXTENSIONS);
+    }
+}
