@@ -9,6 +9,7 @@ pub mod geometry;
 pub mod ids;
 pub mod incidents;
 pub mod observation;
+pub mod rate;
 pub mod rules;
 pub mod secret;
 pub mod sensor;

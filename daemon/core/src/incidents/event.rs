@@ -10,6 +10,7 @@ use super::{
     EndReason, Handling, Incident, Measure, Origin, Place, Scene, SeenByCamera,
     command::{CommandId, Note},
     handling::Stage,
+    verify::{Obstacle, Outcome},
 };
 use crate::{
     ids::{Id, IncidentId},
@@ -128,6 +129,10 @@ struct Data<'a> {
     /// The disposition that made this revision.
     #[serde(skip_serializing_if = "Option::is_none")]
     disposition: Option<DispositionData<'a>>,
+    /// The verification that made this revision.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification: Option<VerificationData<'a>>,
+    recurrences: u32,
     gateway: &'a Id,
     boot: &'a str,
     category: &'a Id,
@@ -195,6 +200,21 @@ struct DispositionData<'a> {
 }
 
 #[derive(Serialize)]
+struct VerificationData<'a> {
+    command: &'a CommandId,
+    by: &'a str,
+    reason: &'a str,
+    outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    obstacle: Option<Obstacle>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    until: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    still: Option<&'a str>,
+}
+
+#[derive(Serialize)]
 struct TimeLimit {
     seconds: u64,
     due: String,
@@ -216,6 +236,31 @@ impl Revision {
     /// The receiver's key for removing duplicates: `{incident}.{revision}`.
     pub fn event_id(&self) -> String {
         format!("{}.{}", self.incident.id, self.incident.revision)
+    }
+
+    fn disposition(&self, zone: &TimeZone) -> Option<DispositionData<'_>> {
+        let step = self.incident.dispositions.step_of(self.incident.revision)?;
+        Some(DispositionData {
+            command: &step.command,
+            stage: step.stage,
+            by: step.by.as_str(),
+            note: step.note.as_ref().map(Note::as_str),
+            at: format_time(step.at, zone),
+        })
+    }
+
+    fn verification(&self, zone: &TimeZone) -> Option<VerificationData<'_>> {
+        let last = self.incident.verifications.last()?;
+        (last.revision == self.incident.revision).then(|| VerificationData {
+            command: &last.command,
+            by: last.by.as_str(),
+            reason: last.reason.as_str(),
+            outcome: last.outcome,
+            obstacle: last.obstacle,
+            from: last.from.map(|from| format_time(from.wall, zone)),
+            until: format_time(last.until.wall, zone),
+            still: last.still.as_deref(),
+        })
     }
 
     fn origin(&self, zone: &TimeZone) -> OriginData<'_> {
@@ -261,13 +306,9 @@ impl Revision {
                 scene: incident.scene,
                 handling: incident.handling,
                 suspended: incident.dispositions.is_suspended(),
-                disposition: incident.dispositions.step_of(incident.revision).map(|step| DispositionData {
-                    command: &step.command,
-                    stage: step.stage,
-                    by: step.by.as_str(),
-                    note: step.note.as_ref().map(Note::as_str),
-                    at: format_time(step.at, &gateway.time_zone),
-                }),
+                disposition: self.disposition(&gateway.time_zone),
+                verification: self.verification(&gateway.time_zone),
+                recurrences: incident.recurrences,
                 gateway: &gateway.id,
                 boot: &incident.boot.0,
                 category: &incident.target.category,

@@ -168,7 +168,7 @@ pub struct Dispositions {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub steps: Vec<Step>,
     /// How many steps came before these.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub earlier_steps: u32,
     /// Every time handling stood still, the oldest first; at most [`Self::MAX_SUSPENSIONS`].
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -179,11 +179,6 @@ pub struct Dispositions {
     /// When handling was finished, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished: Option<Moment>,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_zero(number: &u32) -> bool {
-    *number == 0
 }
 
 impl Dispositions {

@@ -10,11 +10,14 @@ pub mod disposition;
 pub mod event;
 pub mod grid;
 pub mod handling;
+mod merge;
 mod origin;
 pub mod spec;
+pub mod summary;
 #[cfg(test)]
 mod testing;
 mod title;
+pub mod verify;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -22,11 +25,13 @@ use serde::{Deserialize, Serialize};
 pub use book::Book;
 pub use grid::GridTree;
 pub use handling::{Dispositions, Handling};
+pub use merge::{Merge, Worse};
 pub use origin::{
     CameraSource, Counts, Measure, MeasuredValue, Origin, SeenByCamera, SensorSource, Source, ToldBySensor,
 };
 pub use spec::Locale;
 
+use self::verify::Verification;
 use crate::{
     ids::{Id, IncidentId},
     severity::Severity,
@@ -50,6 +55,12 @@ pub struct Incident {
     /// What they have done about it.
     #[serde(default, skip_serializing_if = "Dispositions::is_empty")]
     pub dispositions: Dispositions,
+    /// What the box has seen when it was asked to look again, the oldest first; the last few.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub verifications: Vec<Verification>,
+    /// How often the condition came again and joined it ([`Merge`]).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub recurrences: u32,
     /// What found it, and what it found.
     #[serde(flatten)]
     pub origin: Origin,
@@ -77,6 +88,11 @@ pub struct Incident {
     pub evidence: Vec<Evidence>,
     /// Digest of the configuration it was found under, hexadecimal.
     pub config_digest: String,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// What the box sees.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ModelDigest, Place, Target};
+use super::{Merge, ModelDigest, Place, Target};
 use crate::{
     ids::Id,
     rules::Tally,
@@ -27,6 +27,8 @@ pub struct Source<O> {
     pub rule_kind: String,
     /// How and to whom it is reported.
     pub target: Target,
+    /// Whether what it finds joins an incident that people have not finished with.
+    pub merge: Option<Merge>,
 }
 
 /// A camera, as its rules' incidents tell of it.

@@ -36,6 +36,7 @@ pub(super) fn camera() -> Source<CameraSource> {
         rule: "yard-intrusion".parse().unwrap(),
         rule_kind: "intrusion".into(),
         target: target("Intrusion"),
+        merge: None,
     }
 }
 

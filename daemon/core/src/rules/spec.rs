@@ -4,6 +4,8 @@ use crate::{
     choice,
     geometry::{Point, Polygon},
     ids::Id,
+    incidents::{Merge, Worse},
+    observation::Label,
     severity::Severity,
     spec,
     spec::{Fraction, Located, Maybe, TimeSpan},
@@ -88,6 +90,48 @@ impl RuleSpec {
             RuleKind::LineCrossing(_) => TimeSpan::secs(0),
         })
     }
+
+    /// Whether what it finds joins an incident that people have not finished with.
+    ///
+    /// # Errors
+    /// The rule asks for what it cannot have: what it watches for neither is a condition nor stands still, or it would join
+    /// for ever.
+    pub fn merge(&self) -> Result<Option<Merge>, NoMerge> {
+        let (within, stands_still) = match &self.kind {
+            RuleKind::Count(keys) => (keys.merge_within.0, true),
+            RuleKind::Intrusion(keys) | RuleKind::Loitering(keys) => {
+                let people = self.labels.iter().any(|label| [Label::PERSON, Label::FACE].contains(&label.as_str()));
+                (keys.merge_within.0, keys.include_parked && !people)
+            }
+            RuleKind::LineCrossing(_) => (None, true),
+        };
+        match within {
+            Some(_) if !stands_still => Err(NoMerge::Moves),
+            within => merge_within(within, Worse::Latest),
+        }
+    }
+}
+
+/// Why a rule cannot have what it finds join earlier incidents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoMerge {
+    /// What it watches for moves, so what comes later is something else.
+    #[error("only what stands still joins an earlier incident: it needs `include_parked`, and no labels of people")]
+    Moves,
+    /// It is too long, or no time at all.
+    #[error("must be more than 0s and at most {}", Merge::LONGEST)]
+    Length,
+}
+
+/// The choice to merge within that time, if one is given.
+///
+/// # Errors
+/// It is too long, or no time at all.
+pub fn merge_within(within: Option<TimeSpan>, worse: Worse) -> Result<Option<Merge>, NoMerge> {
+    match within {
+        Some(within) if within.is_zero() || within > Merge::LONGEST => Err(NoMerge::Length),
+        within => Ok(within.map(|within| Merge::new(within, worse))),
+    }
 }
 
 tagged! {
@@ -111,6 +155,10 @@ spec! {
         zone: Located<Id>,
         /// Whether things count that have never moved since they were first seen, such as a car parked all along.
         include_parked: bool = false,
+        /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
+        /// nothing joins if left out. At most 30 days. It is for things that stand still, such as a dumped heap: only with `include_parked`, and not
+        /// of people.
+        merge_within: Maybe<TimeSpan> = Maybe::NONE,
     }
 }
 
@@ -143,5 +191,36 @@ spec! {
         zone: Located<Id>,
         /// The condition holds while more things than this are inside.
         limit: u32,
+        /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
+        /// nothing joins if left out. At most 30 days.
+        merge_within: Maybe<TimeSpan> = Maybe::NONE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::read_table;
+
+    fn merge(keys: &str) -> Result<Option<Merge>, String> {
+        let text = format!("id = 'rule'\n{keys}");
+        let mut value = toml_span::parse(&text).map_err(|error| error.to_string())?;
+        let rule: RuleSpec = read_table(&mut value).map_err(|error| format!("{error:?}"))?;
+        rule.merge().map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn conditions_and_what_stands_still_may_merge_and_nothing_else() {
+        let within = |seconds| Ok(Some(Merge::new(TimeSpan::secs(seconds), Worse::Latest)));
+        assert_eq!(merge("kind = 'count'\nzone = 'z'\nlimit = 3"), Ok(None));
+        assert_eq!(merge("kind = 'count'\nzone = 'z'\nlimit = 3\nmerge_within = '2h'"), within(7_200));
+        let heap = "zone = 'z'\nlabels = ['heap']\nmerge_within = '1d'\nkind = ";
+        assert_eq!(merge(&format!("{heap}'loitering'\ninclude_parked = true")), within(86_400));
+        assert!(merge(&format!("{heap}'intrusion'")).unwrap_err().contains("stands still"));
+        let people = "kind = 'intrusion'\nzone = 'z'\nmerge_within = '1d'\ninclude_parked = true";
+        assert!(merge(people).unwrap_err().contains("people"));
+        assert!(merge("kind = 'line_crossing'\nline = 'l'\nmerge_within = '1d'").unwrap_err().contains("merge_within"));
+        assert!(merge("kind = 'count'\nzone = 'z'\nlimit = 3\nmerge_within = '31d'").unwrap_err().contains("30d"));
+        assert!(merge("kind = 'count'\nzone = 'z'\nlimit = 3\nmerge_within = '0s'").is_err());
     }
 }

@@ -47,7 +47,7 @@ fn kind(rule: &SensorRuleSpec, quantity: &QuantitySpec, poll_every: Option<TimeS
     match &rule.kind {
         SensorRuleKind::Threshold(spec) => threshold(rule, spec, quantity, check),
         SensorRuleKind::Change(spec) => change(rule, spec, check),
-        SensorRuleKind::Silence(SilenceSpec { after }) => {
+        SensorRuleKind::Silence(SilenceSpec { after, .. }) => {
             silence(&format!("rule `{id}`: after"), *after, poll_every, at(check, "after"), check);
         }
         SensorRuleKind::Anomaly(_) => {

@@ -313,7 +313,7 @@ impl Condition {
         match kind {
             SensorRuleKind::Threshold(spec) => Self::Threshold(spec.clone()),
             SensorRuleKind::Change(spec) => Self::Change { spec: spec.clone(), past: VecDeque::new() },
-            SensorRuleKind::Silence(SilenceSpec { after }) => Self::Silence { after: after.0, last: now },
+            SensorRuleKind::Silence(SilenceSpec { after, .. }) => Self::Silence { after: after.0, last: now },
             SensorRuleKind::Anomaly(spec) => Self::Anomaly { spec: spec.clone(), calm: 0 },
             SensorRuleKind::Button(spec) => Self::Button { spec: spec.clone(), pressed: false },
         }

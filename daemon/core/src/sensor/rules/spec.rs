@@ -2,7 +2,8 @@
 
 use crate::{
     ids::Id,
-    rules::spec::ReportSpec,
+    incidents::{Merge, Worse},
+    rules::spec::{NoMerge, ReportSpec, merge_within},
     sensor::anomaly::spec::Count,
     spec,
     spec::{Fraction, Located, Maybe, Number, TimeSpan},
@@ -27,6 +28,28 @@ spec! {
         flatten report: ReportSpec,
         /// What it watches for.
         flatten kind: SensorRuleKind,
+    }
+}
+
+impl SensorRuleSpec {
+    /// Whether what it finds joins an incident that people have not finished with.
+    ///
+    /// # Errors
+    /// It would join for ever, or for no time at all.
+    pub fn merge(&self) -> Result<Option<Merge>, NoMerge> {
+        match &self.kind {
+            SensorRuleKind::Threshold(keys) => {
+                let worse = match (keys.above.is_some(), keys.below.is_some()) {
+                    (true, false) => Worse::Higher,
+                    (false, true) => Worse::Lower,
+                    (true, true) | (false, false) => Worse::Latest,
+                };
+                merge_within(keys.merge_within.0, worse)
+            }
+            SensorRuleKind::Silence(keys) => merge_within(keys.merge_within.0, Worse::Latest),
+            SensorRuleKind::Anomaly(keys) => merge_within(keys.merge_within.0, Worse::Higher),
+            SensorRuleKind::Change(_) | SensorRuleKind::Button(_) => Ok(None),
+        }
     }
 }
 
@@ -55,6 +78,9 @@ spec! {
         below: Maybe<Number> = Maybe::NONE,
         /// How far the value must come back behind the limit before it is over, so that one that wavers around it alarms once.
         hysteresis: Number = Number(0.0),
+        /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
+        /// nothing joins if left out. At most 30 days.
+        merge_within: Maybe<TimeSpan> = Maybe::NONE,
     }
 }
 
@@ -75,6 +101,9 @@ spec! {
     pub struct SilenceSpec {
         /// Nothing heard for so long is silence: several times what lies between two readings.
         after: TimeSpan,
+        /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
+        /// nothing joins if left out. At most 30 days.
+        merge_within: Maybe<TimeSpan> = Maybe::NONE,
     }
 }
 
@@ -86,6 +115,9 @@ spec! {
         /// Readings with lower scores, one after the other, after which it is over. What is unusual tends to stay so for a
         /// while, with breaks, and one anomaly is one incident.
         over_after: Count<1, 100_000> = Count::new(100),
+        /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
+        /// nothing joins if left out. At most 30 days.
+        merge_within: Maybe<TimeSpan> = Maybe::NONE,
     }
 }
 

@@ -1,0 +1,124 @@
+//! Whether what a rule finds joins an incident that people have not finished with, instead of opening another one.
+//!
+//! It is the rule's choice (`merge_within`), and only rules that watch for a condition or for things that stand still can
+//! make it: a flooded road, a silent sensor, a dumped heap. Somebody who climbs a fence today is not the one of yesterday, and
+//! who presses a button calls for help each time.
+//!
+//! What always holds:
+//! 1. Nothing joins an incident that people have finished with.
+//! 2. Nothing joins later than `within` after the incident was *opened*: joining does not prolong it, so that a grid system
+//!    that never answers cannot swallow tomorrow's events.
+//! 3. Both clocks' readings are comparable: nothing joins across a boot.
+//! 4. What joins is reported alike: same source and rule, same place in it, same category, severity and grid.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Counts, Incident, Measure, Origin, Target};
+use crate::{
+    spec::TimeSpan,
+    time::{BootId, Mono},
+};
+
+/// A rule's choice to merge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merge {
+    /// For how long after an incident was opened, in milliseconds.
+    within_ms: u64,
+    /// Which of two values is further beyond.
+    worse: Worse,
+}
+
+/// Which of two values of a sensor is further beyond.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Worse {
+    /// The higher one.
+    Higher,
+    /// The lower one.
+    Lower,
+    /// They cannot be compared: the one that came last counts.
+    Latest,
+}
+
+/// What is about to open an incident, or to join one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Newcomer<'a> {
+    pub at: Mono,
+    pub boot: &'a BootId,
+    pub target: &'a Target,
+    pub origin: &'a Origin,
+}
+
+impl Merge {
+    /// The longest a rule may ask for.
+    pub const LONGEST: TimeSpan = TimeSpan::secs(30 * 86_400);
+
+    /// For so long after an incident was opened; what is longer than [`Self::LONGEST`] is cut there.
+    pub fn new(within: TimeSpan, worse: Worse) -> Self {
+        let within = within.min(Self::LONGEST);
+        Self { within_ms: u64::try_from(within.as_millis()).unwrap_or(u64::MAX), worse }
+    }
+
+    /// For how long after an incident was opened.
+    pub fn within(self) -> TimeSpan {
+        TimeSpan::millis(self.within_ms)
+    }
+
+    /// Whether it joins this incident of the same source and rule.
+    pub(super) fn joins(self, incident: &Incident, newcomer: Newcomer<'_>) -> bool {
+        let Newcomer { at, boot, target, origin } = newcomer;
+        let reported_alike = (&target.category, target.severity, &target.grid)
+            == (&incident.target.category, incident.target.severity, &incident.target.grid);
+        !incident.handling.is_finished()
+            && incident.boot == *boot
+            && at.since(incident.opened.mono) < self.within().0
+            && reported_alike
+            && origin.is_like(&incident.origin)
+    }
+
+    /// An incident's earlier episodes and a later one together.
+    pub(super) fn together(self, earlier: &Origin, later: &Origin) -> Origin {
+        let mut both = later.clone();
+        match (earlier, &mut both) {
+            (Origin::Camera(earlier), Origin::Camera(both)) => both.counts = added(earlier.counts, both.counts),
+            (Origin::Sensor(earlier), Origin::Sensor(both)) => {
+                both.measure = self.measured(earlier.measure, both.measure);
+            }
+            // They are of one source.
+            (Origin::Camera(_), Origin::Sensor(_)) | (Origin::Sensor(_), Origin::Camera(_)) => {}
+        }
+        both
+    }
+
+    fn measured(self, earlier: Measure, later: Measure) -> Measure {
+        let worst = match (self.worse, earlier.extreme, later.extreme) {
+            (Worse::Higher, Some(earlier), Some(later)) => Some(earlier.max(later)),
+            (Worse::Lower, Some(earlier), Some(later)) => Some(earlier.min(later)),
+            (_, earlier, later) => later.or(earlier),
+        };
+        let count = earlier.count.saturating_add(later.count);
+        Measure { value: later.value.or(earlier.value), extreme: worst, count }
+    }
+}
+
+fn added(earlier: Counts, later: Counts) -> Counts {
+    Counts {
+        things: earlier.things.saturating_add(later.things),
+        peak: earlier.peak.max(later.peak),
+        left_to_right: earlier.left_to_right.saturating_add(later.left_to_right),
+        right_to_left: earlier.right_to_left.saturating_add(later.right_to_left),
+    }
+}
+
+impl Origin {
+    /// Whether it is the same source and the same place or quantity of it.
+    fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Camera(one), Self::Camera(other)) => (&one.camera, &one.area) == (&other.camera, &other.area),
+            (Self::Sensor(one), Self::Sensor(other)) => {
+                (&one.sensor, &one.quantity, &one.unit) == (&other.sensor, &other.quantity, &other.unit)
+            }
+            (Self::Camera(_), Self::Sensor(_)) | (Self::Sensor(_), Self::Camera(_)) => false,
+        }
+    }
+}
