@@ -110,7 +110,8 @@ enum Watched<'a> {
 impl<'a> Watched<'a> {
     fn of(rule: &'a RuleSpec) -> Self {
         match &rule.kind {
-            RuleKind::Intrusion(spec) | RuleKind::Loitering(spec) => Self::Zone(&spec.zone),
+            RuleKind::Intrusion(spec) => Self::Zone(&spec.zone),
+            RuleKind::Loitering(spec) => Self::Zone(&spec.zone),
             RuleKind::Count(spec) => Self::Zone(&spec.zone),
             RuleKind::LineCrossing(spec) => Self::Line(&spec.line),
         }
@@ -144,6 +145,9 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
         }
         if rule.labels.is_empty() {
             check.error(rule.labels.span, format!("rule `{}` looks at nothing: labels is empty", *rule.id), None);
+        }
+        if let Err(error) = rule.merge() {
+            check.error(rule.id.span, format!("rule `{}`: merge_within: {error}", *rule.id), None);
         }
         // A rule whose zone is missing has been reported; where it would report is then no matter.
         if let Some(watched) = of.report(file)

@@ -56,7 +56,8 @@ fn watched_rule(
     models: &LoadedModels,
 ) -> Option<WatchedRule> {
     let (area, area_name, outline) = match &rule.spec.kind {
-        RuleKind::Intrusion(keys) | RuleKind::Loitering(keys) => zone(camera, &keys.zone)?,
+        RuleKind::Intrusion(keys) => zone(camera, &keys.zone)?,
+        RuleKind::Loitering(keys) => zone(camera, &keys.zone)?,
         RuleKind::Count(keys) => zone(camera, &keys.zone)?,
         RuleKind::LineCrossing(keys) => {
             let line = camera.line(&keys.line)?;
@@ -77,6 +78,8 @@ fn watched_rule(
         rule: rule.spec.id.value.clone(),
         rule_kind: rule.spec.kind.tag().to_owned(),
         target: target(config, &rule.report)?,
+        // A checked configuration has no rule that cannot merge and wants to.
+        merge: rule.spec.merge().ok().flatten(),
     };
     let masks = camera.masks.iter().cloned().collect();
     Some(WatchedRule { source, outline, masks })

@@ -55,6 +55,8 @@ pub fn source(config: &Config, sensor: &SensorConfig, rule: &SensorRuleConfig) -
         rule: rule.spec.id.value.clone(),
         rule_kind: rule.spec.kind.tag().to_owned(),
         target: cameras::target(config, &rule.report)?,
+        // A checked configuration has no rule that cannot merge and wants to.
+        merge: rule.spec.merge().ok().flatten(),
     })
 }
 

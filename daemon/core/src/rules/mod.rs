@@ -177,9 +177,8 @@ impl Rule {
         };
         let (hold, linger) = (spec.hold().0, spec.linger.0);
         let condition: Box<dyn Condition> = match &spec.kind {
-            RuleKind::Intrusion(keys) | RuleKind::Loitering(keys) => {
-                Box::new(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger))
-            }
+            RuleKind::Intrusion(keys) => Box::new(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger)),
+            RuleKind::Loitering(keys) => Box::new(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger)),
             RuleKind::Count(keys) => Box::new(CountRule::new(zone(&keys.zone)?, keys.limit, hold, linger)),
             RuleKind::LineCrossing(keys) => {
                 let line = lines.iter().find(|line| line.id.value == keys.line.value);

@@ -99,11 +99,11 @@ impl RuleSpec {
     pub fn merge(&self) -> Result<Option<Merge>, NoMerge> {
         let (within, stands_still) = match &self.kind {
             RuleKind::Count(keys) => (keys.merge_within.0, true),
-            RuleKind::Intrusion(keys) | RuleKind::Loitering(keys) => {
+            RuleKind::Loitering(keys) => {
                 let people = self.labels.iter().any(|label| [Label::PERSON, Label::FACE].contains(&label.as_str()));
                 (keys.merge_within.0, keys.include_parked && !people)
             }
-            RuleKind::LineCrossing(_) => (None, true),
+            RuleKind::Intrusion(_) | RuleKind::LineCrossing(_) => (None, true),
         };
         match within {
             Some(_) if !stands_still => Err(NoMerge::Moves),
@@ -142,22 +142,32 @@ tagged! {
         /// A thing crosses a line.
         "line_crossing" => LineCrossing(LineCrossingSpec),
         /// A thing stays inside a zone for long; "for" says how long.
-        "loitering" => Loitering(InZoneSpec),
+        "loitering" => Loitering(LoiteringSpec),
         /// More things than a limit are inside a zone at once.
         "count" => Count(CountSpec),
     }
 }
 
 spec! {
-    /// Keys of a rule about things inside a zone.
+    /// Keys of an intrusion rule.
     pub struct InZoneSpec {
         /// The zone's id.
         zone: Located<Id>,
         /// Whether things count that have never moved since they were first seen, such as a car parked all along.
         include_parked: bool = false,
+    }
+}
+
+spec! {
+    /// Keys of a rule about things that stay inside a zone.
+    pub struct LoiteringSpec {
+        /// The zone's id.
+        zone: Located<Id>,
+        /// Whether things count that have never moved since they were first seen, such as a car parked all along.
+        include_parked: bool = false,
         /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
-        /// nothing joins if left out. At most 30 days. It is for things that stand still, such as a dumped heap: only with `include_parked`, and not
-        /// of people.
+        /// nothing joins if left out. At most 30 days. It is for things that stand still, such as a dumped heap: only with
+        /// `include_parked`, and not of people.
         merge_within: Maybe<TimeSpan> = Maybe::NONE,
     }
 }
@@ -216,8 +226,9 @@ mod tests {
         assert_eq!(merge("kind = 'count'\nzone = 'z'\nlimit = 3\nmerge_within = '2h'"), within(7_200));
         let heap = "zone = 'z'\nlabels = ['heap']\nmerge_within = '1d'\nkind = ";
         assert_eq!(merge(&format!("{heap}'loitering'\ninclude_parked = true")), within(86_400));
-        assert!(merge(&format!("{heap}'intrusion'")).unwrap_err().contains("stands still"));
-        let people = "kind = 'intrusion'\nzone = 'z'\nmerge_within = '1d'\ninclude_parked = true";
+        assert!(merge(&format!("{heap}'loitering'")).unwrap_err().contains("stands still"));
+        assert!(merge(&format!("{heap}'intrusion'\ninclude_parked = true")).unwrap_err().contains("merge_within"));
+        let people = "kind = 'loitering'\nzone = 'z'\nmerge_within = '1d'\ninclude_parked = true";
         assert!(merge(people).unwrap_err().contains("people"));
         assert!(merge("kind = 'line_crossing'\nline = 'l'\nmerge_within = '1d'").unwrap_err().contains("merge_within"));
         assert!(merge("kind = 'count'\nzone = 'z'\nlimit = 3\nmerge_within = '31d'").unwrap_err().contains("30d"));
