@@ -375,6 +375,45 @@ fn round(number: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        incidents::{disposition, testing, verify},
+        time::{Clock, ManualClock},
+    };
+
+    #[test]
+    fn the_revision_that_a_disposition_or_a_verification_made_tells_of_it_and_no_later_one() {
+        let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+        let gateway = Gateway { id: "demo".parse().unwrap(), time_zone: TimeZone::fixed(jiff::tz::offset(8)) };
+        let json = |revision: &Revision| {
+            serde_json::from_slice::<serde_json::Value>(&revision.to_json(&gateway, 7, clock.now())).unwrap()
+        };
+        let incident = testing::incident(&clock);
+        let command = serde_json::json!({ "id": "c", "incident": incident.id, "stage": "rejected_false_alarm",
+            "by": "desk", "note": "a shadow", "at": "2026-03-01T00:00:00Z", "expires": "2026-03-01T01:00:00Z" });
+        let command = serde_json::from_value(command).unwrap();
+        let decision = disposition::decide(&command, None, Some(incident), clock.now(), clock.boot_id());
+        let revision = decision.revision.unwrap();
+        let event = json(&revision);
+        assert_eq!(event["type"], "org.snowgate.incident.closed");
+        let data = &event["data"];
+        assert_eq!(
+            (&data["handling"], &data["scene"]),
+            (&"rejected_false_alarm".into(), &"active".into()),
+            "people have finished; the box still sees it"
+        );
+        assert_eq!(data["disposition"]["note"], "a shadow");
+        assert_eq!(data["disposition"]["at"], "2026-03-01T08:00:00.000+08:00");
+        assert_eq!(data["times"]["closed"], "2026-03-01T08:00:00.000+08:00");
+
+        let verification = serde_json::json!({ "command": "v", "revision": 0, "by": "desk", "reason": "asked",
+            "outcome": "cannot_tell", "obstacle": "not_seen", "until": clock.now(), "boot": "boot" });
+        let verified = verify::record(revision.incident, serde_json::from_value(verification).unwrap());
+        let data = &json(&verified)["data"];
+        assert_eq!(data["verification"]["obstacle"], "not_seen");
+        assert!(data["disposition"].is_null(), "{data}");
+        let later = Revision { kind: EventKind::Updated, incident: Incident { revision: 9, ..verified.incident } };
+        assert!(json(&later)["data"]["verification"].is_null());
+    }
 
     #[test]
     fn lights_change_at_eighty_and_a_hundred_per_cent() {

@@ -1,0 +1,384 @@
+//! The life of incidents, in examples and for any order of things.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::{
+    ids::CountedIds,
+    incidents::{
+        Place, Worse,
+        disposition::CommandResult,
+        testing::{self, camera},
+        verify::Outcome,
+    },
+    rules::Tally,
+    sensor::{reading::Verdict, rules::AlarmTally},
+    spec::TimeSpan,
+    time::ManualClock,
+};
+
+fn gauge() -> Source<SensorSource> {
+    Source {
+        of: SensorSource {
+            // The name of a camera: what sees and what measures is told apart.
+            sensor: "gate".parse().unwrap(),
+            sensor_name: "Bridge gauge".into(),
+            quantity: "level".parse().unwrap(),
+            quantity_name: "water level".into(),
+            unit: "m".parse().unwrap(),
+        },
+        place: Some(Place { lat: 30.9, lon: 119.9, name: None }),
+        rule: "yard-intrusion".parse().unwrap(),
+        rule_kind: "threshold".into(),
+        target: testing::target("Flood"),
+        merge: None,
+    }
+}
+
+fn alarm(change: Change, value: f64) -> Alarm {
+    let tally = AlarmTally {
+        value: Some(value),
+        extreme: Some(value),
+        count: 1,
+        score: 0.0,
+        since: Mono(0),
+        last_seen: Mono(0),
+    };
+    Alarm { rule: gauge().rule, quantity: gauge().of.quantity, episode: 1, at: Mono(0), change, tally }
+}
+
+fn finding(change: Change, millis: u64, things: u32) -> Finding {
+    let at = Mono(millis * 1_000_000);
+    let since = Mono(0);
+    let tally = Tally { things, peak: things, left_to_right: 0, right_to_left: 0, score: 0.5, since, last_seen: at };
+    Finding { rule: camera().rule, episode: 1, at, change, tally, subjects: Vec::new() }
+}
+
+#[test]
+fn an_incident_lives_from_opened_over_updated_to_ended() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let mut book = Book::new(Locale::En, clock.boot_id().clone(), "digest".into(), CountedIds::default());
+    let source = camera();
+    let mut apply = |change, millis, things| {
+        clock.advance_to(Mono(millis * 1_000_000));
+        book.found(&source, &finding(change, millis, things), &clock)
+    };
+    let opened = apply(Change::Began, 1_000, 1).unwrap();
+    assert_eq!((opened.kind, opened.incident.revision), (EventKind::Opened, 1));
+    assert_eq!(opened.incident.title, "Intrusion: North gate, yard");
+    assert_eq!(opened.incident.began.wall, "2026-03-01T00:00:00Z".parse().unwrap());
+
+    let updated = apply(Change::Grew, 6_000, 2).unwrap();
+    assert_eq!((updated.kind, updated.incident.revision), (EventKind::Updated, 2));
+    assert_eq!(updated.incident.origin.camera().unwrap().counts.things, 2);
+
+    let ended = apply(Change::Ended, 9_000, 2).unwrap();
+    assert_eq!((ended.kind, ended.incident.revision), (EventKind::Ended, 3));
+    assert_eq!((ended.incident.scene, ended.incident.id), (Scene::Ended, opened.incident.id));
+    assert_eq!(apply(Change::Grew, 10_000, 3), None, "an ended incident takes nothing in");
+}
+
+#[test]
+fn an_alarm_is_an_incident_with_the_last_readings() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let mut book = Book::new(Locale::ZhCn, clock.boot_id().clone(), String::new(), CountedIds::default());
+    let readings = [3.4, f64::NAN, 3.62].map(|value| Reading {
+        sensor: gauge().of.sensor,
+        quantity: gauge().of.quantity,
+        value,
+        unit: gauge().of.unit,
+        measured: None,
+        arrived: clock.now(),
+        verdict: Verdict::GOOD,
+    });
+    let camera = book.found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+    let opened = book.alarmed(&gauge(), &alarm(Change::Began, 3.62), &readings, &clock).unwrap().incident;
+    assert_ne!(opened.id, camera.id);
+    assert_eq!(opened.title, "Flood：Bridge gauge，water level 3.62 m");
+    let told = opened.origin.sensor().unwrap();
+    assert_eq!(told.measure.value, Some(3.62));
+    let values: Vec<_> = told.readings.iter().map(|reading| reading.value).collect();
+    assert_eq!(values, [Some(3.4), None, Some(3.62)]);
+    let grown = book.alarmed(&gauge(), &alarm(Change::Grew, 4.1), &readings[2..], &clock).unwrap().incident;
+    assert_eq!((grown.revision, grown.origin.sensor().unwrap().measure.extreme), (2, Some(4.1)));
+    let ended = book.alarmed(&gauge(), &alarm(Change::Ended, 3.0), [], &clock).unwrap();
+    assert_eq!((ended.kind, ended.incident.id, book.open_count()), (EventKind::Ended, opened.id, 1));
+}
+
+#[test]
+fn what_is_stored_is_read_again() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), CountedIds::default());
+    let camera = book.found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+    let sensor = book.alarmed(&gauge(), &alarm(Change::Began, 3.62), [], &clock).unwrap().incident;
+    for incident in [camera, sensor] {
+        let json = serde_json::to_vec(&incident).unwrap();
+        assert_eq!(serde_json::from_slice::<Incident>(&json).unwrap(), incident);
+    }
+}
+
+#[test]
+fn evidence_is_a_revision_of_its_own_and_is_not_forgotten_by_later_ones() {
+    let clock = ManualClock::new("boot", jiff::Timestamp::UNIX_EPOCH);
+    let mut book = Book::new(Locale::ZhCn, clock.boot_id().clone(), String::new(), CountedIds::default());
+    let source = camera();
+    let began = finding(Change::Began, 0, 1);
+    let opened = book.found(&source, &began, &clock).unwrap();
+    let still = Evidence {
+        name: "still.jpg".into(),
+        camera: Some(source.of.camera.clone()),
+        media_type: "image/jpeg".into(),
+        sha256: "00".into(),
+        bytes: 1,
+        taken: clock.now(),
+    };
+    let with_still = book.add_evidence(opened.incident, still.clone());
+    assert_eq!((with_still.kind, with_still.incident.revision), (EventKind::Updated, 2));
+    clock.advance(Duration::from_secs(1));
+    let over = finding(Change::Ended, 1_000, 1);
+    let ended = book.found(&source, &over, &clock).unwrap();
+    assert_eq!((ended.incident.revision, ended.incident.evidence), (3, vec![still]));
+}
+
+#[test]
+fn a_wall_clock_jump_neither_reorders_nor_ends_anything() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), CountedIds::default());
+    let source = camera();
+    let began = finding(Change::Began, 0, 1);
+    let opened = book.found(&source, &began, &clock).unwrap().incident;
+    clock.set_wall("2020-01-01T00:00:00Z".parse().unwrap(), false);
+    clock.advance(Duration::from_secs(5));
+    let over = finding(Change::Ended, 5_000, 1);
+    let ended = book.found(&source, &over, &clock).unwrap().incident;
+    assert!(ended.last_seen.mono > opened.opened.mono);
+    assert!(!ended.last_seen.synchronised);
+    assert_eq!(ended.id, opened.id);
+}
+
+fn book(clock: &ManualClock) -> Book<CountedIds> {
+    Book::new(Locale::En, clock.boot_id().clone(), String::new(), CountedIds::default())
+}
+
+fn merging(seconds: u64) -> Source<SensorSource> {
+    Source { merge: Some(Merge::new(TimeSpan::secs(seconds), Worse::Higher)), ..gauge() }
+}
+
+/// An alarm of that episode, now.
+fn episode(number: u64, change: Change, value: f64, clock: &ManualClock) -> Alarm {
+    let at = clock.mono();
+    let mut alarm = alarm(change, value);
+    (alarm.episode, alarm.at, alarm.tally.since, alarm.tally.last_seen) = (number, at, at, at);
+    alarm
+}
+
+fn say(book: &Book<CountedIds>, stored: &Incident, stage: &str, clock: &ManualClock) -> Decision {
+    let now = clock.now().wall;
+    let command = serde_json::json!({ "id": format!("{stage}-{}", stored.revision), "incident": stored.id,
+        "stage": stage, "by": "desk", "at": now, "expires": now + Duration::from_secs(60) });
+    let command = serde_json::from_value(command).unwrap();
+    book.dispose(&command, None, Some(stored.clone()), clock)
+}
+
+#[test]
+fn what_comes_again_joins_while_people_have_not_finished_and_never_after_the_expiry() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let (mut book, source) = (book(&clock), merging(3_600));
+    let mut tell =
+        |number, change, value| book.alarmed(&source, &episode(number, change, value, &clock), [], &clock).unwrap();
+    let first = tell(1, Change::Began, 4.1).incident;
+    clock.advance(Duration::from_secs(600));
+    tell(1, Change::Ended, 4.1);
+    clock.advance(Duration::from_secs(600));
+    let again = tell(2, Change::Began, 3.7);
+    assert_eq!((again.kind, again.incident.id), (EventKind::Updated, first.id));
+    assert_eq!((again.incident.scene, again.incident.ended, again.incident.recurrences), (Scene::Active, None, 1));
+    let measure = again.incident.origin.sensor().unwrap().measure;
+    assert_eq!((measure.value, measure.extreme, measure.count), (Some(3.7), Some(4.1), 2));
+    // Another one at the same time joins as well, and it ends with the last of them.
+    assert_eq!(tell(3, Change::Began, 3.8).incident.id, first.id);
+    assert_eq!(tell(2, Change::Ended, 3.7).kind, EventKind::Updated);
+    let over = tell(3, Change::Ended, 3.8);
+    assert_eq!((over.kind, over.incident.revision), (EventKind::Ended, 6));
+    assert_eq!(over.incident.origin.sensor().unwrap().measure.count, 3);
+    // It was opened an hour ago, whatever has joined since.
+    clock.advance(Duration::from_secs(2_400));
+    let other = tell(4, Change::Began, 3.6);
+    assert_eq!(other.kind, EventKind::Opened);
+    assert_ne!(other.incident.id, first.id);
+    assert_eq!(book.incidents.len(), 1, "what can change no more is forgotten");
+}
+
+#[test]
+fn what_people_have_finished_with_takes_nothing_in() {
+    for stage in ["rejected_false_alarm", "accepted"] {
+        let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+        let (mut book, source) = (book(&clock), merging(3_600));
+        book.alarmed(&source, &episode(1, Change::Began, 4.0, &clock), [], &clock).unwrap();
+        let ended = book.alarmed(&source, &episode(1, Change::Ended, 3.0, &clock), [], &clock).unwrap().incident;
+        let said = say(&book, &ended, stage, &clock).revision.unwrap();
+        book.committed(&said.incident);
+        let next = book.alarmed(&source, &episode(2, Change::Began, 4.0, &clock), [], &clock).unwrap();
+        let joined = stage == "accepted";
+        assert_eq!(next.incident.id == ended.id, joined, "{stage}");
+        assert_eq!(next.kind == EventKind::Updated, joined, "{stage}");
+        let handling = if joined { Handling::Accepted } else { Handling::Reported };
+        assert_eq!(next.incident.handling, handling, "what people said is not forgotten");
+    }
+}
+
+#[test]
+fn a_rule_that_does_not_merge_and_one_that_reports_differently_open_incidents_of_their_own() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let mut book = book(&clock);
+    let mut open = |number, source: &Source<SensorSource>| {
+        book.alarmed(source, &episode(number, Change::Began, 4.0, &clock), [], &clock).unwrap().kind
+    };
+    let mut severe = merging(60);
+    severe.target.severity = crate::severity::Severity::Critical;
+    assert_eq!(open(1, &gauge()), EventKind::Opened);
+    assert_eq!(open(2, &merging(60)), EventKind::Opened, "the first one was not to be joined");
+    assert_eq!(open(3, &gauge()), EventKind::Opened);
+    assert_eq!(open(4, &merging(60)), EventKind::Updated);
+    assert_eq!(open(5, &severe), EventKind::Opened);
+}
+
+#[test]
+fn after_a_restart_within_the_same_boot_it_is_joined_still() {
+    for (boot, kind) in [("boot", EventKind::Updated), ("later boot", EventKind::Opened)] {
+        let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+        let (mut before, source) = (book(&clock), merging(3_600));
+        let left = before.alarmed(&source, &episode(1, Change::Began, 4.0, &clock), [], &clock).unwrap().incident;
+        let clock = ManualClock::new(boot, "2026-03-01T00:01:00Z".parse().unwrap());
+        let mut after = book(&clock);
+        let ended = after.end_left_open(left, &clock).incident;
+        after.recall(ended);
+        let next = after.alarmed(&source, &episode(1, Change::Began, 4.0, &clock), [], &clock).unwrap();
+        assert_eq!(next.kind, kind, "{boot}");
+    }
+}
+
+#[test]
+fn the_scene_goes_on_while_people_act_and_neither_forgets_the_other() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let mut book = book(&clock);
+    let opened = book.found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+    let decision = say(&book, &opened, "accepted", &clock);
+    assert_eq!(decision.answer.result, CommandResult::Done);
+    let accepted = decision.revision.unwrap().incident;
+    // It could not be stored: what is found next knows nothing of it.
+    let grown = book.found(&camera(), &finding(Change::Grew, 1_000, 2), &clock).unwrap().incident;
+    assert_eq!((grown.revision, grown.handling), (accepted.revision, Handling::Reported));
+    // It is tried again with what is stored meanwhile.
+    let accepted = say(&book, &opened, "accepted", &clock).revision.unwrap().incident;
+    assert_eq!((accepted.revision, accepted.origin.camera().unwrap().counts.things), (3, 2));
+    book.committed(&accepted);
+    let verification = serde_json::json!({ "command": "v", "revision": 0, "by": "desk", "reason": "asked",
+        "outcome": "cleared", "until": clock.now(), "boot": "boot" });
+    let verified = book.verified(accepted, serde_json::from_value(verification).unwrap());
+    assert_eq!((verified.kind, verified.incident.revision), (EventKind::Verified, 4));
+    book.committed(&verified.incident);
+    let ended = book.found(&camera(), &finding(Change::Ended, 2_000, 2), &clock).unwrap().incident;
+    assert_eq!((ended.revision, ended.scene, ended.handling), (5, Scene::Ended, Handling::Accepted));
+    assert_eq!(ended.verifications[0].outcome, Outcome::Cleared);
+    // Handling goes on after the scene has ended.
+    let handled = say(&book, &ended, "handled", &clock).revision.unwrap().incident;
+    assert_eq!((handled.revision, handled.scene, handled.ended), (6, Scene::Ended, ended.ended));
+}
+
+#[derive(Debug, Clone)]
+enum Deed {
+    Wait(u64),
+    /// Begins an episode, or lets one under way grow or end.
+    Begin,
+    Grow(prop::sample::Index),
+    End(prop::sample::Index),
+    /// Something is said of an incident; whether it could be stored.
+    Say(prop::sample::Index, &'static str, bool),
+}
+
+fn deeds() -> impl Strategy<Value = Vec<Deed>> {
+    let stage = prop::sample::select(&["accepted", "handled", "closed", "rejected_false_alarm", "suspended"][..]);
+    let deed = prop_oneof![
+        (1u64..400).prop_map(Deed::Wait),
+        Just(Deed::Begin),
+        any::<prop::sample::Index>().prop_map(Deed::Grow),
+        any::<prop::sample::Index>().prop_map(Deed::End),
+        (any::<prop::sample::Index>(), stage, any::<bool>())
+            .prop_map(|(of, stage, stored)| Deed::Say(of, stage, stored)),
+    ];
+    prop::collection::vec(deed, 0..80)
+}
+
+proptest! {
+    /// Revisions of an incident count up by one; nothing joins what is finished or was opened too long ago; an incident is
+    /// active as long as an episode of it is under way; what people said is never lost; nothing is kept for ever.
+    #[test]
+    fn whatever_happens_incidents_stay_whole(deeds in deeds()) {
+        const WITHIN: u64 = 1_000;
+        let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+        let (mut book, source) = (book(&clock), merging(WITHIN));
+        let mut stored: BTreeMap<IncidentId, Incident> = BTreeMap::new();
+        let mut under_way: Vec<(u64, IncidentId)> = Vec::new();
+        let mut begun = 0;
+        for deed in deeds {
+            let pick = |of: prop::sample::Index| (!under_way.is_empty()).then(|| of.index(under_way.len()));
+            let revision = match deed {
+                Deed::Wait(seconds) => {
+                    clock.advance(Duration::from_secs(seconds));
+                    continue;
+                }
+                Deed::Begin => {
+                    begun += 1;
+                    let revision = book.alarmed(&source, &episode(begun, Change::Began, 4.0, &clock), [], &clock).unwrap();
+                    under_way.push((begun, revision.incident.id));
+                    if revision.kind != EventKind::Opened {
+                        let before = &stored[&revision.incident.id];
+                        prop_assert!(!before.handling.is_finished());
+                        prop_assert!(clock.mono().since(before.opened.mono) < Duration::from_secs(WITHIN));
+                        prop_assert_eq!(revision.incident.recurrences, before.recurrences + 1);
+                    }
+                    revision
+                }
+                Deed::Grow(of) => {
+                    let Some(at) = pick(of) else { continue };
+                    book.alarmed(&source, &episode(under_way[at].0, Change::Grew, 4.2, &clock), [], &clock).unwrap()
+                }
+                Deed::End(of) => {
+                    let Some(at) = pick(of) else { continue };
+                    let (number, _) = under_way.remove(at);
+                    book.alarmed(&source, &episode(number, Change::Ended, 4.2, &clock), [], &clock).unwrap()
+                }
+                Deed::Say(of, stage, is_stored) => {
+                    if stored.is_empty() {
+                        continue;
+                    }
+                    let incident = of.get(&stored.values().collect::<Vec<_>>()).to_owned().clone();
+                    let Some(revision) = say(&book, &incident, stage, &clock).revision else { continue };
+                    if !is_stored {
+                        continue;
+                    }
+                    book.committed(&revision.incident);
+                    revision
+                }
+            };
+            let after = revision.incident;
+            let before = stored.insert(after.id, after.clone());
+            prop_assert_eq!(after.revision, before.as_ref().map_or(0, |before| before.revision) + 1);
+            if let Some(before) = before {
+                prop_assert!(after.dispositions.steps.len() >= before.dispositions.steps.len());
+                prop_assert!(after.last_seen.mono >= before.last_seen.mono);
+                let count = |incident: &Incident| incident.origin.sensor().unwrap().measure.count;
+                prop_assert!(count(&after) >= count(&before), "what was counted stays counted");
+            }
+            let is_under_way = under_way.iter().any(|(_, id)| *id == after.id);
+            prop_assert_eq!(after.scene == Scene::Active, is_under_way);
+            prop_assert_eq!(after.ended.is_some(), !is_under_way);
+            let open = stored.values().filter(|incident| incident.scene == Scene::Active).count();
+            prop_assert_eq!(book.open_count(), open);
+            prop_assert!(book.incidents.len() <= open + 1, "besides the open ones the rule's newest is kept");
+        }
+    }
+}
