@@ -122,3 +122,45 @@ impl Origin {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::{
+        incidents::{Handling, testing},
+        time::{Clock, ManualClock},
+    };
+
+    #[test]
+    fn what_joins_is_unfinished_recent_of_this_boot_and_alike() {
+        let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+        let merge = Merge::new(TimeSpan::secs(60), Worse::Latest);
+        let fresh = testing::incident(&clock);
+        let joins = |change: fn(&mut Incident), seconds| {
+            let mut incident = fresh.clone();
+            change(&mut incident);
+            let at = fresh.opened.mono + Duration::from_secs(seconds);
+            let newcomer = Newcomer { at, boot: clock.boot_id(), target: &fresh.target, origin: &fresh.origin };
+            merge.joins(&incident, newcomer)
+        };
+        assert!(joins(|_| {}, 59));
+        assert!(joins(|incident| incident.handling = Handling::Assessed, 0));
+        assert!(!joins(|_| {}, 60));
+        assert!(!joins(|incident| incident.handling = Handling::Closed, 0));
+        assert!(!joins(|incident| incident.handling = Handling::RejectedFalseAlarm, 0));
+        assert!(!joins(|incident| incident.boot = BootId("another".into()), 0));
+        assert!(!joins(|incident| incident.target.grid = "1".into(), 0));
+        assert!(!joins(|incident| incident.target.category = "fire".parse().unwrap(), 0));
+    }
+
+    #[test]
+    fn the_worst_of_a_sensors_episodes_is_kept() {
+        let measure = |value, count| Measure { value: Some(value), extreme: Some(value), count };
+        let worst = |worse| Merge::new(TimeSpan::secs(1), worse).measured(measure(4.1, 2), measure(3.7, 1));
+        assert_eq!(worst(Worse::Higher), Measure { value: Some(3.7), extreme: Some(4.1), count: 3 });
+        assert_eq!(worst(Worse::Lower).extreme, Some(3.7));
+        assert_eq!(worst(Worse::Latest).extreme, Some(3.7));
+    }
+}

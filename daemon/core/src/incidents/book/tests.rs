@@ -220,6 +220,7 @@ fn what_people_have_finished_with_takes_nothing_in() {
         let ended = book.alarmed(&source, &episode(1, Change::Ended, 3.0, &clock), [], &clock).unwrap().incident;
         let said = say(&book, &ended, stage, &clock).revision.unwrap();
         book.committed(&said.incident);
+        assert_eq!(book.incidents.len(), usize::from(stage == "accepted"), "what can change no more is forgotten");
         let next = book.alarmed(&source, &episode(2, Change::Began, 4.0, &clock), [], &clock).unwrap();
         let joined = stage == "accepted";
         assert_eq!(next.incident.id == ended.id, joined, "{stage}");
