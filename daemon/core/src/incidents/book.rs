@@ -1,18 +1,19 @@
 //! The book of incidents: their life cycle from first finding to end.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    CameraSource, EndReason, Ending, Evidence, Handling, Incident, Locale, Origin, Scene, SeenByCamera, SensorSource,
-    Source, ToldBySensor,
+    CameraSource, Deadline, EndReason, Ending, Evidence, Handling, Incident, Locale, Origin, Scene, SeenByCamera,
+    SensorSource, Source, ToldBySensor,
     event::{EventKind, Revision},
     title,
 };
 use crate::{
+    calendar::Calendar,
     ids::{Id, IncidentIds},
     rules::{Change, Finding},
     sensor::{reading::Reading, rules::Alarm},
-    time::{BootId, Clock, Mono},
+    time::{BootId, Clock, Mono, Stamp, Synchronisation},
 };
 
 /// The open incidents of this run. Pure: it decides, others store and announce.
@@ -20,6 +21,7 @@ pub struct Book<I> {
     locale: Locale,
     boot: BootId,
     config_digest: String,
+    calendar: Arc<Calendar>,
     ids: I,
     open: HashMap<Key, Incident>,
 }
@@ -39,9 +41,9 @@ struct Episode {
 }
 
 impl<I: IncidentIds> Book<I> {
-    /// A book without open incidents.
-    pub fn new(locale: Locale, boot: BootId, config_digest: String, ids: I) -> Self {
-        Self { locale, boot, config_digest, ids, open: HashMap::new() }
+    /// A book without open incidents, whose time limits in working time count by `calendar`.
+    pub fn new(locale: Locale, boot: BootId, config_digest: String, calendar: Arc<Calendar>, ids: I) -> Self {
+        Self { locale, boot, config_digest, calendar, ids, open: HashMap::new() }
     }
 
     /// How many incidents are open.
@@ -126,6 +128,20 @@ impl<I: IncidentIds> Book<I> {
     /// Adds a picture to an incident as last stored, open or ended.
     pub fn add_evidence(&mut self, mut stored: Incident, evidence: Evidence) -> Revision {
         stored.evidence.push(evidence);
+        self.update(stored)
+    }
+
+    /// Brings an incident as last stored, open or ended, up to date with the clock: fills in the times of this boot once the
+    /// clock is synchronised, and turns its light. `None` if nothing has changed.
+    pub fn refresh(&mut self, mut stored: Incident, clock: &dyn Clock) -> Option<Revision> {
+        let now = clock.now();
+        let sync = Synchronisation::told_by(&self.boot, now)?;
+        let filled = stored.fill_in(&sync);
+        let turned = stored.turn_light(&self.calendar, now);
+        (filled || turned).then(|| self.update(stored))
+    }
+
+    fn update(&mut self, mut stored: Incident) -> Revision {
         stored.revision += 1;
         if let Some(open) = self.open.values_mut().find(|open| open.id == stored.id) {
             *open = stored.clone();
@@ -141,6 +157,11 @@ impl<I: IncidentIds> Book<I> {
 
     fn open<O>(&mut self, source: &Source<O>, episode: Episode, title: String, clock: &dyn Clock) -> Incident {
         let opened = clock.moment_at(episode.at);
+        let deadline = source.target.time_limit.map(|limit| {
+            let mut deadline = Deadline::new(limit, Stamp { boot: self.boot.clone(), moment: opened });
+            deadline.turn(&self.calendar, clock.now());
+            deadline
+        });
         Incident {
             id: self.ids.next(opened),
             revision: 1,
@@ -156,6 +177,7 @@ impl<I: IncidentIds> Book<I> {
             began: clock.moment_at(episode.since),
             opened,
             last_seen: clock.moment_at(episode.last_seen),
+            deadline,
             ended: None,
             score: episode.score,
             evidence: Vec::new(),
@@ -185,12 +207,19 @@ mod tests {
     use super::*;
     use crate::{
         ids::CountedIds,
-        incidents::{Place, Target},
+        incidents::{Light, Place, Target, TimeLimit},
         rules::Tally,
         sensor::{reading::Verdict, rules::AlarmTally},
         severity::Severity,
+        spec::all_defaults,
         time::ManualClock,
     };
+
+    /// Office hours, without holidays.
+    fn calendar() -> Arc<Calendar> {
+        let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
+        Arc::new(Calendar::new(&all_defaults(), zone).unwrap())
+    }
 
     fn target(category: &str) -> Target {
         Target {
@@ -201,7 +230,7 @@ mod tests {
             path: vec!["330522".into(), "330522101003".into()],
             level: "grid".parse().unwrap(),
             level_grid: "330522101003".into(),
-            time_limit_ms: Some(7_200_000),
+            time_limit: Some(TimeLimit::wall_time(Duration::from_secs(7200))),
         }
     }
 
@@ -261,7 +290,8 @@ mod tests {
     #[test]
     fn an_incident_lives_from_opened_over_updated_to_ended() {
         let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
-        let mut book = Book::new(Locale::En, clock.boot_id().clone(), "digest".into(), CountedIds::default());
+        let mut book =
+            Book::new(Locale::En, clock.boot_id().clone(), "digest".into(), calendar(), CountedIds::default());
         let source = source();
         let mut apply = |change, millis, things| {
             clock.advance_to(Mono(millis * 1_000_000));
@@ -285,7 +315,8 @@ mod tests {
     #[test]
     fn an_alarm_is_an_incident_with_the_last_readings() {
         let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
-        let mut book = Book::new(Locale::ZhCn, clock.boot_id().clone(), String::new(), CountedIds::default());
+        let mut book =
+            Book::new(Locale::ZhCn, clock.boot_id().clone(), String::new(), calendar(), CountedIds::default());
         let readings = [3.4, f64::NAN, 3.62].map(|value| Reading {
             sensor: gauge().of.sensor,
             quantity: gauge().of.quantity,
@@ -312,7 +343,7 @@ mod tests {
     #[test]
     fn what_is_stored_is_read_again() {
         let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
-        let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), CountedIds::default());
+        let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), calendar(), CountedIds::default());
         let camera = book.found(&source(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
         let sensor = book.alarmed(&gauge(), &alarm(Change::Began, 3.62), [], &clock).unwrap().incident;
         for incident in [camera, sensor] {
@@ -324,7 +355,8 @@ mod tests {
     #[test]
     fn evidence_is_a_revision_of_its_own_and_is_not_forgotten_by_later_ones() {
         let clock = ManualClock::new("boot", jiff::Timestamp::UNIX_EPOCH);
-        let mut book = Book::new(Locale::ZhCn, clock.boot_id().clone(), String::new(), CountedIds::default());
+        let mut book =
+            Book::new(Locale::ZhCn, clock.boot_id().clone(), String::new(), calendar(), CountedIds::default());
         let source = source();
         let began = finding(Change::Began, 0, 1);
         let opened = book.found(&source, &began, &clock).unwrap();
@@ -347,7 +379,7 @@ mod tests {
     #[test]
     fn a_wall_clock_jump_neither_reorders_nor_ends_anything() {
         let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
-        let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), CountedIds::default());
+        let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), calendar(), CountedIds::default());
         let source = source();
         let began = finding(Change::Began, 0, 1);
         let opened = book.found(&source, &began, &clock).unwrap().incident;
@@ -358,5 +390,67 @@ mod tests {
         assert!(ended.last_seen.mono > opened.opened.mono);
         assert!(!ended.last_seen.synchronised);
         assert_eq!(ended.id, opened.id);
+    }
+
+    #[test]
+    fn a_light_turns_by_a_revision_of_its_own() {
+        let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+        let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), calendar(), CountedIds::default());
+        let opened = book.found(&source(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+        let deadline = opened.deadline.clone().unwrap();
+        assert_eq!((deadline.light(), deadline.due()), (Light::Green, Some("2026-03-01T02:00:00Z".parse().unwrap())));
+        assert_eq!(book.refresh(opened.clone(), &clock), None);
+
+        clock.advance(Duration::from_secs(5760));
+        let yellow = book.refresh(opened, &clock).unwrap();
+        assert_eq!((yellow.kind, yellow.incident.revision), (EventKind::Updated, 2));
+        assert_eq!(yellow.incident.deadline.as_ref().unwrap().light(), Light::Yellow);
+        let grown = book.found(&source(), &finding(Change::Grew, 5_760_000, 2), &clock).unwrap().incident;
+        assert_eq!(grown.deadline.unwrap().light(), Light::Yellow, "the open one has turned too");
+        let ended = book.found(&source(), &finding(Change::Ended, 5_760_000, 2), &clock).unwrap().incident;
+
+        clock.advance(Duration::from_secs(1440));
+        let red = book.refresh(ended, &clock).unwrap().incident;
+        assert_eq!((red.revision, red.deadline.as_ref().unwrap().light(), red.scene), (5, Light::Red, Scene::Ended));
+        assert_eq!(book.refresh(red, &clock), None);
+    }
+
+    #[test]
+    fn an_unsynchronised_clock_turns_no_light_and_is_put_right() {
+        let clock = ManualClock::new("boot", jiff::Timestamp::UNIX_EPOCH);
+        clock.set_wall(jiff::Timestamp::UNIX_EPOCH, false);
+        let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), calendar(), CountedIds::default());
+        let opened = book.found(&source(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+        assert_eq!(opened.deadline.as_ref().unwrap().due(), None);
+        clock.advance(Duration::from_secs(6000));
+        assert_eq!(book.refresh(opened.clone(), &clock), None);
+        assert!(opened.awaits_times(clock.boot_id()));
+
+        clock.set_wall("2026-03-01T02:00:00Z".parse().unwrap(), true);
+        let known = book.refresh(opened, &clock).unwrap().incident;
+        let began: jiff::Timestamp = "2026-03-01T00:20:00Z".parse().unwrap();
+        assert_eq!((known.opened.wall, known.opened.synchronised, known.opened.mono), (began, true, Mono(0)));
+        assert_eq!((known.began.wall, known.last_seen.wall), (began, began));
+        let deadline = known.deadline.as_ref().unwrap();
+        assert_eq!((deadline.light(), deadline.due()), (Light::Yellow, Some("2026-03-01T02:20:00Z".parse().unwrap())));
+        assert!(!known.awaits_times(clock.boot_id()));
+    }
+
+    #[test]
+    fn what_version_0_1_0_stored_has_a_deadline_when_it_is_asked_for_one() {
+        let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+        let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), calendar(), CountedIds::default());
+        let opened = book.found(&source(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+        let mut json = serde_json::to_value(&opened).unwrap();
+        json.as_object_mut().unwrap().remove("deadline");
+        let target = json["target"].as_object_mut().unwrap();
+        target.remove("time_limit");
+        target.insert("time_limit_ms".into(), 7_200_000.into());
+
+        let mut old: Incident = serde_json::from_value(json).unwrap();
+        assert_eq!((old.target.time_limit, &old.deadline), (opened.target.time_limit, &None));
+        assert!(old.awaits_times(clock.boot_id()));
+        old = book.refresh(old, &clock).unwrap().incident;
+        assert_eq!(old.deadline, opened.deadline);
     }
 }
