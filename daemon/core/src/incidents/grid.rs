@@ -312,7 +312,7 @@ fn read_start_levels(spec: &GridSpec, levels: &[Id], errors: &mut Vec<GridError>
             let span = level.span;
             let (level, lesser_level) = (level.value.clone(), lesser_level.clone());
             let kind = GridErrorKind::StartsLower { severity, level, lesser, lesser_level };
-            errors.push(GridError { span: span, kind });
+            errors.push(GridError { span, kind });
         }
         lesser = Some((severity, index, &level.value));
     }

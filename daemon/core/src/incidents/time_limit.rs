@@ -13,6 +13,7 @@ mod timer;
 use std::{iter, time::Duration};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::timer::LightTimer;
@@ -24,7 +25,7 @@ use crate::{
 };
 
 /// How much of the time limit is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Light {
     /// Less than the category's yellow share, 80 % unless it says otherwise.
@@ -179,7 +180,7 @@ pub struct Deadline {
     counted_from: Stamp,
     /// What does not count, in the order in which it was said; only the last may be open.
     suspensions: Vec<Suspension>,
-    /// When it was handled in time, or too late: the light stays as it was then.
+    /// When it was stopped for good: the light stays as it was then.
     finished: Option<Stamp>,
     /// The light and the due time as last told.
     light: Light,
@@ -207,6 +208,12 @@ pub enum DeadlineError {
     /// More suspensions than are kept.
     #[error("the time limit has been suspended {} times already", Deadline::MOST_SUSPENSIONS)]
     TooManySuspensions,
+    /// What it would be extended to is not known while the clock is not synchronised.
+    #[error("the clock is not synchronised: tell by how much the time limit is extended, not until when")]
+    TimesUnknown,
+    /// The extension ends before the time limit does, or is over already.
+    #[error("an extension must end after the time limit, and in the future")]
+    NoLater,
     /// More time than ten years.
     #[error("the time limit would be extended by more than ten years")]
     ExtendedTooFar,
@@ -275,6 +282,29 @@ impl Deadline {
         }
         self.extended_by_ms = extended_by_ms;
         Ok(())
+    }
+
+    /// Grants as much time more as moves the due time to `until`, or to the end of the working hours before it. While it is
+    /// suspended that is the due time if it were resumed at `now`. An extension never takes time away.
+    ///
+    /// # Errors
+    /// It is finished, its times are not known, `until` is not after `now` and the due time there is, or all extensions together
+    /// are longer than ten years.
+    pub fn extend_until(&mut self, until: Timestamp, now: Moment, calendar: &Calendar) -> Result<(), DeadlineError> {
+        self.unfinished()?;
+        if !now.synchronised || !self.is_known() {
+            return Err(DeadlineError::TimesUnknown);
+        }
+        let resumed = self.open_suspension().map_or(Duration::ZERO, |suspension| {
+            let from = suspension.from.moment.wall.max(now.wall);
+            self.limit.counted_in.between(calendar, from, until)
+        });
+        let granted = self.used(calendar, until).saturating_add(resumed).saturating_sub(self.total());
+        // Whole milliseconds, rather less than more: a little more may mean the next working day.
+        if until <= now.wall || millis(granted) == 0 {
+            return Err(DeadlineError::NoLater);
+        }
+        self.extend(granted)
     }
 
     /// Stops the time for good, when the incident is handled or closed: the light stays as it is at `at`.

@@ -96,6 +96,30 @@ fn suspended_time_does_not_count_and_extensions_move_the_due_time() {
 }
 
 #[test]
+fn an_extension_until_then_makes_that_the_due_time() {
+    let calendar = calendar();
+    let mut deadline = Deadline::new(working(hours(5)), stamp(time("2026-03-06T16:30")));
+    let now = known(time("2026-03-09T09:00"));
+    assert_eq!(deadline.extend_until(time("2026-03-09T14:00"), now, &calendar), Err(DeadlineError::NoLater));
+    deadline.extend_until(time("2026-03-10T10:00"), now, &calendar).unwrap();
+    deadline.turn(&calendar, now);
+    assert_eq!(deadline.due(), Some(time("2026-03-10T10:00")));
+    deadline.extend_until(time("2026-03-10T23:00"), now, &calendar).unwrap();
+    deadline.turn(&calendar, now);
+    assert_eq!(deadline.due(), Some(time("2026-03-10T17:30")), "the last working hour before");
+
+    let wrong = Moment { synchronised: false, ..now };
+    assert_eq!(deadline.extend_until(time("2026-04-10T23:00"), wrong, &calendar), Err(DeadlineError::TimesUnknown));
+
+    deadline.suspend(stamp(time("2026-03-09T09:00"))).unwrap();
+    let later = known(time("2026-03-16T09:00"));
+    deadline.extend_until(time("2026-03-20T10:00"), later, &calendar).unwrap();
+    deadline.resume(stamp(later.wall)).unwrap();
+    deadline.turn(&calendar, later);
+    assert_eq!(deadline.due(), Some(time("2026-03-20T10:00")));
+}
+
+#[test]
 fn nobody_can_fill_the_store_with_suspensions() {
     let mut deadline = Deadline::new(TimeLimit::wall_time(hours(1)), stamp(time("2026-03-01T00:00")));
     for _ in 0..Deadline::MOST_SUSPENSIONS {
@@ -252,6 +276,36 @@ proptest! {
         let now = after(start, now);
         deadline.turn(&calendar, known(now));
         prop_assert_eq!(deadline.light() == Light::Red, deadline.due().is_some_and(|due| due <= now));
+    }
+
+    /// Whatever was suspended before: an extension until an instant of working time makes exactly that the due time, and one
+    /// that is refused would have been no extension.
+    #[test]
+    fn an_extension_until_is_exact(limit in 1u64..6000, base in any::<bool>(), said in said(), now in 16_000i64..20_000, until in 0i64..40_000) {
+        let calendar = calendar();
+        // `now` is after all that was said.
+        let (mut deadline, start) = deadline_of(limit, base, said);
+        let (now, until) = (known(after(start, now)), after(start, until));
+        let before = deadline.clone();
+        match deadline.extend_until(until, now, &calendar) {
+            Ok(()) => {
+                prop_assert!(deadline.extended_by() > before.extended_by());
+                let _ = deadline.resume(Stamp { boot: boot("boot"), moment: now });
+                deadline.turn(&calendar, now);
+                let due = deadline.due().unwrap();
+                prop_assert!(due <= until);
+                prop_assert_eq!(deadline.limit().counted_in.between(&calendar, due, until), Duration::ZERO);
+            }
+            Err(error) => {
+                prop_assert_eq!(error, DeadlineError::NoLater);
+                prop_assert_eq!(&deadline, &before);
+                let _ = deadline.resume(Stamp { boot: boot("boot"), moment: now });
+                deadline.turn(&calendar, now);
+                let due = deadline.due().unwrap();
+                let counted = deadline.limit().counted_in.between(&calendar, due.max(now.wall), until);
+                prop_assert!(until <= now.wall || counted.is_zero());
+            }
+        }
     }
 
     /// A clock that jumps while it is not synchronised changes nothing at all.
