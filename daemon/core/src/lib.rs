@@ -5,6 +5,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 pub mod backoff;
+pub mod calendar;
 pub mod geometry;
 pub mod ids;
 pub mod incidents;

@@ -1,7 +1,13 @@
 //! Time as a box behind a bad network knows it. Order and durations come from the monotonic clock and the boot id,
 //! never from the wall clock, which may jump; the wall clock is kept beside them for people.
+//!
+//! A box without a battery-backed clock starts in 1970 and learns the time when it reaches a time server. Until then what
+//! it writes down is flagged, and once it knows, [`Synchronisation`] fills in the wall times of the same boot: the
+//! monotonic clock says how long ago they were. Those of an earlier boot stay as they are, because nothing tells how long
+//! the box was off.
 
 use std::{
+    cmp::Ordering,
     fmt,
     ops::{Add, Sub},
     sync::Mutex,
@@ -58,6 +64,75 @@ pub struct Moment {
     pub synchronised: bool,
 }
 
+impl Moment {
+    /// The wall time at `mono` of the same boot, by the relation that the two clocks have in this moment.
+    fn wall_at(&self, mono: Mono) -> jiff::Timestamp {
+        let wall = if mono >= self.mono {
+            self.wall.saturating_add(mono.since(self.mono))
+        } else {
+            self.wall.saturating_sub(self.mono.since(mono))
+        };
+        // Only spans that are no time spans at all can fail; a `Duration` is one.
+        wall.unwrap_or(self.wall)
+    }
+}
+
+/// A moment together with the boot it belongs to: what a record is stamped with that outlives a boot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The boot.
+    pub boot: BootId,
+    /// The moment in it.
+    #[serde(flatten)]
+    pub moment: Moment,
+}
+
+impl Stamp {
+    /// This moment.
+    pub fn now(clock: &dyn Clock) -> Self {
+        Self { boot: clock.boot_id().clone(), moment: clock.now() }
+    }
+
+    /// Which of two came first, by the monotonic clock; the wall clock is never asked. `None` for stamps of different
+    /// boots: only what numbers records across boots can tell.
+    pub fn order(&self, other: &Self) -> Option<Ordering> {
+        (self.boot == other.boot).then(|| self.moment.mono.cmp(&other.moment.mono))
+    }
+}
+
+/// The relation of one boot's two clocks, known since the wall clock is synchronised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Synchronisation {
+    boot: BootId,
+    known: Moment,
+}
+
+impl Synchronisation {
+    /// What a moment of `boot` tells; `None` if its wall clock was not synchronised.
+    pub fn told_by(boot: &BootId, moment: Moment) -> Option<Self> {
+        moment.synchronised.then(|| Self { boot: boot.clone(), known: moment })
+    }
+
+    /// The boot it is valid for.
+    pub fn boot(&self) -> &BootId {
+        &self.boot
+    }
+
+    /// The synchronised moment that told it.
+    pub fn known(&self) -> Moment {
+        self.known
+    }
+
+    /// A moment of `boot` with its wall time filled in. What is synchronised already stays as it is, and so does what
+    /// belongs to another boot.
+    pub fn fill_in(&self, boot: &BootId, moment: Moment) -> Moment {
+        if moment.synchronised || *boot != self.boot {
+            return moment;
+        }
+        Moment { mono: moment.mono, wall: self.known.wall_at(moment.mono), synchronised: true }
+    }
+}
+
 /// Where time comes from; injected so that tests and replay set it.
 pub trait Clock: Send + Sync + 'static {
     /// This moment.
@@ -73,17 +148,7 @@ pub trait Clock: Send + Sync + 'static {
     /// The moment at a monotonic time of this boot, by today's relation of the two clocks.
     fn moment_at(&self, mono: Mono) -> Moment {
         let now = self.now();
-        let wall = if mono >= now.mono {
-            now.wall.saturating_add(mono.since(now.mono))
-        } else {
-            now.wall.saturating_sub(now.mono.since(mono))
-        };
-        Moment {
-            mono,
-            // Only spans that are no time spans at all can fail; a `Duration` is one.
-            wall: wall.unwrap_or(now.wall),
-            synchronised: now.synchronised,
-        }
+        Moment { mono, wall: now.wall_at(mono), synchronised: now.synchronised }
     }
 }
 
@@ -137,11 +202,14 @@ impl Clock for ManualClock {
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
     fn a_wall_clock_jump_leaves_monotonic_order_alone() {
-        let clock = ManualClock::new("boot", jiff::Timestamp::UNIX_EPOCH);
+        let clock = ManualClock::new("boot", Timestamp::UNIX_EPOCH);
         clock.advance(Duration::from_secs(10));
         let before = clock.now();
         clock.set_wall("2026-01-01T00:00:00Z".parse().unwrap(), true);
@@ -149,5 +217,77 @@ mod tests {
         assert_eq!(before.mono, after.mono);
         let past = clock.moment_at(Mono(0));
         assert_eq!(past.wall, "2025-12-31T23:59:50Z".parse().unwrap());
+    }
+
+    #[test]
+    fn a_stamp_survives_being_stored() {
+        let clock = ManualClock::new("boot", "2026-01-01T00:00:00.123456789Z".parse().unwrap());
+        clock.advance(Duration::from_nanos(u64::MAX / 2));
+        let stamp = Stamp::now(&clock);
+        let json = serde_json::to_string(&stamp).unwrap();
+        assert_eq!(serde_json::from_str::<Stamp>(&json).unwrap(), stamp);
+    }
+
+    /// A hundred years in nanoseconds.
+    const CENTURY: u64 = 100 * 366 * 86_400 * 1_000_000_000;
+
+    fn wall() -> impl Strategy<Value = Timestamp> {
+        (0i64..4_000_000_000, 0i32..1_000_000_000).prop_map(|(s, ns)| Timestamp::new(s, ns).unwrap())
+    }
+
+    fn moment() -> impl Strategy<Value = Moment> {
+        (0..CENTURY, wall(), any::<bool>()).prop_map(|(mono, wall, synchronised)| Moment {
+            mono: Mono(mono),
+            wall,
+            synchronised,
+        })
+    }
+
+    proptest! {
+        /// Whatever the clock showed before: afterwards the moment has the wall time a right clock would have shown.
+        #[test]
+        fn what_a_wrong_clock_wrote_is_put_right(started in wall(), at in 0..CENTURY, synced in 0..CENTURY, shown in wall()) {
+            let boot = BootId("boot".into());
+            let right = |mono| started.checked_add(Duration::from_nanos(mono)).unwrap();
+            let known = Moment { mono: Mono(synced), wall: right(synced), synchronised: true };
+            let sync = Synchronisation::told_by(&boot, known).unwrap();
+            let written = Moment { mono: Mono(at), wall: shown, synchronised: false };
+            let filled = sync.fill_in(&boot, written);
+            prop_assert_eq!(filled, Moment { mono: Mono(at), wall: right(at), synchronised: true });
+            prop_assert_eq!(sync.fill_in(&boot, filled), filled, "filling in twice changes nothing more");
+        }
+
+        /// An unsynchronised clock tells no relation, another boot's moments and synchronised ones stay as they are.
+        #[test]
+        fn only_unsynchronised_moments_of_the_same_boot_are_touched(known in moment(), written in moment()) {
+            let (boot, other) = (BootId("boot".into()), BootId("other".into()));
+            let sync = Synchronisation::told_by(&boot, known);
+            prop_assert_eq!(sync.is_some(), known.synchronised);
+            if let Some(sync) = sync {
+                prop_assert_eq!(sync.fill_in(&other, written), written);
+                prop_assert_eq!(sync.fill_in(&boot, written).synchronised, true);
+                prop_assert_eq!(sync.fill_in(&boot, written).mono, written.mono);
+                if written.synchronised {
+                    prop_assert_eq!(sync.fill_in(&boot, written), written);
+                }
+            }
+        }
+
+        /// The order of stamps is that of the monotonic clock, before and after filling in; the wall times that were
+        /// filled in follow it.
+        #[test]
+        fn order_never_asks_the_wall_clock(one in moment(), two in moment(), known in moment()) {
+            let boot = BootId("boot".into());
+            let stamp = |moment| Stamp { boot: boot.clone(), moment };
+            let order = one.mono.cmp(&two.mono);
+            prop_assert_eq!(stamp(one).order(&stamp(two)), Some(order));
+            let elsewhere = Stamp { boot: BootId("other".into()), moment: two };
+            prop_assert_eq!(stamp(one).order(&elsewhere), None);
+
+            let sync = Synchronisation::told_by(&boot, Moment { synchronised: true, ..known }).unwrap();
+            let [one, two] = [one, two].map(|moment| sync.fill_in(&boot, Moment { synchronised: false, ..moment }));
+            prop_assert_eq!(stamp(one).order(&stamp(two)), Some(order));
+            prop_assert_eq!(one.wall.cmp(&two.wall), order);
+        }
     }
 }

@@ -1,10 +1,10 @@
 //! The book of incidents: their life cycle from first finding to end.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
-    CameraSource, Dispositions, EndReason, Ending, Evidence, Handling, Incident, Locale, Merge, Origin, Scene,
-    SeenByCamera, SensorSource, Source, ToldBySensor,
+    CameraSource, Deadline, Dispositions, EndReason, Ending, Evidence, Handling, Incident, Locale, Merge, Origin,
+    Scene, SeenByCamera, SensorSource, Source, ToldBySensor,
     disposition::{self, Decision, Disposition, RememberedDisposition},
     event::{EventKind, Revision},
     merge::Newcomer,
@@ -12,10 +12,11 @@ use super::{
     verify::{self, Verification},
 };
 use crate::{
+    calendar::Calendar,
     ids::{Id, IncidentId, IncidentIds},
     rules::{Change, Finding},
     sensor::{reading::Reading, rules::Alarm},
-    time::{BootId, Clock, Mono},
+    time::{BootId, Clock, Mono, Stamp, Synchronisation},
 };
 
 /// The incidents of this run that what is found may still change. Pure: it decides, others store and announce.
@@ -25,6 +26,7 @@ pub struct Book<I> {
     locale: Locale,
     boot: BootId,
     config_digest: String,
+    calendar: Arc<Calendar>,
     ids: I,
     incidents: HashMap<IncidentId, Entry>,
     /// Which incident each episode under way is of.
@@ -58,10 +60,10 @@ struct Episode {
 }
 
 impl<I: IncidentIds> Book<I> {
-    /// A book without incidents.
-    pub fn new(locale: Locale, boot: BootId, config_digest: String, ids: I) -> Self {
+    /// A book without incidents, whose time limits in working time count by `calendar`.
+    pub fn new(locale: Locale, boot: BootId, config_digest: String, calendar: Arc<Calendar>, ids: I) -> Self {
         let (incidents, episodes, joinable) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { locale, boot, config_digest, ids, incidents, episodes, joinable }
+        Self { locale, boot, config_digest, calendar, ids, incidents, episodes, joinable }
     }
 
     /// How many incidents the scene shows.
@@ -166,6 +168,11 @@ impl<I: IncidentIds> Book<I> {
         clock: &dyn Clock,
     ) -> Revision {
         let opened = clock.moment_at(episode.at);
+        let deadline = source.target.time_limit.map(|limit| {
+            let mut deadline = Deadline::new(limit, Stamp { boot: self.boot.clone(), moment: opened });
+            deadline.turn(&self.calendar, clock.now());
+            deadline
+        });
         let incident = Incident {
             id: self.ids.next(opened),
             revision: 1,
@@ -184,6 +191,7 @@ impl<I: IncidentIds> Book<I> {
             began: clock.moment_at(episode.since),
             opened,
             last_seen: clock.moment_at(episode.last_seen),
+            deadline,
             ended: None,
             score: episode.score,
             evidence: Vec::new(),
@@ -235,7 +243,7 @@ impl<I: IncidentIds> Book<I> {
         clock: &dyn Clock,
     ) -> Decision {
         let incident = stored.map(|stored| self.newest(stored));
-        disposition::decide(command, remembered, incident, clock.now(), clock.boot_id())
+        disposition::decide(command, remembered, incident, Stamp::now(clock), &self.calendar)
     }
 
     /// What the box has seen when it was asked to look again. Nothing changes here until the revision is
@@ -268,6 +276,21 @@ impl<I: IncidentIds> Book<I> {
     pub fn add_evidence(&mut self, stored: Incident, evidence: Evidence) -> Revision {
         let mut incident = self.newest(stored);
         incident.evidence.push(evidence);
+        self.update(incident)
+    }
+
+    /// Brings an incident as last stored, open or ended, up to date with the clock: fills in the times of this boot once the
+    /// clock is synchronised, and turns its light. `None` if nothing has changed.
+    pub fn refresh(&mut self, stored: Incident, clock: &dyn Clock) -> Option<Revision> {
+        let now = clock.now();
+        let sync = Synchronisation::told_by(&self.boot, now)?;
+        let mut incident = self.newest(stored);
+        let filled = incident.fill_in(&sync);
+        let turned = incident.turn_light(&self.calendar, now);
+        (filled || turned).then(|| self.update(incident))
+    }
+
+    fn update(&mut self, mut incident: Incident) -> Revision {
         incident.revision += 1;
         self.committed(&incident);
         Revision { kind: EventKind::Updated, incident }

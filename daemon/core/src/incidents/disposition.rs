@@ -6,8 +6,11 @@
 //!
 //! What always holds:
 //! 1. A command changes an incident at most once, however often it comes.
-//! 2. It changes nothing but [`Incident::handling`], [`Incident::dispositions`] and the revision: never the scene.
+//! 2. It changes nothing but [`Incident::handling`], [`Incident::dispositions`], [`Incident::deadline`] and the revision: never
+//!    the scene.
 //! 3. What is refused changes nothing, and the answer says how things stand.
+
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -16,12 +19,10 @@ use super::{
     Handling, Incident, Scene,
     command::{CommandId, Malformed, Note, Remembered, Timeliness, Who},
     event::{EventKind, Revision},
-    handling::{Dispositions, Extension, Stage, Step},
+    handling::{Extension, Stage, Step},
+    time_limit::DeadlineError,
 };
-use crate::{
-    ids::IncidentId,
-    time::{BootId, Moment},
-};
+use crate::{calendar::Calendar, ids::IncidentId, time::Stamp};
 
 /// The most time one extension may add, in seconds: a year.
 const LONGEST_EXTENSION: u32 = 366 * 86_400;
@@ -159,9 +160,11 @@ pub enum DispositionRefusal {
     OutOfOrder,
     /// The incident has no time limit that could be extended.
     NoTimeLimit,
-    /// The new limit lies in the past, or more than a year ahead.
+    /// The new limit is no later than the one there is, lies in the past, or too far ahead.
     InvalidExtension,
-    /// It has been suspended or extended too often.
+    /// Extended until a date while the clock is not synchronised: by how much that is cannot be told.
+    ClockNotSynchronised,
+    /// It has been put off too often.
     TooMany,
 }
 
@@ -177,6 +180,7 @@ impl DispositionRefusal {
             Self::OutOfOrder => "out_of_order",
             Self::NoTimeLimit => "no_time_limit",
             Self::InvalidExtension => "invalid_extension",
+            Self::ClockNotSynchronised => "clock_not_synchronised",
             Self::TooMany => "too_many",
         }
     }
@@ -190,8 +194,11 @@ impl DispositionRefusal {
             Self::UnknownIncident => "there is no such incident",
             Self::OutOfOrder => "this cannot follow what is the case now",
             Self::NoTimeLimit => "the incident has no time limit",
-            Self::InvalidExtension => "the new limit lies in the past or more than a year ahead",
-            Self::TooMany => "the incident has been suspended or extended too often",
+            Self::InvalidExtension => {
+                "the new limit is no later than the one there is, lies in the past, or too far ahead"
+            }
+            Self::ClockNotSynchronised => "the gateway's clock is not synchronised: say by how much, not until when",
+            Self::TooMany => "the incident has been put off too often",
         }
     }
 }
@@ -250,8 +257,8 @@ pub fn decide(
     command: &Disposition,
     remembered: Option<&RememberedDisposition>,
     incident: Option<Incident>,
-    now: Moment,
-    boot: &BootId,
+    now: Stamp,
+    calendar: &Calendar,
 ) -> Decision {
     let standing = incident.as_ref().map(Standing::from);
     if let Some(remembered) = remembered {
@@ -267,7 +274,7 @@ pub fn decide(
         // The answer has been lost or forgotten, the deed has not.
         return Decision { answer: done(command, now), revision: None, remember: None };
     }
-    match carry_out(command, incident, now, boot) {
+    match carry_out(command, incident, now, calendar) {
         Ok(revision) => {
             let answer = done(command, (&revision.incident).into());
             let remember = Some(Remembered { command: command.clone(), answer: answer.clone() });
@@ -275,8 +282,8 @@ pub fn decide(
         }
         Err(reason) => {
             let answer = refusal(command, reason, standing);
-            // Expired it stays.
-            let keep = reason != DispositionRefusal::Expired;
+            // Expired it stays; and when the clock is right the same command may come again.
+            let keep = !matches!(reason, DispositionRefusal::Expired | DispositionRefusal::ClockNotSynchronised);
             let remember = keep.then(|| Remembered { command: command.clone(), answer: answer.clone() });
             Decision { answer, revision: None, remember }
         }
@@ -308,10 +315,10 @@ fn refusal(command: &Disposition, reason: DispositionRefusal, now: Option<Standi
 fn carry_out(
     command: &Disposition,
     incident: Option<Incident>,
-    now: Moment,
-    boot: &BootId,
+    now: Stamp,
+    calendar: &Calendar,
 ) -> Result<Revision, DispositionRefusal> {
-    match Timeliness::of(command.expires, now) {
+    match Timeliness::of(command.expires, now.moment) {
         Timeliness::Expired => return Err(DispositionRefusal::Expired),
         Timeliness::TooLong => return Err(DispositionRefusal::ExpiresTooLate),
         Timeliness::InTime | Timeliness::Unknown => {}
@@ -319,9 +326,10 @@ fn carry_out(
     let mut incident = incident.ok_or(DispositionRefusal::UnknownIncident)?;
     let was_finished = incident.handling.is_finished();
     match command.stage.leads_to() {
-        Some(next) => incident.hand_on(next, now)?,
-        None => incident.set_aside(command, now)?,
+        Some(next) => incident.hand_on(next, &now)?,
+        None => incident.set_aside(command, &now, calendar)?,
     }
+    incident.run_deadline(&now, calendar)?;
     incident.revision += 1;
     incident.dispositions.push(Step {
         command: command.id.clone(),
@@ -332,7 +340,6 @@ fn carry_out(
         extension: command.extension,
         at: command.at,
         received: now,
-        boot: boot.clone(),
     });
     let closes = incident.handling.is_finished() && !was_finished;
     Ok(Revision { kind: if closes { EventKind::Closed } else { EventKind::Updated }, incident })
@@ -340,51 +347,65 @@ fn carry_out(
 
 impl Incident {
     /// Handling comes to another stage.
-    fn hand_on(&mut self, next: Handling, now: Moment) -> Result<(), DispositionRefusal> {
+    fn hand_on(&mut self, next: Handling, now: &Stamp) -> Result<(), DispositionRefusal> {
         let stands_still = self.dispositions.is_suspended() && next != Handling::RejectedFalseAlarm;
         if stands_still || !self.handling.next().contains(&next) {
             return Err(DispositionRefusal::OutOfOrder);
         }
         self.handling = next;
         if next.is_finished() {
-            self.dispositions.resume(now);
-            self.dispositions.finished.get_or_insert(now);
+            self.dispositions.suspended = None;
+            self.dispositions.finished.get_or_insert_with(|| now.clone());
         }
         Ok(())
     }
 
     /// What stands beside the stage: suspended, resumed, extended.
-    fn set_aside(&mut self, command: &Disposition, now: Moment) -> Result<(), DispositionRefusal> {
+    fn set_aside(&mut self, command: &Disposition, now: &Stamp, calendar: &Calendar) -> Result<(), DispositionRefusal> {
         if self.handling.is_finished() {
             return Err(DispositionRefusal::OutOfOrder);
         }
-        let dispositions = &mut self.dispositions;
-        match (command.extension, dispositions.is_suspended()) {
+        let suspended = &mut self.dispositions.suspended;
+        match (command.extension, command.stage) {
             (Some(extension), _) => {
-                if self.target.time_limit_ms.is_none() {
-                    return Err(DispositionRefusal::NoTimeLimit);
+                let deadline = self.deadline_mut().ok_or(DispositionRefusal::NoTimeLimit)?;
+                match extension {
+                    Extension::Until(until) => deadline.extend_until(until, now.moment, calendar)?,
+                    Extension::Seconds(seconds) => deadline.extend(Duration::from_secs(u64::from(seconds)))?,
                 }
-                if dispositions.extensions.len() >= Dispositions::MAX_EXTENSIONS {
-                    return Err(DispositionRefusal::TooMany);
-                }
-                if let Extension::Until(until) = extension
-                    && now.synchronised
-                    && !(1..=i64::from(LONGEST_EXTENSION)).contains(&until.duration_since(now.wall).as_secs())
-                {
-                    return Err(DispositionRefusal::InvalidExtension);
-                }
-                dispositions.extensions.push(extension);
             }
-            (None, false) if command.stage == Stage::Suspended => {
-                if dispositions.suspensions.len() >= Dispositions::MAX_SUSPENSIONS {
-                    return Err(DispositionRefusal::TooMany);
-                }
-                dispositions.suspend(now);
-            }
-            (None, true) if command.stage == Stage::Resumed => dispositions.resume(now),
+            (None, Stage::Suspended) if suspended.is_none() => *suspended = Some(now.clone()),
+            (None, Stage::Resumed) if suspended.is_some() => *suspended = None,
             (None, _) => return Err(DispositionRefusal::OutOfOrder),
         }
         Ok(())
+    }
+
+    /// Lets the time limit run, stand still or stop as handling now says.
+    fn run_deadline(&mut self, now: &Stamp, calendar: &Calendar) -> Result<(), DispositionRefusal> {
+        let runs = self.handling.is_awaited() && !self.dispositions.is_suspended();
+        let stops = self.handling.is_finished();
+        let Some(deadline) = self.deadline_mut() else { return Ok(()) };
+        let (ran, stopped) = (deadline.suspended_since().is_none(), deadline.is_finished());
+        match (stops, runs) {
+            (true, _) if !stopped => deadline.finish(now.clone())?,
+            (false, false) if ran => deadline.suspend(now.clone())?,
+            (false, true) if !ran => deadline.resume(now.clone())?,
+            _ => {}
+        }
+        deadline.turn(calendar, now.moment);
+        Ok(())
+    }
+}
+
+impl From<DeadlineError> for DispositionRefusal {
+    fn from(error: DeadlineError) -> Self {
+        match error {
+            DeadlineError::Suspended | DeadlineError::Running | DeadlineError::Finished => Self::OutOfOrder,
+            DeadlineError::TooManySuspensions => Self::TooMany,
+            DeadlineError::TimesUnknown => Self::ClockNotSynchronised,
+            DeadlineError::NoLater | DeadlineError::ExtendedTooFar => Self::InvalidExtension,
+        }
     }
 }
 

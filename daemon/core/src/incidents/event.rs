@@ -7,9 +7,10 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::{
-    EndReason, Handling, Incident, Measure, Origin, Place, Scene, SeenByCamera,
+    Deadline, EndReason, Handling, Incident, Light, Measure, Origin, Place, Scene, SeenByCamera,
     command::{CommandId, Note},
     handling::Stage,
+    spec::TimeBase,
     verify::{Obstacle, Outcome},
 };
 use crate::{
@@ -74,36 +75,6 @@ pub struct Gateway {
     pub id: Id,
     /// Its time zone.
     pub time_zone: TimeZone,
-}
-
-/// Share of the time limit from which the light is yellow.
-const YELLOW_FROM: f64 = 0.8;
-
-/// How much of the time limit is used up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Light {
-    /// Less than 80 %.
-    Green,
-    /// From 80 % on.
-    Yellow,
-    /// All of it, and more.
-    Red,
-}
-
-impl Light {
-    /// The light of an incident that was opened then and must be handled by `due`.
-    pub fn at(now: jiff::Timestamp, opened: jiff::Timestamp, due: jiff::Timestamp) -> Self {
-        let total = due.duration_since(opened).as_secs_f64();
-        let used = now.duration_since(opened).as_secs_f64();
-        if used >= total {
-            Self::Red
-        } else if used >= YELLOW_FROM * total {
-            Self::Yellow
-        } else {
-            Self::Green
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -217,8 +188,31 @@ struct VerificationData<'a> {
 #[derive(Serialize)]
 struct TimeLimit {
     seconds: u64,
-    due: String,
+    counted_in: TimeBase,
+    #[serde(skip_serializing_if = "is_zero")]
+    extended_seconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    due: Option<String>,
     light: Light,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    suspended_since: Option<String>,
+}
+
+impl TimeLimit {
+    fn of(deadline: &Deadline, zone: &TimeZone) -> Self {
+        Self {
+            seconds: deadline.limit().limit_ms / 1000,
+            counted_in: deadline.limit().counted_in,
+            extended_seconds: deadline.extended_by().as_secs(),
+            due: deadline.due().map(|due| format_time(due, zone)),
+            light: deadline.light(),
+            suspended_since: deadline.suspended_since().map(|stamp| format_time(stamp.moment.wall, zone)),
+        }
+    }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 #[derive(Serialize)]
@@ -327,18 +321,10 @@ impl Revision {
                     last_seen: time(incident.last_seen),
                     ended: incident.ended.map(|ending| time(ending.at)),
                     end_reason: incident.ended.map(|ending| ending.reason),
-                    closed: incident.dispositions.finished.map(time),
+                    closed: incident.dispositions.finished.as_ref().map(|finished| time(finished.moment)),
                     clock_synchronised: incident.opened.synchronised,
                 },
-                time_limit: incident.target.time_limit().map(|limit| {
-                    let opened = incident.opened.wall;
-                    let due = opened.saturating_add(limit.0).unwrap_or(opened);
-                    TimeLimit {
-                        seconds: limit.as_secs(),
-                        due: format_time(due, &gateway.time_zone),
-                        light: Light::at(now.wall, opened, due),
-                    }
-                }),
+                time_limit: incident.deadline.as_ref().map(|deadline| TimeLimit::of(deadline, &gateway.time_zone)),
                 duration_seconds: round(duration.as_secs_f64()),
                 score: round(f64::from(incident.score)),
                 origin: self.origin(&gateway.time_zone),
@@ -377,7 +363,7 @@ mod tests {
     use super::*;
     use crate::{
         incidents::{disposition, testing, verify},
-        time::{Clock, ManualClock},
+        time::{Clock, ManualClock, Stamp},
     };
 
     #[test]
@@ -391,7 +377,7 @@ mod tests {
         let command = serde_json::json!({ "id": "c", "incident": incident.id, "stage": "rejected_false_alarm",
             "by": "desk", "note": "a shadow", "at": "2026-03-01T00:00:00Z", "expires": "2026-03-01T01:00:00Z" });
         let command = serde_json::from_value(command).unwrap();
-        let decision = disposition::decide(&command, None, Some(incident), clock.now(), clock.boot_id());
+        let decision = disposition::decide(&command, None, Some(incident), Stamp::now(&clock), &testing::calendar());
         let revision = decision.revision.unwrap();
         let event = json(&revision);
         assert_eq!(event["type"], "org.snowgate.incident.closed");
@@ -413,15 +399,6 @@ mod tests {
         assert!(data["disposition"].is_null(), "{data}");
         let later = Revision { kind: EventKind::Updated, incident: Incident { revision: 9, ..verified.incident } };
         assert!(json(&later)["data"]["verification"].is_null());
-    }
-
-    #[test]
-    fn lights_change_at_eighty_and_a_hundred_per_cent() {
-        let at = |seconds| jiff::Timestamp::from_second(seconds).unwrap();
-        assert_eq!(Light::at(at(0), at(0), at(100)), Light::Green);
-        assert_eq!(Light::at(at(79), at(0), at(100)), Light::Green);
-        assert_eq!(Light::at(at(80), at(0), at(100)), Light::Yellow);
-        assert_eq!(Light::at(at(100), at(0), at(100)), Light::Red);
     }
 
     #[test]

@@ -1,4 +1,7 @@
 //! The tree of grids (网格) that events belong to: where a code stands in it, and at which node an incident starts.
+//!
+//! Codes are free, or built by a scheme in which every level adds so many digits to its parent's code: 6 for the county, 3
+//! each for township, community and unit grid make the 15 digits that grid systems file by.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,7 +10,7 @@ use std::{
 
 use crate::{
     ids::Id,
-    incidents::spec::{GridNodeSpec, GridSpec},
+    incidents::spec::{CodeScheme, GridNodeSpec, GridSpec},
     severity::Severity,
     spec::{Located, Span},
 };
@@ -29,8 +32,28 @@ pub struct GridNode {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct GridTree {
     levels: Vec<Id>,
-    major_level: usize,
+    start_levels: StartLevels,
     nodes: BTreeMap<String, GridNode>,
+}
+
+/// The lowest level at which incidents of each severity start, counted from the top; none where that is the grid's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct StartLevels {
+    minor: Option<usize>,
+    ordinary: Option<usize>,
+    major: usize,
+    critical: usize,
+}
+
+impl StartLevels {
+    fn of(self, severity: Severity) -> Option<usize> {
+        match severity {
+            Severity::Minor => self.minor,
+            Severity::Ordinary => self.ordinary,
+            Severity::Major => Some(self.major),
+            Severity::Critical => Some(self.critical),
+        }
+    }
 }
 
 /// What is wrong with one node or level.
@@ -54,11 +77,57 @@ pub enum GridErrorKind {
     /// A level is named twice.
     #[error("level `{0}` is named twice")]
     DuplicateLevel(Id),
-    /// `major_level`, or a node's level, is none of the levels.
+    /// A severity's level, or a node's, is none of the levels.
     #[error("there is no level `{name}`")]
     UnknownLevel {
         /// The name given.
         name: Id,
+    },
+    /// A worse incident would start lower than a lesser one.
+    #[error("{severity} incidents start at level `{level}`, which is below `{lesser_level}` where {lesser} ones start")]
+    StartsLower {
+        /// The severity.
+        severity: Severity,
+        /// Its level.
+        level: Id,
+        /// The lesser severity.
+        lesser: Severity,
+        /// That one's level.
+        lesser_level: Id,
+    },
+    /// A code scheme that says nothing of some level, or says more than there are levels.
+    #[error("the code scheme {scheme} is for {} level(s), but there are {levels}", .scheme_levels)]
+    SchemeLevels {
+        /// The scheme.
+        scheme: CodeScheme,
+        /// How many levels it is for.
+        scheme_levels: usize,
+        /// How many levels there are.
+        levels: usize,
+    },
+    /// A code that is not as long as the scheme makes those of its level, or not of digits.
+    #[error("grid code `{code}` is of level `{level}`, so it must have {wanted} digits ({}), not {}", .segments, .found)]
+    CodeShape {
+        /// The code.
+        code: String,
+        /// Its level.
+        level: Id,
+        /// How many digits codes of the level have.
+        wanted: usize,
+        /// How these are made up: `6 + 3`.
+        segments: CodeScheme,
+        /// What it has instead: a number, or the character that is no digit.
+        found: String,
+    },
+    /// A code that does not begin with its parent's.
+    #[error("grid code `{code}` must begin with `{parent}`, the code of its parent, and begins with `{found}`")]
+    CodePrefix {
+        /// The code.
+        code: String,
+        /// The parent's code.
+        parent: String,
+        /// The digits that stand in the place of the parent's.
+        found: String,
     },
     /// A tree without nodes.
     #[error("the grid tree needs at least one node")]
@@ -133,7 +202,8 @@ impl GridTree {
     pub fn new(spec: &GridSpec) -> Result<Self, Vec<GridError>> {
         let mut errors = Vec::new();
         let levels = read_levels(&spec.levels, &mut errors);
-        let major_level = level_index(&levels, &spec.major_level, &mut errors);
+        let start_levels = read_start_levels(spec, &levels, &mut errors);
+        check_scheme(spec, &mut errors);
         let nodes = read_nodes(spec, &levels, &mut errors);
         if nodes.is_empty() && spec.nodes.is_empty() {
             errors.push(GridError { span: spec.levels.span, kind: GridErrorKind::NoNodes });
@@ -142,8 +212,8 @@ impl GridTree {
         if errors.is_empty() {
             check_parents(spec, &levels, &nodes, &mut errors);
         }
-        match major_level {
-            Some(major_level) if errors.is_empty() => Ok(Self { levels, major_level, nodes }),
+        match start_levels {
+            Some(start_levels) if errors.is_empty() => Ok(Self { levels, start_levels, nodes }),
             _ => Err(errors),
         }
     }
@@ -176,14 +246,11 @@ impl GridTree {
         path
     }
 
-    /// The node at which an incident in grid `code` starts: the grid itself, or, from [`Severity::Major`] on, its
-    /// ancestor at the major level (越级上报) unless the grid stands above that level itself.
+    /// The node at which an incident in grid `code` starts: its nearest ancestor at or above the level of the severity
+    /// (越级上报), which is the grid itself where that has no level of its own or the grid stands high enough.
     pub fn start_node(&self, code: &str, severity: Severity) -> Option<&GridNode> {
-        let own = self.node(code)?;
-        if severity < Severity::Major {
-            return Some(own);
-        }
-        self.upwards(code).find(|node| node.level <= self.major_level)
+        let lowest = self.start_levels.of(severity).unwrap_or(usize::MAX);
+        self.upwards(code).find(|node| node.level <= lowest)
     }
 
     /// Name of the level of [`Self::start_node`].
@@ -228,6 +295,69 @@ fn level_index(levels: &[Id], level: &Located<Id>, errors: &mut Vec<GridError>) 
     index
 }
 
+fn read_start_levels(spec: &GridSpec, levels: &[Id], errors: &mut Vec<GridError>) -> Option<StartLevels> {
+    let critical = spec.critical_level.as_ref().unwrap_or(&spec.major_level);
+    let written = [
+        (Severity::Minor, spec.minor_level.as_ref()),
+        (Severity::Ordinary, spec.ordinary_level.as_ref()),
+        (Severity::Major, Some(&spec.major_level)),
+        (Severity::Critical, spec.critical_level.as_ref()),
+    ];
+    let mut lesser: Option<(Severity, usize, &Id)> = None;
+    for (severity, level) in written.into_iter().filter_map(|(severity, level)| Some((severity, level?))) {
+        let Some(index) = level_index(levels, level, errors) else { continue };
+        if let Some((lesser, above, lesser_level)) = lesser
+            && index > above
+        {
+            let span = level.span;
+            let (level, lesser_level) = (level.value.clone(), lesser_level.clone());
+            let kind = GridErrorKind::StartsLower { severity, level, lesser, lesser_level };
+            errors.push(GridError { span, kind });
+        }
+        lesser = Some((severity, index, &level.value));
+    }
+    let index = |level: &Located<Id>| levels.iter().position(|name| *name == level.value);
+    Some(StartLevels {
+        minor: spec.minor_level.as_ref().and_then(index),
+        ordinary: spec.ordinary_level.as_ref().and_then(index),
+        major: index(&spec.major_level)?,
+        critical: index(critical)?,
+    })
+}
+
+fn check_scheme(spec: &GridSpec, errors: &mut Vec<GridError>) {
+    if let CodeScheme::Segments(segments) = &spec.code_scheme.value
+        && segments.len() != spec.levels.len()
+    {
+        let kind = GridErrorKind::SchemeLevels {
+            scheme: spec.code_scheme.value.clone(),
+            scheme_levels: segments.len(),
+            levels: spec.levels.len(),
+        };
+        errors.push(GridError { span: spec.code_scheme.span, kind });
+    }
+}
+
+/// What the scheme finds wrong with a code of a level, counted from the top.
+fn shape_error(scheme: &CodeScheme, code: &str, level: usize, levels: &[Id]) -> Option<GridErrorKind> {
+    let CodeScheme::Segments(segments) = scheme else { return None };
+    // A scheme for fewer levels has been reported.
+    let segments = segments.get(..=level)?;
+    let wanted: usize = segments.iter().sum();
+    let found = match code.chars().find(|c| !c.is_ascii_digit()) {
+        Some(other) => format!("`{other}`"),
+        None if code.len() != wanted => code.len().to_string(),
+        None => return None,
+    };
+    Some(GridErrorKind::CodeShape {
+        code: code.to_owned(),
+        level: levels[level].clone(),
+        wanted,
+        segments: CodeScheme::Segments(segments.to_vec()),
+        found,
+    })
+}
+
 fn read_nodes(spec: &GridSpec, levels: &[Id], errors: &mut Vec<GridError>) -> BTreeMap<String, GridNode> {
     let mut first_uses = BTreeMap::<&str, Span>::new();
     let mut nodes = BTreeMap::new();
@@ -238,10 +368,14 @@ fn read_nodes(spec: &GridSpec, levels: &[Id], errors: &mut Vec<GridError>) -> BT
             continue;
         }
         first_uses.insert(code, span);
-        if code.is_empty() || code.len() > 64 || !code.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let legal = (1..=64).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        if !legal {
             errors.push(GridError { span, kind: GridErrorKind::MalformedCode(code.clone()) });
         }
         if let Some(level) = level_index(levels, &node.level, errors) {
+            if legal && let Some(kind) = shape_error(&spec.code_scheme, code, level, levels) {
+                errors.push(GridError { span, kind });
+            }
             let parent = node.parent.as_ref().map(|parent| parent.value.clone());
             nodes.insert(code.clone(), GridNode { code: code.clone(), name: node.name.clone(), level, parent });
         }
@@ -253,8 +387,11 @@ fn check_parents(spec: &GridSpec, levels: &[Id], nodes: &BTreeMap<String, GridNo
     let mut told = BTreeSet::new();
     for written in &spec.nodes {
         let Some(node) = nodes.get(&written.code.value) else { continue };
-        let Some(kind) = parent_error(node, levels, nodes, &mut told) else { continue };
-        errors.push(GridError { span: place_of_parent(written), kind });
+        if let Some(kind) = parent_error(node, levels, nodes, &mut told) {
+            errors.push(GridError { span: place_of_parent(written), kind });
+        } else if let Some(kind) = prefix_error(&spec.code_scheme, node) {
+            errors.push(GridError { span: written.code.span, kind });
+        }
     }
 }
 
@@ -292,6 +429,16 @@ fn parent_error(
     })
 }
 
+/// What is wrong with the beginning of a code whose parent is right.
+fn prefix_error(scheme: &CodeScheme, node: &GridNode) -> Option<GridErrorKind> {
+    let (CodeScheme::Segments(_), Some(parent)) = (scheme, &node.parent) else { return None };
+    (!node.code.starts_with(parent.as_str())).then(|| GridErrorKind::CodePrefix {
+        code: node.code.clone(),
+        parent: parent.clone(),
+        found: node.code.chars().take(parent.len()).collect(),
+    })
+}
+
 /// Where the parent is written, or the node's code where it is not.
 fn place_of_parent(written: &GridNodeSpec) -> Span {
     written.parent.as_ref().map_or(written.code.span, |parent| parent.span)
@@ -313,129 +460,4 @@ fn cycle_through(start: &GridNode, nodes: &BTreeMap<String, GridNode>) -> Option
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::spec::{Deserialize, Maybe};
-
-    fn spec(text: &str) -> GridSpec {
-        let mut value = toml_span::parse(text).unwrap();
-        GridSpec::deserialize(&mut value).unwrap()
-    }
-
-    fn township() -> GridTree {
-        GridTree::new(&spec(
-            r#"
-            levels = ["county", "township", "village", "grid"]
-            major_level = "township"
-            nodes = [
-                { code = "33", name = "County", level = "county" },
-                { code = "3301", name = "Township", level = "township", parent = "33" },
-                { code = "330101", name = "Village", level = "village", parent = "3301" },
-                { code = "33010101", name = "Grid", level = "grid", parent = "330101" },
-            ]
-            "#,
-        ))
-        .unwrap()
-    }
-
-    #[test]
-    fn a_path_leads_from_the_top() {
-        assert_eq!(township().path("33010101"), ["33", "3301", "330101", "33010101"]);
-        assert_eq!(township().path("33"), ["33"]);
-        assert!(township().path("44").is_empty());
-    }
-
-    #[test]
-    fn major_incidents_start_higher() {
-        let tree = township();
-        let level = |code, severity| tree.start_level(code, severity).map(Id::as_str);
-        assert_eq!(level("33010101", Severity::Ordinary), Some("grid"));
-        assert_eq!(level("33010101", Severity::Major), Some("township"));
-        assert_eq!(level("33010101", Severity::Critical), Some("township"));
-        assert_eq!(level("33", Severity::Critical), Some("county"), "already above");
-        assert_eq!(level("44", Severity::Minor), None);
-        assert_eq!(tree.start_node("33010101", Severity::Major).map(|node| node.code.as_str()), Some("3301"));
-    }
-
-    fn kinds(text: &str) -> Vec<String> {
-        GridTree::new(&spec(text)).unwrap_err().into_iter().map(|error| error.kind.to_string()).collect()
-    }
-
-    #[test]
-    fn every_mistake_is_named() {
-        let wrong = kinds(
-            r#"
-            levels = ["a", "a"]
-            major_level = "b"
-            nodes = [{ code = "x/y", name = "", level = "c" }, { code = "x/y", name = "", level = "a" }]
-            "#,
-        );
-        assert_eq!(wrong.len(), 5, "{wrong:#?}");
-        let wrong = kinds(
-            r#"
-            levels = ["a", "b", "c"]
-            major_level = "a"
-            nodes = [
-                { code = "1", name = "", level = "a", parent = "2" },
-                { code = "2", name = "", level = "b" },
-                { code = "3", name = "", level = "c", parent = "9" },
-                { code = "4", name = "", level = "c", parent = "3" },
-            ]
-            "#,
-        );
-        assert_eq!(
-            wrong,
-            [
-                "grid `1` is of the top level `a` and cannot have a parent",
-                "grid `2` needs a parent: only nodes of the top level `a` have none",
-                "the parent `9` is not in the grid tree",
-                "grid `4` is of level `c`, so its parent must be of level `b`; `3` is of level `c`",
-            ]
-        );
-    }
-
-    #[test]
-    fn a_cycle_is_told_once() {
-        let wrong = kinds(
-            r#"
-            levels = ["a", "b"]
-            major_level = "a"
-            nodes = [
-                { code = "1", name = "", level = "a", parent = "2" },
-                { code = "2", name = "", level = "b", parent = "1" },
-            ]
-            "#,
-        );
-        assert_eq!(wrong, ["grid `1` is its own ancestor: 1 → 2 → 1"]);
-    }
-
-    proptest! {
-        /// Whatever the parents and levels: either a tree whose every path starts at the top, or errors; never a hang.
-        #[test]
-        fn any_tree_is_well_formed_or_refused(nodes in prop::collection::vec((0usize..8, 0usize..3, prop::option::of(0usize..8)), 0..8)) {
-            let levels: Vec<Id> = ["a", "b", "c"].iter().map(|level| level.parse().unwrap()).collect();
-            let spec = GridSpec {
-                levels: Located::nowhere(levels.clone()),
-                major_level: Located::nowhere(levels[1].clone()),
-                nodes: nodes.into_iter().map(|(code, level, parent)| GridNodeSpec {
-                    code: Located::nowhere(code.to_string()),
-                    name: String::new(),
-                    level: Located::nowhere(levels[level].clone()),
-                    parent: Maybe(parent.map(|parent| Located::nowhere(parent.to_string()))),
-                }).collect(),
-            };
-            match GridTree::new(&spec) {
-                Ok(tree) => for code in tree.codes() {
-                    let path = tree.path(code);
-                    let own = tree.node(code).unwrap();
-                    prop_assert_eq!(path.len(), own.level + 1);
-                    prop_assert_eq!(*path.last().unwrap(), code);
-                    prop_assert!(tree.start_node(code, Severity::Major).unwrap().level <= 1);
-                },
-                Err(errors) => prop_assert!(!errors.is_empty()),
-            }
-        }
-    }
-}
+mod tests;

@@ -13,14 +13,14 @@
 //!
 //! *Suspended* and *extended* stand beside the stage. While it is suspended nothing goes on: it must be resumed first, unless
 //! it turns out to be a false alarm.
+//!
+//! The time limit runs until the incident is *handled*, and goes on if that is to be done again; while it is suspended it
+//! stands still, and it stops for good when the handling is finished.
 
 use serde::{Deserialize, Serialize};
 
 use super::command::{CommandId, Note, Who};
-use crate::{
-    choice,
-    time::{BootId, Moment},
-};
+use crate::{choice, time::Stamp};
 
 choice! {
     /// How far handling has come.
@@ -60,6 +60,11 @@ impl Handling {
             Self::Closed => &[Archived],
             Self::Archived | Self::RejectedFalseAlarm => &[],
         }
+    }
+
+    /// Whether the time within which it must be handled runs: until it is handled, and again where that is to be done again.
+    pub const fn is_awaited(self) -> bool {
+        matches!(self, Self::Reported | Self::Accepted | Self::Dispatched)
     }
 
     /// Whether people have finished with it.
@@ -143,25 +148,13 @@ pub struct Step {
     /// When it was done, as they say.
     pub at: jiff::Timestamp,
     /// When the gateway heard of it.
-    pub received: Moment,
-    /// The boot it heard of it in.
-    pub boot: BootId,
-}
-
-/// A time during which handling stood still.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Suspension {
-    /// Since when.
-    pub from: jiff::Timestamp,
-    /// Until when; none while it lasts.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<jiff::Timestamp>,
+    pub received: Stamp,
 }
 
 /// How an incident has been handled: by what came in, in that order.
 ///
-/// Suspensions and extensions are counted by the gateway's clock as of when it heard of them: what people say the time was
-/// is kept in the [`Step`], but moves no limit.
+/// What counts is when the gateway heard of them, by its own clock: what people say the time was is kept in the [`Step`], but
+/// moves no limit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Dispositions {
     /// The last [`Self::MAX_STEPS`] steps, the oldest first.
@@ -170,25 +163,17 @@ pub struct Dispositions {
     /// How many steps came before these.
     #[serde(default, skip_serializing_if = "super::is_zero")]
     pub earlier_steps: u32,
-    /// Every time handling stood still, the oldest first; at most [`Self::MAX_SUSPENSIONS`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub suspensions: Vec<Suspension>,
-    /// Every extension, the oldest first; at most [`Self::MAX_EXTENSIONS`].
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub extensions: Vec<Extension>,
+    /// Since when handling stands still, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspended: Option<Stamp>,
     /// When handling was finished, if it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub finished: Option<Moment>,
+    pub finished: Option<Stamp>,
 }
 
 impl Dispositions {
     /// The most steps that are kept.
     pub const MAX_STEPS: usize = 48;
-    /// The most times an incident may be suspended.
-    pub const MAX_SUSPENSIONS: usize = 16;
-    /// The most times an incident may be extended.
-    pub const MAX_EXTENSIONS: usize = 16;
-
     /// Whether nothing has been done yet.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -196,7 +181,7 @@ impl Dispositions {
 
     /// Whether handling stands still now.
     pub fn is_suspended(&self) -> bool {
-        self.suspensions.last().is_some_and(|suspension| suspension.until.is_none())
+        self.suspended.is_some()
     }
 
     /// The step that made this revision, if one did.
@@ -218,17 +203,14 @@ impl Dispositions {
         self.steps.push(step);
     }
 
-    /// Handling stands still from now on.
-    pub(super) fn suspend(&mut self, now: Moment) {
-        self.suspensions.push(Suspension { from: now.wall, until: None });
+    /// Every moment the gateway wrote down.
+    pub(super) fn stamps(&self) -> impl Iterator<Item = &Stamp> {
+        self.steps.iter().map(|step| &step.received).chain(&self.suspended).chain(&self.finished)
     }
 
-    /// Handling goes on, or is over.
-    pub(super) fn resume(&mut self, now: Moment) {
-        if let Some(Suspension { from, until: until @ None }) = self.suspensions.last_mut() {
-            // A clock that was set back meanwhile: it stood still for no time rather than for less than none.
-            *until = Some(now.wall.max(*from));
-        }
+    /// Every moment the gateway wrote down.
+    pub(super) fn stamps_mut(&mut self) -> impl Iterator<Item = &mut Stamp> {
+        self.steps.iter_mut().map(|step| &mut step.received).chain(&mut self.suspended).chain(&mut self.finished)
     }
 }
 

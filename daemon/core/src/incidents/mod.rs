@@ -16,6 +16,8 @@ pub mod spec;
 pub mod summary;
 #[cfg(test)]
 mod testing;
+pub mod time_limit;
+mod times;
 mod title;
 pub mod verify;
 
@@ -30,12 +32,12 @@ pub use origin::{
     CameraSource, Counts, Measure, MeasuredValue, Origin, SeenByCamera, SensorSource, Source, ToldBySensor,
 };
 pub use spec::Locale;
+pub use time_limit::{Deadline, Light, LightTimer, TimeLimit};
 
 use self::verify::Verification;
 use crate::{
     ids::{Id, IncidentId},
     severity::Severity,
-    spec::TimeSpan,
     time::{BootId, Moment},
 };
 
@@ -80,6 +82,9 @@ pub struct Incident {
     pub opened: Moment,
     /// When the condition was last seen to hold.
     pub last_seen: Moment,
+    /// Its time limit as it runs. Those that version 0.1.0 and before stored have none until they are asked for it.
+    #[serde(default)]
+    pub deadline: Option<Deadline>,
     /// When it ended, if it has.
     pub ended: Option<Ending>,
     /// Best score of any thing that took part, 0..1; of a sensor, the highest anomaly score, 0 where that is not watched.
@@ -141,15 +146,9 @@ pub struct Target {
     pub level: Id,
     /// Code of the node it starts at: an ancestor of `grid`, or `grid` itself.
     pub level_grid: String,
-    /// Time within which it must be handled, in milliseconds.
-    pub time_limit_ms: Option<u64>,
-}
-
-impl Target {
     /// Time within which it must be handled.
-    pub fn time_limit(&self) -> Option<TimeSpan> {
-        self.time_limit_ms.map(TimeSpan::millis)
-    }
+    #[serde(default, alias = "time_limit_ms")]
+    pub time_limit: Option<TimeLimit>,
 }
 
 /// Where a camera or a sensor stands.

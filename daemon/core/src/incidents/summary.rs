@@ -12,8 +12,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Handling,
-    event::{EventKind, Light, Revision},
+    Deadline, Handling, Light,
+    event::{EventKind, Revision},
     verify::Outcome,
 };
 use crate::{ids::Id, time::Moment};
@@ -158,10 +158,15 @@ pub struct Told<'a> {
     pub sequence: u64,
     /// The revision.
     pub revision: &'a Revision,
-    /// The incident's light now; none without a time limit.
-    pub light: Option<Light>,
-    /// Its light at the revision before.
+    /// The incident's light at the revision before; none for the first, and without a time limit.
     pub light_before: Option<Light>,
+}
+
+impl Told<'_> {
+    /// The incident's light now; none without a time limit.
+    fn light(&self) -> Option<Light> {
+        self.revision.incident.deadline.as_ref().map(Deadline::light)
+    }
 }
 
 impl DailySummary {
@@ -216,7 +221,7 @@ impl DailySummary {
             & count_in(&mut self.by_rule, rule, &told);
         self.groups_left_out += u64::from(!told_apart);
         if told.revision.kind == EventKind::Closed {
-            self.finished_by_light.add(told.light);
+            self.finished_by_light.add(told.light());
         }
     }
 
@@ -262,8 +267,8 @@ impl Tally {
             },
             EventKind::Updated => {}
         }
-        if told.light != told.light_before {
-            match told.light {
+        if told.light() != told.light_before {
+            match told.light() {
                 Some(Light::Yellow) => self.turned_yellow += 1,
                 Some(Light::Red) => self.turned_red += 1,
                 Some(Light::Green) | None => {}
@@ -300,7 +305,7 @@ mod tests {
     }
 
     fn told(sequence: u64, revision: &Revision) -> Told<'_> {
-        Told { sequence, revision, light: Some(Light::Green), light_before: Some(Light::Green) }
+        Told { sequence, revision, light_before: Some(Light::Green) }
     }
 
     #[test]
@@ -310,12 +315,18 @@ mod tests {
         let opened = revision(EventKind::Opened, Handling::Reported, &clock);
         let closed = revision(EventKind::Closed, Handling::Closed, &clock);
         let rejected = revision(EventKind::Closed, Handling::RejectedFalseAlarm, &clock);
-        let late = revision(EventKind::Updated, Handling::Reported, &clock);
+        let red = |mut revision: Revision| {
+            clock.advance(std::time::Duration::from_secs(7_200));
+            assert!(revision.incident.turn_light(&testing::calendar(), clock.now()));
+            revision
+        };
+        let late = red(revision(EventKind::Updated, Handling::Reported, &clock));
+        let closed_late = red(revision(EventKind::Closed, Handling::Closed, &clock));
         day.take(told(1, &opened));
         day.take(told(2, &opened));
         day.take(told(3, &opened));
-        day.take(Told { light: Some(Light::Red), light_before: Some(Light::Yellow), ..told(4, &late) });
-        day.take(Told { light: Some(Light::Red), light_before: Some(Light::Red), ..told(5, &closed) });
+        day.take(Told { light_before: Some(Light::Yellow), ..told(4, &late) });
+        day.take(Told { light_before: Some(Light::Red), ..told(5, &closed_late) });
         day.take(told(6, &closed));
         day.take(told(7, &rejected));
         day.take(told(7, &rejected));

@@ -1,12 +1,22 @@
 //! Incidents for tests.
 
-use super::{Book, CameraSource, Incident, Locale, Source, Target};
+use std::{sync::Arc, time::Duration};
+
+use super::{Book, CameraSource, Incident, Locale, Source, Target, TimeLimit};
 use crate::{
+    calendar::Calendar,
     ids::CountedIds,
     rules::{Change, Finding, Tally},
     severity::Severity,
+    spec::all_defaults,
     time::Clock,
 };
+
+/// Office hours, without holidays.
+pub(super) fn calendar() -> Arc<Calendar> {
+    let zone = jiff::tz::TimeZone::fixed(jiff::tz::offset(8));
+    Arc::new(Calendar::new(&all_defaults(), zone).unwrap())
+}
 
 /// A target with a time limit.
 pub(super) fn target(category: &str) -> Target {
@@ -18,7 +28,7 @@ pub(super) fn target(category: &str) -> Target {
         path: vec!["330522".into(), "330522101003".into()],
         level: "grid".parse().unwrap(),
         level_grid: "330522101003".into(),
-        time_limit_ms: Some(7_200_000),
+        time_limit: Some(TimeLimit::wall_time(Duration::from_secs(7_200))),
     }
 }
 
@@ -45,6 +55,6 @@ pub(super) fn incident(clock: &dyn Clock) -> Incident {
     let at = clock.mono();
     let tally = Tally { things: 1, peak: 1, left_to_right: 0, right_to_left: 0, score: 0.5, since: at, last_seen: at };
     let began = Finding { rule: camera().rule, episode: 1, at, change: Change::Began, tally, subjects: Vec::new() };
-    let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), CountedIds::default());
+    let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), calendar(), CountedIds::default());
     book.found(&camera(), &began, clock).unwrap().incident
 }

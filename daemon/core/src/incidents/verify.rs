@@ -141,6 +141,16 @@ impl Verification {
         Self { outcome, obstacle, from: Some(from), ..Self::restarted(command, until, boot) }
     }
 
+    /// Every moment in it.
+    pub(super) fn moments(&self) -> impl Iterator<Item = &Moment> {
+        self.from.iter().chain([&self.until])
+    }
+
+    /// Every moment in it.
+    pub(super) fn moments_mut(&mut self) -> impl Iterator<Item = &mut Moment> {
+        self.from.iter_mut().chain([&mut self.until])
+    }
+
     /// Nobody has looked: the daemon was started anew.
     pub fn restarted(command: &Verify, now: Moment, boot: BootId) -> Self {
         Self {

@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     ids::CountedIds,
     incidents::{
-        Place, Worse,
+        Light, Place, Worse,
         disposition::CommandResult,
         testing::{self, camera},
         verify::Outcome,
@@ -59,7 +59,8 @@ fn finding(change: Change, millis: u64, things: u32) -> Finding {
 #[test]
 fn an_incident_lives_from_opened_over_updated_to_ended() {
     let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
-    let mut book = Book::new(Locale::En, clock.boot_id().clone(), "digest".into(), CountedIds::default());
+    let mut book =
+        Book::new(Locale::En, clock.boot_id().clone(), "digest".into(), testing::calendar(), CountedIds::default());
     let source = camera();
     let mut apply = |change, millis, things| {
         clock.advance_to(Mono(millis * 1_000_000));
@@ -83,7 +84,8 @@ fn an_incident_lives_from_opened_over_updated_to_ended() {
 #[test]
 fn an_alarm_is_an_incident_with_the_last_readings() {
     let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
-    let mut book = Book::new(Locale::ZhCn, clock.boot_id().clone(), String::new(), CountedIds::default());
+    let mut book =
+        Book::new(Locale::ZhCn, clock.boot_id().clone(), String::new(), testing::calendar(), CountedIds::default());
     let readings = [3.4, f64::NAN, 3.62].map(|value| Reading {
         sensor: gauge().of.sensor,
         quantity: gauge().of.quantity,
@@ -110,7 +112,8 @@ fn an_alarm_is_an_incident_with_the_last_readings() {
 #[test]
 fn what_is_stored_is_read_again() {
     let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
-    let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), CountedIds::default());
+    let mut book =
+        Book::new(Locale::En, clock.boot_id().clone(), String::new(), testing::calendar(), CountedIds::default());
     let camera = book.found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
     let sensor = book.alarmed(&gauge(), &alarm(Change::Began, 3.62), [], &clock).unwrap().incident;
     for incident in [camera, sensor] {
@@ -122,7 +125,8 @@ fn what_is_stored_is_read_again() {
 #[test]
 fn evidence_is_a_revision_of_its_own_and_is_not_forgotten_by_later_ones() {
     let clock = ManualClock::new("boot", jiff::Timestamp::UNIX_EPOCH);
-    let mut book = Book::new(Locale::ZhCn, clock.boot_id().clone(), String::new(), CountedIds::default());
+    let mut book =
+        Book::new(Locale::ZhCn, clock.boot_id().clone(), String::new(), testing::calendar(), CountedIds::default());
     let source = camera();
     let began = finding(Change::Began, 0, 1);
     let opened = book.found(&source, &began, &clock).unwrap();
@@ -145,7 +149,8 @@ fn evidence_is_a_revision_of_its_own_and_is_not_forgotten_by_later_ones() {
 #[test]
 fn a_wall_clock_jump_neither_reorders_nor_ends_anything() {
     let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
-    let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), CountedIds::default());
+    let mut book =
+        Book::new(Locale::En, clock.boot_id().clone(), String::new(), testing::calendar(), CountedIds::default());
     let source = camera();
     let began = finding(Change::Began, 0, 1);
     let opened = book.found(&source, &began, &clock).unwrap().incident;
@@ -159,7 +164,7 @@ fn a_wall_clock_jump_neither_reorders_nor_ends_anything() {
 }
 
 fn book(clock: &ManualClock) -> Book<CountedIds> {
-    Book::new(Locale::En, clock.boot_id().clone(), String::new(), CountedIds::default())
+    Book::new(Locale::En, clock.boot_id().clone(), String::new(), testing::calendar(), CountedIds::default())
 }
 
 fn merging(seconds: u64) -> Source<SensorSource> {
@@ -287,6 +292,68 @@ fn the_scene_goes_on_while_people_act_and_neither_forgets_the_other() {
     // Handling goes on after the scene has ended.
     let handled = say(&book, &ended, "handled", &clock).revision.unwrap().incident;
     assert_eq!((handled.revision, handled.scene, handled.ended), (6, Scene::Ended, ended.ended));
+}
+
+#[test]
+fn a_light_turns_by_a_revision_of_its_own() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let mut book = book(&clock);
+    let opened = book.found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+    let deadline = opened.deadline.clone().unwrap();
+    assert_eq!((deadline.light(), deadline.due()), (Light::Green, Some("2026-03-01T02:00:00Z".parse().unwrap())));
+    assert_eq!(book.refresh(opened.clone(), &clock), None);
+
+    clock.advance(Duration::from_secs(5760));
+    let yellow = book.refresh(opened, &clock).unwrap();
+    assert_eq!((yellow.kind, yellow.incident.revision), (EventKind::Updated, 2));
+    assert_eq!(yellow.incident.deadline.as_ref().unwrap().light(), Light::Yellow);
+    let grown = book.found(&camera(), &finding(Change::Grew, 5_760_000, 2), &clock).unwrap().incident;
+    assert_eq!(grown.deadline.unwrap().light(), Light::Yellow, "the open one has turned too");
+    let ended = book.found(&camera(), &finding(Change::Ended, 5_760_000, 2), &clock).unwrap().incident;
+
+    clock.advance(Duration::from_secs(1440));
+    let red = book.refresh(ended, &clock).unwrap().incident;
+    assert_eq!((red.revision, red.deadline.as_ref().unwrap().light(), red.scene), (5, Light::Red, Scene::Ended));
+    assert_eq!(book.refresh(red, &clock), None);
+}
+
+#[test]
+fn an_unsynchronised_clock_turns_no_light_and_is_put_right() {
+    let clock = ManualClock::new("boot", jiff::Timestamp::UNIX_EPOCH);
+    clock.set_wall(jiff::Timestamp::UNIX_EPOCH, false);
+    let mut book = book(&clock);
+    let opened = book.found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+    assert_eq!(opened.deadline.as_ref().unwrap().due(), None);
+    clock.advance(Duration::from_secs(6000));
+    assert_eq!(book.refresh(opened.clone(), &clock), None);
+    assert!(opened.awaits_times(clock.boot_id()));
+
+    clock.set_wall("2026-03-01T02:00:00Z".parse().unwrap(), true);
+    let known = book.refresh(opened, &clock).unwrap().incident;
+    let began: jiff::Timestamp = "2026-03-01T00:20:00Z".parse().unwrap();
+    assert_eq!((known.opened.wall, known.opened.synchronised, known.opened.mono), (began, true, Mono(0)));
+    assert_eq!((known.began.wall, known.last_seen.wall), (began, began));
+    let deadline = known.deadline.as_ref().unwrap();
+    assert_eq!((deadline.light(), deadline.due()), (Light::Yellow, Some("2026-03-01T02:20:00Z".parse().unwrap())));
+    assert!(!known.awaits_times(clock.boot_id()));
+}
+
+#[test]
+fn what_version_0_1_0_stored_has_a_deadline_when_it_is_asked_for_one() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let mut book = book(&clock);
+    let opened = book.found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+    let mut json = serde_json::to_value(&opened).unwrap();
+    json.as_object_mut().unwrap().remove("deadline");
+    let target = json["target"].as_object_mut().unwrap();
+    target.remove("time_limit");
+    target.insert("time_limit_ms".into(), 7_200_000.into());
+
+    let mut old: Incident = serde_json::from_value(json).unwrap();
+    assert_eq!((old.target.time_limit, &old.deadline), (opened.target.time_limit, &None));
+    assert!(old.awaits_times(clock.boot_id()));
+    old = book.refresh(old, &clock).unwrap().incident;
+    assert_eq!(old.deadline, opened.deadline);
 }
 
 #[derive(Debug, Clone)]

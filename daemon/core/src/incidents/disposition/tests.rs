@@ -6,8 +6,8 @@ use proptest::{prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    incidents::{command, testing},
-    time::{Clock, ManualClock},
+    incidents::{Dispositions, Light, command, testing},
+    time::{Clock, ManualClock, Synchronisation},
 };
 
 const STAGES: [Stage; 11] = [
@@ -49,8 +49,13 @@ fn apply(
     stage: Stage,
     clock: &ManualClock,
 ) -> Result<EventKind, DispositionRefusal> {
-    let decision =
-        decide(&disposition(incident, id, stage, clock), None, Some(incident.clone()), clock.now(), clock.boot_id());
+    let decision = decide(
+        &disposition(incident, id, stage, clock),
+        None,
+        Some(incident.clone()),
+        Stamp::now(clock),
+        &testing::calendar(),
+    );
     match decision.revision {
         Some(revision) => {
             *incident = revision.incident;
@@ -116,7 +121,7 @@ fn the_loop_is_walked_to_its_end_and_one_event_closes_it() {
     assert_eq!(incident.scene, scene, "what people do says nothing of what the box sees");
     assert_eq!(kinds.iter().filter(|kind| **kind == EventKind::Closed).count(), 1);
     assert_eq!(kinds[5], EventKind::Closed);
-    assert_eq!(incident.dispositions.finished.unwrap().wall, "2026-03-01T00:06:00Z".parse().unwrap());
+    assert_eq!(incident.dispositions.finished.as_ref().unwrap().moment.wall, "2026-03-01T00:06:00Z".parse().unwrap());
     let revisions: Vec<_> = incident.dispositions.steps.iter().map(|step| step.revision).collect();
     assert_eq!(revisions, (2..=8).collect::<Vec<_>>());
     let json = serde_json::to_vec(&incident).unwrap();
@@ -128,18 +133,18 @@ fn the_same_command_again_gets_the_same_answer_and_changes_nothing() {
     let clock = clock();
     let mut incident = testing::incident(&clock);
     let command = disposition(&incident, "c", Stage::Accepted, &clock);
-    let first = decide(&command, None, Some(incident.clone()), clock.now(), clock.boot_id());
+    let first = decide(&command, None, Some(incident.clone()), Stamp::now(&clock), &testing::calendar());
     let remembered = first.remember.unwrap();
     incident = first.revision.unwrap().incident;
     apply(&mut incident, "d", Stage::Dispatched, &clock).unwrap();
     // Long after it has expired, and things have gone on.
     clock.advance(Duration::from_secs(86_400));
-    let again = decide(&command, Some(&remembered), Some(incident.clone()), clock.now(), clock.boot_id());
+    let again = decide(&command, Some(&remembered), Some(incident.clone()), Stamp::now(&clock), &testing::calendar());
     assert_eq!((again.answer, again.revision, again.remember), (first.answer, None, None));
-    let forgotten = decide(&command, None, Some(incident.clone()), clock.now(), clock.boot_id());
+    let forgotten = decide(&command, None, Some(incident.clone()), Stamp::now(&clock), &testing::calendar());
     assert_eq!((forgotten.answer.result, forgotten.revision), (CommandResult::Done, None));
     let other = Disposition { stage: Stage::Handled, ..command };
-    let reused = decide(&other, Some(&remembered), Some(incident), clock.now(), clock.boot_id());
+    let reused = decide(&other, Some(&remembered), Some(incident), Stamp::now(&clock), &testing::calendar());
     assert_eq!((reused.answer.reason, reused.revision), (Some(DispositionRefusal::IdReused), None));
 }
 
@@ -148,11 +153,11 @@ fn what_was_refused_stays_refused_when_it_comes_again() {
     let clock = clock();
     let mut incident = testing::incident(&clock);
     let early = disposition(&incident, "early", Stage::Verified, &clock);
-    let refused = decide(&early, None, Some(incident.clone()), clock.now(), clock.boot_id());
+    let refused = decide(&early, None, Some(incident.clone()), Stamp::now(&clock), &testing::calendar());
     assert_eq!(refused.answer.reason, Some(DispositionRefusal::OutOfOrder));
     assert_eq!(refused.answer.now.unwrap().handling, Handling::Reported);
     apply(&mut incident, "h", Stage::Handled, &clock).unwrap();
-    let again = decide(&early, refused.remember.as_ref(), Some(incident), clock.now(), clock.boot_id());
+    let again = decide(&early, refused.remember.as_ref(), Some(incident), Stamp::now(&clock), &testing::calendar());
     assert_eq!((again.answer, again.revision), (refused.answer, None));
 }
 
@@ -161,14 +166,15 @@ fn expired_unknown_and_too_long_lived_ones_are_answered() {
     let clock = clock();
     let incident = testing::incident(&clock);
     let command = disposition(&incident, "c", Stage::Accepted, &clock);
-    let reason =
-        |command: &Disposition, incident| decide(command, None, incident, clock.now(), clock.boot_id()).answer.reason;
+    let reason = |command: &Disposition, incident| {
+        decide(command, None, incident, Stamp::now(&clock), &testing::calendar()).answer.reason
+    };
     assert_eq!(reason(&command, None), Some(DispositionRefusal::UnknownIncident));
     let for_ever = Disposition { expires: clock.now().wall + Duration::from_secs(8 * 86_400), ..command.clone() };
     assert_eq!(reason(&for_ever, Some(incident.clone())), Some(DispositionRefusal::ExpiresTooLate));
     clock.advance(Duration::from_secs(3_600));
     assert_eq!(reason(&command, Some(incident.clone())), Some(DispositionRefusal::Expired));
-    assert_eq!(decide(&command, None, None, clock.now(), clock.boot_id()).remember, None);
+    assert_eq!(decide(&command, None, None, Stamp::now(&clock), &testing::calendar()).remember, None);
     clock.set_wall("2031-01-01T00:00:00Z".parse().unwrap(), false);
     assert_eq!(reason(&command, Some(incident)), None, "a clock that is not synchronised refuses nobody");
 }
@@ -184,11 +190,10 @@ fn suspended_stands_beside_the_stage_and_stops_it() {
     assert_eq!(apply(&mut incident, "3", Stage::Suspended, &clock), Err(DispositionRefusal::OutOfOrder));
     assert_eq!(apply(&mut incident, "4", Stage::Handled, &clock), Err(DispositionRefusal::OutOfOrder));
     apply(&mut incident, "5", Stage::Extended, &clock).unwrap();
-    // The clock is set back while it stands still.
-    clock.set_wall("2026-02-01T00:00:00Z".parse().unwrap(), true);
+    let light = |incident: &Incident| incident.deadline.as_ref().unwrap().light();
+    clock.advance(Duration::from_secs(86_400));
     apply(&mut incident, "6", Stage::Resumed, &clock).unwrap();
-    let suspension = incident.dispositions.suspensions[0];
-    assert_eq!(suspension.until, Some(suspension.from));
+    assert_eq!(light(&incident), Light::Green, "the time limit stood still");
     apply(&mut incident, "7", Stage::Suspended, &clock).unwrap();
     assert_eq!(apply(&mut incident, "8", Stage::RejectedFalseAlarm, &clock), Ok(EventKind::Closed));
     assert!(!incident.dispositions.is_suspended(), "what is finished does not stand still");
@@ -199,18 +204,62 @@ fn only_a_time_limit_can_be_extended_and_only_to_come() {
     let clock = clock();
     let mut incident = testing::incident(&clock);
     let now = clock.now().wall;
-    let until = |until| {
-        let command = Disposition {
-            extension: Some(Extension::Until(until)),
-            ..disposition(&incident, "u", Stage::Extended, &clock)
-        };
-        decide(&command, None, Some(incident.clone()), clock.now(), clock.boot_id()).answer.reason
+    let until = |incident: &Incident, seconds| {
+        let extension = Some(Extension::Until(now + Duration::from_secs(seconds)));
+        let command = Disposition { extension, ..disposition(incident, "u", Stage::Extended, &clock) };
+        decide(&command, None, Some(incident.clone()), Stamp::now(&clock), &testing::calendar())
     };
-    assert_eq!(until(now + Duration::from_secs(60)), None);
-    assert_eq!(until(now), Some(DispositionRefusal::InvalidExtension));
-    assert_eq!(until(now + Duration::from_secs(400 * 86_400)), Some(DispositionRefusal::InvalidExtension));
-    incident.target.time_limit_ms = None;
+    let later = until(&incident, 10_000).revision.unwrap().incident;
+    assert_eq!(later.deadline.unwrap().due(), Some(now + Duration::from_secs(10_000)));
+    assert_eq!(until(&incident, 7_200).answer.reason, Some(DispositionRefusal::InvalidExtension));
+    assert_eq!(until(&incident, 20 * 366 * 86_400).answer.reason, Some(DispositionRefusal::InvalidExtension));
+    clock.set_wall(now, false);
+    let unknown = until(&incident, 10_000);
+    assert_eq!((unknown.answer.reason, unknown.remember), (Some(DispositionRefusal::ClockNotSynchronised), None));
+    assert_eq!(apply(&mut incident, "s", Stage::Extended, &clock), Ok(EventKind::Updated));
+    (incident.target.time_limit, incident.deadline) = (None, None);
     assert_eq!(apply(&mut incident, "n", Stage::Extended, &clock), Err(DispositionRefusal::NoTimeLimit));
+}
+
+#[test]
+fn the_time_limit_runs_until_it_is_handled_and_again_if_that_is_to_be_done_again() {
+    let clock = clock();
+    let mut incident = testing::incident(&clock);
+    let light = |incident: &Incident| incident.deadline.as_ref().unwrap().light();
+    clock.advance(Duration::from_secs(3_600));
+    apply(&mut incident, "1", Stage::Handled, &clock).unwrap();
+    clock.advance(Duration::from_secs(86_400));
+    // Neither stage nor suspension lets it run while people look at what was done.
+    apply(&mut incident, "2", Stage::Suspended, &clock).unwrap();
+    apply(&mut incident, "3", Stage::Resumed, &clock).unwrap();
+    apply(&mut incident, "4", Stage::Dispatched, &clock).unwrap();
+    assert_eq!(light(&incident), Light::Green);
+    assert_eq!(incident.deadline.as_ref().unwrap().due(), Some(clock.now().wall + Duration::from_secs(3_600)));
+    clock.advance(Duration::from_secs(3_000));
+    apply(&mut incident, "5", Stage::Handled, &clock).unwrap();
+    assert_eq!(light(&incident), Light::Yellow);
+    clock.advance(Duration::from_secs(86_400));
+    apply(&mut incident, "6", Stage::Closed, &clock).unwrap();
+    assert_eq!(light(&incident), Light::Yellow, "the light stays as it was when it was handled");
+    assert!(incident.deadline.as_ref().unwrap().is_finished());
+    apply(&mut incident, "7", Stage::Archived, &clock).unwrap();
+}
+
+#[test]
+fn moments_of_dispositions_are_filled_in_once_the_clock_is_right() {
+    let clock = clock();
+    clock.set_wall(jiff::Timestamp::UNIX_EPOCH, false);
+    let mut incident = testing::incident(&clock);
+    apply(&mut incident, "1", Stage::RejectedFalseAlarm, &clock).unwrap();
+    clock.advance(Duration::from_secs(60));
+    clock.set_wall("2026-03-01T00:01:00Z".parse().unwrap(), true);
+    assert!(incident.awaits_times(clock.boot_id()));
+    let sync = Synchronisation::told_by(clock.boot_id(), clock.now()).unwrap();
+    assert!(incident.fill_in(&sync));
+    let finished = incident.dispositions.finished.clone().unwrap().moment;
+    assert_eq!((finished.wall, finished.synchronised), ("2026-03-01T00:00:00Z".parse().unwrap(), true));
+    assert_eq!(incident.dispositions.steps[0].received.moment, finished);
+    assert!(!incident.awaits_times(clock.boot_id()));
 }
 
 #[test]
@@ -239,7 +288,7 @@ proptest! {
             clock.advance(Duration::from_secs(wait));
             let before = incident.clone();
             let decision =
-                decide(&command, memory.get(&id), Some(incident.clone()), clock.now(), clock.boot_id());
+                decide(&command, memory.get(&id), Some(incident.clone()), Stamp::now(&clock), &testing::calendar());
             if let Some(remember) = decision.remember {
                 prop_assert!(memory.insert(id, remember).is_none(), "a command is remembered once");
             }
@@ -261,10 +310,13 @@ proptest! {
             }
         }
         prop_assert!(closed <= 1);
-        let Dispositions { steps, earlier_steps, suspensions, extensions, .. } = &incident.dispositions;
+        let Dispositions { steps, earlier_steps, .. } = &incident.dispositions;
         prop_assert!(steps.len() <= Dispositions::MAX_STEPS);
         prop_assert_eq!(steps.len() as u32 + earlier_steps, incident.revision - 1);
-        prop_assert!(suspensions.len() <= Dispositions::MAX_SUSPENSIONS);
-        prop_assert!(extensions.len() <= Dispositions::MAX_EXTENSIONS);
+        let deadline = incident.deadline.as_ref().unwrap();
+        prop_assert_eq!(deadline.is_finished(), incident.handling.is_finished());
+        let runs = deadline.suspended_since().is_none();
+        prop_assert!(deadline.is_finished() || runs == (incident.handling.is_awaited() && !incident.dispositions.is_suspended()));
+        prop_assert!(serde_json::to_vec(&incident).unwrap().len() < 64 * 1024);
     }
 }
