@@ -13,6 +13,7 @@ import centerface
 import coco_ssd
 import onnx
 import quantise
+import sensor
 import synthetic
 from onnx import ModelProto
 
@@ -21,6 +22,7 @@ BUILDERS = {
     "ssdlite-mobilenet-v2": coco_ssd.build,
     "synthetic-yolov8": synthetic.yolov8,
     "synthetic-yolox": synthetic.yolox,
+    "window-distance": sensor.window_distance,
 }
 
 

@@ -22,6 +22,10 @@ static REJECTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
         &labels,
     )
 });
+static SCORES_MISSING: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Readings that a model could not score, or scored with what is no number.";
+    counter("snowgate_sensor_model_failures_total", help, &["model", "reason"])
+});
 static LIMITED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Readings of flooding sensors that rules heard, but that were neither published nor scored.";
     counter("snowgate_sensor_limited_total", help, &["sensor"])
@@ -82,6 +86,29 @@ impl MessageRejected<'_> {
             tracing::debug!(protocol, sensor, reason, message, "sensor message refused");
         } else {
             tracing::warn!(protocol, sensor, reason, message, "sensor message refused");
+        }
+    }
+}
+
+/// A model could not score a reading.
+pub struct ScoreMissing<'a> {
+    /// Its manifest id.
+    pub model: &'a str,
+    /// Why, in one word.
+    pub reason: &'static str,
+    /// Why, for people.
+    pub message: &'a str,
+    /// Whether it was the same with the reading before.
+    pub again: bool,
+}
+
+impl ScoreMissing<'_> {
+    /// Counts it, and logs it unless it was said before.
+    pub fn emit(self) {
+        let Self { model, reason, message, again } = self;
+        SCORES_MISSING.with_label_values(&[model, reason]).inc();
+        if !again {
+            tracing::error!(model, reason, message, "sensor model gives no score");
         }
     }
 }
