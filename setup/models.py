@@ -48,10 +48,11 @@ def make(cache: Cache, options: set[str]) -> None:
     for path in sorted((ROOT / "models/sensors").glob("*.toml")):
         if files(path)[0].model in MADE:
             _make_manifest(cache, path, path.parent, options)
-    for path in sorted((BUILD / "synthetic").glob("*.toml")):
-        _make_manifest(cache, path, TEST_MODELS, options)
+    for path in sorted((BUILD / "synthetic").glob("**/*.toml")):
+        folder = TEST_MODELS / path.parent.relative_to(BUILD / "synthetic")
+        _make_manifest(cache, path, folder, options)
         # A copy, not a link: whoever resolves the link would look for the model beside the original.
-        copy = TEST_MODELS / path.name
+        copy = folder / path.name
         if not copy.is_file() or copy.read_bytes() != path.read_bytes():
             shutil.copyfile(path, copy)
 

@@ -1,6 +1,6 @@
-"""A small model of a sensor's readings, made by hand: an example of what such a model is given and answers; no weights from anywhere.
+"""Small models of a sensor's readings, made by hand; no weights from anywhere.
 
-It looks at the last 64 readings, normalised by their median and their median distance from it, so that it knows nothing of units.
+`window-distance` is an example of what such a model is given and answers. It looks at the last 64 readings, normalised by their median and their median distance from it, so that it knows nothing of units.
 The last reading's distance from the median is held against the mean distance of all but the last 16: what has always gone up and down
 may go on doing so. The score is 1 - 2^(-ratio / 8): half where the last reading lies eight times as far off as usual. Readings
 that stay far off keep their score until they are a quarter of the window; after that they are what is usual.
@@ -8,7 +8,7 @@ that stay far off keep their score until they are a quarter of the window; after
 
 from pathlib import Path
 
-from onnx import ModelProto
+from onnx import ModelProto, TensorProto
 
 from onnxfile import Writer, finish, tensor
 
@@ -36,6 +36,23 @@ def window_distance(_sources: list[Path]) -> ModelProto:
     return finish(
         "window-distance", doc, writer.nodes, list(writer.constants.values()),
         [tensor("readings", 1, VALUES)], [tensor("score", 1, 1)])
+
+
+def stumbles(_sources: list[Path]) -> ModelProto:
+    """A TEST model that fails, and answers with what is no number, when it is told to.
+
+    Input [1, 4]. The last reading, 0 to 3, says which of the four is the answer, or rather its square root: what is negative
+    has none, and a last reading beyond 3 makes the inference fail.
+    """
+    writer = Writer()
+    last = _part(writer, "readings", "last", 3, 4)
+    index = writer.node("Cast", [last], "index", to=TensorProto.INT64)
+    answer = writer.node("GatherElements", ["readings", index], "answer", axis=1)
+    writer.node("Sqrt", [answer], "score")
+    doc = "TEST MODEL of Snowgate, made by hand: fails when it is told to. Not for use."
+    return finish(
+        "synthetic-stumbles", doc, writer.nodes, list(writer.constants.values()),
+        [tensor("readings", 1, 4)], [tensor("score", 1, 1)])
 
 
 def _part(writer: Writer, values: str, name: str, start: int, end: int) -> str:

@@ -120,7 +120,7 @@ fn refuse_without_sensor_model(sensor: &mut SensorConfig, models: &KnownModels, 
         let (reason, help) = match known.get(&id.value) {
             Some(Ok(())) => continue,
             Some(Err(reason)) => (format!("cannot be used: {reason}"), None),
-            None if models.models.contains_key(&id.value) => {
+            None if models.models.get(&id.value).is_some_and(Result::is_ok) => {
                 ("finds things in pictures and scores nothing that sensors measure".to_owned(), None)
             }
             None => {
