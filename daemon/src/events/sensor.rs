@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::LazyLock, time::Duration};
 
-use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec};
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 
-use super::{counter, float_gauge, gauge, set_one_of};
+use super::{counter, float_gauge, gauge, seconds_histogram, set_one_of};
 
 static READINGS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let labels = ["sensor", "quantity", "quality", "why"];
@@ -20,6 +20,15 @@ static REJECTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
         "snowgate_sensor_rejects_total",
         "Messages that were refused; sensor is empty if it is not known whose.",
         &labels,
+    )
+});
+static SCORING: LazyLock<HistogramVec> = LazyLock::new(|| {
+    let help = "Time a model took to score one reading; all sensors are judged on one thread.";
+    seconds_histogram(
+        "snowgate_sensor_model_seconds",
+        help,
+        &["model"],
+        &[0.0001, 0.0005, 0.002, 0.01, 0.05, 0.25, 1.0],
     )
 });
 static SCORES_MISSING: LazyLock<IntCounterVec> = LazyLock::new(|| {
@@ -87,6 +96,21 @@ impl MessageRejected<'_> {
         } else {
             tracing::warn!(protocol, sensor, reason, message, "sensor message refused");
         }
+    }
+}
+
+/// A model was asked for a reading's score. Counted only.
+pub struct ReadingScored<'a> {
+    /// Its manifest id.
+    pub model: &'a str,
+    /// Time it took.
+    pub took: Duration,
+}
+
+impl ReadingScored<'_> {
+    /// Counts it.
+    pub fn emit(self) {
+        SCORING.with_label_values(&[self.model]).observe(self.took.as_secs_f64());
     }
 }
 

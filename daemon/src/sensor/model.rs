@@ -24,7 +24,10 @@ use snowgate_core::{
 
 use super::manifest::SensorManifest;
 use crate::{
-    events::{sensor::ScoreMissing, vision::ModelLoaded},
+    events::{
+        sensor::{ReadingScored, ScoreMissing},
+        vision::ModelLoaded,
+    },
     vision::{
         execution::Running,
         model::{ModelError, Runtime},
@@ -80,9 +83,12 @@ impl SensorModel {
 
     /// The score of the last reading of a full window, 0 to 1; `None` if it fails. What is no number is a score of 0.
     pub fn score(&mut self, window: &Window) -> Option<f64> {
+        let started = Instant::now();
         let (_, input) = self.input.extract_tensor_mut();
         window.write_to(input);
-        match self.ask() {
+        let answer = self.ask();
+        ReadingScored { model: self.id.as_str(), took: started.elapsed() }.emit();
+        match answer {
             Ok(score) if score.is_nan() => {
                 self.missing("not_a_number", "its answer is no number");
                 Some(0.0)
