@@ -11,7 +11,7 @@ use snowgate_core::{
     secret::Secret,
     sensor::rules::spec::SensorRuleSpec,
     severity::Severity,
-    spec::ByteSize,
+    spec::{ByteSize, Located},
 };
 use snowgate_sensors::{Listen, http::HttpSettings, modbus::Bus, spec::SourceSpec};
 
@@ -173,7 +173,7 @@ pub struct SensorConfig {
     pub name: String,
     /// Whether it is listened to at all.
     pub enabled: bool,
-    /// Why it cannot be listened to although the rest can: an unreadable secret.
+    /// Why it cannot be listened to although the rest can: an unreadable secret, a missing model.
     pub refused: Option<String>,
     /// Where it stands.
     pub place: Option<PlaceConfig>,
@@ -185,12 +185,19 @@ pub struct SensorConfig {
     pub secret: Option<Secret>,
     /// What is an incident.
     pub rules: Vec<SensorRuleConfig>,
+    pub(super) file: Arc<Source>,
 }
 
 impl SensorConfig {
     /// Whether run listens to it: enabled and not refused.
     pub fn is_watched(&self) -> bool {
         self.enabled && self.refused.is_none()
+    }
+
+    /// The models that are to score its readings.
+    pub fn models(&self) -> impl Iterator<Item = &Located<Id>> {
+        let quantities = self.source.quantities().into_iter();
+        quantities.filter_map(|quantity| quantity.anomaly.as_ref()?.method.model())
     }
 }
 

@@ -49,7 +49,7 @@ pub(super) fn replay(
     let missing = || ReplayError::Missing { what: "camera", id: id.clone(), directory: directory.to_owned() };
     let camera = config.camera(id).ok_or_else(missing)?;
     if let Some(reason) = &camera.refused {
-        return Err(ReplayError::Refused { camera: camera.id.clone(), reason: reason.clone() });
+        return Err(ReplayError::Refused { what: "camera", id: id.clone(), reason: reason.clone() });
     }
     let mut player = Player::new(&config, camera, &models, decoders, start)?;
     let stats = player.play(ClipReader::open(clip, camera.id.clone()).map_err(data)?)?;
