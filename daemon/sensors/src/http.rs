@@ -6,7 +6,7 @@
 //! | 401 | no such sensor, or not its token: the answer is the same, and takes as long |
 //! | 404, 405 | another path; another method than POST |
 //! | 408, 413 | the message did not come in time; it is longer than 64 KiB |
-//! | 415, 422 | it does not call itself JSON; it is none, or nothing in it can be used |
+//! | 415, 422 | it is compressed; it is no JSON, or nothing in it can be used |
 //! | 429 | this sensor sends more than it may: again after `Retry-After` seconds |
 //! | 503 | the gateway cannot take it now: again after `Retry-After` seconds |
 //!

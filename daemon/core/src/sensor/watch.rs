@@ -11,7 +11,7 @@ use super::{
         outside::{ModelDetector, Models},
     },
     quality::Judge,
-    reading::{Reading, Sample, Verdict},
+    reading::{Doubt, Reading, Sample, Verdict, tidy},
     rules::{Alarm, Heard, SensorRules, spec::SensorRuleSpec},
     spec::QuantitySpec,
     unit::{Conversion, Unit, UnitError},
@@ -129,10 +129,11 @@ impl SensorWatch {
     ) -> Option<Seen> {
         let Self { sensor, zone, quantities, rules } = self;
         let quantity = quantities.iter_mut().find(|known| known.id == *quantity)?;
-        let value = quantity.conversion.apply(sample.value * quantity.scale + quantity.offset);
+        let value = tidy(quantity.conversion.apply(sample.value * quantity.scale + quantity.offset));
         let sample = Sample { value, ..sample };
         let verdict = quantity.judge.judge(&sample, arrived);
-        let detector = quantity.detector.as_mut().filter(|_| score && verdict.counts());
+        let in_order = verdict.counts() && verdict.why != Some(Doubt::OutOfOrder);
+        let detector = quantity.detector.as_mut().filter(|_| score && in_order);
         let (score, reason) = match detector {
             None => (None, None),
             Some(Watcher::BuiltIn(detector)) => {
@@ -222,10 +223,7 @@ mod tests {
     use super::*;
     use crate::{
         rules::Change,
-        sensor::{
-            anomaly::outside::NoModels,
-            reading::{Doubt, Quality},
-        },
+        sensor::{anomaly::outside::NoModels, reading::Quality},
         spec::read_table,
     };
 

@@ -95,9 +95,14 @@ impl Routes {
             self.refusals.tell(Some(&listener.sensor), "retained", why).await;
             return;
         }
+        let nothing = listener.reader.nothing(&read);
         let nothing_else = read.samples.is_empty();
         if !nothing_else || read.errors.is_empty() {
             self.intake.heard(&listener.sensor, read.samples).await;
+        }
+        if let Some(nothing) = nothing {
+            let why = || self.text(message, &nothing);
+            self.refusals.tell(Some(&listener.sensor), "nothing_for_sensor", why).await;
         }
         for error in read.errors.iter().map(|(_, error)| error).chain(&read.time_error) {
             if nothing_else {

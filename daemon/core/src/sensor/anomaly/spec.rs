@@ -23,7 +23,7 @@ spec! {
 
 tagged! {
     /// The ways to find out.
-    pub enum Method by "method" {
+    pub enum Method by "method" or "auto" {
         /// What is best on most sensors, and needs no tuning.
         "auto" => Auto(AutoSpec),
         /// Has it ever done what it is doing now? (nearest neighbour among its own past)
@@ -261,8 +261,9 @@ mod tests {
 
     #[test]
     fn one_line_is_enough() {
-        let spec = read("method = 'auto'").unwrap();
-        assert_eq!(spec, AnomalySpec { method: Method::Auto(AutoSpec {}) });
+        for text in ["", "method = 'auto'"] {
+            assert_eq!(read(text).unwrap(), AnomalySpec { method: Method::Auto(AutoSpec {}) });
+        }
         for method in ["neighbour", "same_time", "robust_z", "ewma", "page_hinkley", "standstill", "forest"] {
             assert_eq!(read(&format!("method = '{method}'")).unwrap().method.tag(), method);
         }
