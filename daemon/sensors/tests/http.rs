@@ -113,6 +113,15 @@ async fn what_is_taken_is_with_the_intake() {
 }
 
 #[tokio::test]
+async fn what_an_intake_that_has_ended_does_not_take_is_refused() {
+    let (intake, ear) = intake();
+    let adapter = Adapter::start(16, 20, intake).await;
+    drop(ear);
+    is_refused(&adapter.post("gauge", TOKEN, LEVEL).await, 503, "cannot keep up");
+    adapter.stop().await;
+}
+
+#[tokio::test]
 async fn every_refusal_says_why() {
     let (intake, mut ear) = intake();
     let adapter = Adapter::start(64, 20, intake).await;

@@ -405,6 +405,20 @@ async fn a_refused_topic_is_its_sensors_fault_alone() {
 }
 
 #[tokio::test]
+async fn what_an_intake_that_has_ended_does_not_take_is_not_acknowledged() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (intake, ear) = intake();
+    let adapter = Adapter::start(listener.local_addr().unwrap(), None, vec![gauge("gauge", "water/bridge")], intake);
+    let (mut broker, _) = ScriptedBroker::accept(&listener).await;
+    let (id, _) = broker.subscribe().await;
+    drop(ear);
+    broker.grant(id, &[1]).await;
+    broker.send(&publish("water/bridge", 1, r#"{"level":1}"#)).await;
+    assert_eq!(broker.packet().await, Some((0xE0, vec![])), "DISCONNECT, and no PUBACK before it");
+    adapter.stop().await;
+}
+
+#[tokio::test]
 async fn a_message_that_cannot_be_received_does_not_block_the_way_for_ever() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (intake, mut ear) = intake();

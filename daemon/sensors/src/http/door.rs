@@ -101,7 +101,9 @@ impl Door {
         let _one_of_few = sensor.share(self.intake.now().mono).map_err(refused)?;
         let Message { samples, errors, time_error } = sensor.read(request).await.map_err(refused)?;
         let heard = self.intake.heard(&sensor.id, samples);
-        timeout(INTAKE_LIMIT, heard).await.map_err(|_| refused(Refusal::Busy))?;
+        if !timeout(INTAKE_LIMIT, heard).await.unwrap_or(false) {
+            return Err(refused(Refusal::Busy));
+        }
         // The rest of it counts, so it must not be sent again; but somebody should know.
         for error in errors.into_iter().map(|(_, error)| error).chain(time_error) {
             let told = self.refusals.tell(Some(&sensor.id), "malformed", || format!("POST from {peer}: {error}"));
@@ -165,10 +167,10 @@ impl Sensor {
         if let Some(nothing) = self.reader.nothing(&message) {
             return Err(Refusal::Nothing(nothing));
         }
-        match message.errors.pop() {
-            Some((_, error)) if message.samples.is_empty() => return Err(Refusal::Unusable(error)),
-            Some(error) => message.errors.push(error),
-            None => {}
+        if message.samples.is_empty()
+            && let Some((_, error)) = message.errors.pop()
+        {
+            return Err(Refusal::Unusable(error));
         }
         Ok(message)
     }
