@@ -70,7 +70,7 @@ impl Adapter {
 
 /// Publishes until a sensor hears it: then its subscription stands.
 async fn settle(publisher: &mut Publisher, ear: &mut Ear, topic: &str, sensor: &str) {
-    let probe = Uplink::plain(topic, r#"{"probe":true}"#);
+    let probe = Uplink::plain(topic, "{}");
     let probes = async {
         loop {
             publisher.publish(&probe, Delivery::AtMostOnce).await.unwrap();

@@ -250,10 +250,12 @@ impl JsonReader {
         Ok(read)
     }
 
-    /// What to say of a message that is in order and has nothing for the sensor in it: a misspelt pointer looks like that.
-    pub fn nothing(&self, read: &Message) -> Option<JsonError> {
+    /// What to say of a message that is in order and has nothing for the sensor in it: a misspelt pointer looks like that. An
+    /// empty object is a sign of life, and so is an uplink of ChirpStack or The Things Stack, whose payloads differ by port.
+    pub fn nothing(&self, message: &[u8], read: &Message) -> Option<JsonError> {
         let (_, _, first) = self.quantities.first()?;
-        let nothing = read.samples.is_empty() && read.errors.is_empty();
+        let nothing = read.samples.is_empty() && read.errors.is_empty() && self.marks.is_empty();
+        let nothing = nothing && message.trim_ascii() != b"{}";
         nothing.then(|| JsonError::Nothing(first.pointer.as_str().to_owned()))
     }
 }

@@ -164,7 +164,7 @@ impl Sensor {
         let body = timeout(BODY_LIMIT, receive(request.into_body())).await.map_err(|_| Refusal::TooSlow)??;
         let parsed = self.plan.parse(&body).map_err(Refusal::Unusable)?;
         let mut message = self.reader.read(&parsed).map_err(Refusal::Unusable)?;
-        if let Some(nothing) = self.reader.nothing(&message) {
+        if let Some(nothing) = self.reader.nothing(&body, &message) {
             return Err(Refusal::Nothing(nothing));
         }
         if message.samples.is_empty()

@@ -114,7 +114,7 @@ impl Routes {
             self.refusals.tell(Some(&listener.sensor), "retained", why).await;
             return true;
         }
-        let nothing = listener.reader.nothing(&read);
+        let nothing = listener.reader.nothing(&message.payload, &read);
         let nothing_else = read.samples.is_empty();
         // A message without values and without errors is a sign of life.
         let counts = !nothing_else || read.errors.is_empty();
