@@ -175,9 +175,10 @@ pub(super) fn report_target(
     }
     let (category, grid) = (category?, grid?);
     // A category that does not exist has been reported where it is named.
-    let by_category = references.categories?.get(&category.value)?.severity;
-    let severity = said.iter().find_map(|report| *report.severity).unwrap_or(by_category);
-    Some(ReportTarget { category: category.value.clone(), severity, grid: grid.value.clone() })
+    let by_category = references.categories?.get(&category.value)?;
+    let severity = said.iter().find_map(|report| *report.severity).unwrap_or(by_category.severity);
+    let time_limit = said.iter().find_map(|report| *report.time_limit).or(*by_category.time_limit);
+    Some(ReportTarget { category: category.value.clone(), severity, grid: grid.value.clone(), time_limit })
 }
 
 /// Text of a PEM file that a setting names, bounded like a configuration file.

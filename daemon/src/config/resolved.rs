@@ -11,7 +11,7 @@ use snowgate_core::{
     secret::Secret,
     sensor::rules::spec::SensorRuleSpec,
     severity::Severity,
-    spec::{ByteSize, Located},
+    spec::{ByteSize, Located, TimeSpan},
 };
 use snowgate_sensors::{Listen, http::HttpSettings, modbus::Bus, spec::SourceSpec};
 
@@ -252,7 +252,7 @@ pub struct RuleConfig {
 }
 
 /// Where and as what an incident is reported: the rule's own word, else its zone's or line's, else its camera's or
-/// sensor's; the severity at last the category's.
+/// sensor's; the severity and the time limit at last the category's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportTarget {
     /// Category id.
@@ -261,4 +261,6 @@ pub struct ReportTarget {
     pub severity: Severity,
     /// Grid code.
     pub grid: String,
+    /// Time within which it must be handled.
+    pub time_limit: Option<TimeSpan>,
 }
