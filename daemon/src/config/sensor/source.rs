@@ -88,9 +88,10 @@ fn mqtt(source: &MqttSource, network: Option<&KnownNetwork>, check: &mut Checker
 fn hears_everybody(topic: &str) -> bool {
     let levels: Vec<&str> = topic.split('/').collect();
     let any = |level: &str| level == "+" || level == "#";
+    let names_devices = |level: &&str| ["device", "devices"].contains(level);
     levels.iter().all(|level| any(level))
-        || levels.last() == Some(&"+")
-        || levels.windows(2).any(|pair| ["device", "devices"].contains(&pair[0]) && any(pair[1]))
+        || (levels.last() == Some(&"+") && !levels.iter().any(names_devices))
+        || levels.windows(2).any(|pair| names_devices(&pair[0]) && any(pair[1]))
 }
 
 fn http(source: &HttpSource, check: &mut Checker<'_>) {
