@@ -53,7 +53,7 @@ pub fn source(config: &Config, sensor: &SensorConfig, rule: &SensorRuleConfig) -
             sensor_name: sensor.name.clone(),
             quantity: quantity.id.value.clone(),
             quantity_name: quantity.name.0.clone().unwrap_or_else(|| quantity.id.to_string()),
-            unit: quantity.report_in.as_ref().map_or(&quantity.unit, |unit| &unit.value).clone(),
+            unit: quantity.reported_unit().clone(),
         },
         place: cameras::place(sensor.place.as_ref()),
         rule: rule.spec.id.value.clone(),

@@ -1,6 +1,6 @@
 //! The one line that people read first, in the gateway's language.
 
-use super::{CameraSource, Locale, SensorSource, Source};
+use super::{CameraSource, Locale, SensorSource, Source, event::round};
 use crate::sensor::rules::AlarmTally;
 
 /// `人员闯入：北门，院内` or `Intrusion: North gate, yard`.
@@ -16,8 +16,9 @@ pub(super) fn of_sensor(locale: Locale, source: &Source<SensorSource>, tally: &A
     let figure = match source.rule_kind.as_str() {
         // The last value heard before the silence is no part of it, and that a button was pressed says it all.
         "silence" | "button" => None,
-        "change" => tally.extreme.map(|change| format!("{:+}", rounded(change))),
-        _ => tally.value.map(|value| rounded(value).to_string()),
+        // As numbers they are written without decimals that are zero.
+        "change" => tally.extreme.map(|change| format!("{:+}", round(change))),
+        _ => tally.value.map(|value| round(value).to_string()),
     };
     let detail = match figure.filter(|_| !symbol.is_empty()) {
         Some(figure) => format!("{quantity_name} {figure} {symbol}"),
@@ -25,11 +26,6 @@ pub(super) fn of_sensor(locale: Locale, source: &Source<SensorSource>, tally: &A
         None => quantity_name.clone(),
     };
     title(locale, &source.target.category_name, sensor_name, &detail)
-}
-
-/// Three decimals are more than people read; as a number it is written without those that are zero.
-fn rounded(value: f64) -> f64 {
-    (value * 1000.0).round() / 1000.0
 }
 
 fn title(locale: Locale, category: &str, name: &str, detail: &str) -> String {

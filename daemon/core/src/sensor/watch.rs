@@ -192,7 +192,7 @@ impl SensorWatch {
 impl Quantity {
     fn new(spec: &QuantitySpec, models: &dyn Models) -> Result<Self, WatchError> {
         let quantity = &spec.id.value;
-        let unit = spec.report_in.as_ref().map_or(&spec.unit, |wanted| &wanted.value);
+        let unit = spec.reported_unit();
         Ok(Self {
             id: quantity.clone(),
             unit: unit.clone(),
