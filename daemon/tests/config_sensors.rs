@@ -246,6 +246,27 @@ fn an_unreadable_secret_refuses_its_sensors_only() {
 }
 
 #[test]
+fn a_model_that_cannot_be_used_refuses_its_sensor_only() {
+    let said = ["tides", "tidse", "torn", "centerface"].map(|model| {
+        problems(model, |all| {
+            let anomaly = format!("{{ method = \"onnx\", model = \"{model}\" }}");
+            all.replace("sensors.d/level.toml", "{ method = \"auto\" }", &anomaly);
+        })
+    });
+    insta::assert_snapshot!(said.concat());
+}
+
+#[test]
+fn a_camera_has_no_use_for_a_model_of_readings() {
+    let directory = Directory::with_sensors();
+    directory.replace("cameras.d/north.toml", "fps = 5", "fps = 5\nobject_model = \"tides\"");
+    let config = load(&directory).unwrap();
+    let refused = config.camera(&id("north")).unwrap().refused.as_deref().unwrap();
+    assert_eq!(refused, "object model `tides` scores what sensors measure and finds nothing in pictures");
+    assert!(config.sensors.iter().all(|sensor| sensor.is_watched()));
+}
+
+#[test]
 fn a_sensor_that_is_switched_off_needs_neither_secret_nor_port() {
     let directory = Directory::with_sensors();
     directory.replace("sensors.d/sos.toml", "id = \"sos\"", "id = \"sos\"\nenabled = false");

@@ -7,6 +7,7 @@ mod common;
 use std::{
     fmt::Write as _,
     fs,
+    path::Path,
     process::{Command, Output},
 };
 
@@ -167,6 +168,45 @@ fn values_may_have_been_converted_already() {
     let text = table(|row, tide| Some(if (1800..1836).contains(&row) { 4.0 } else { tide / 100.0 }));
     let text = printed(&replay(&directory, &text, &["--reported"]));
     assert!(text.contains("high: opened 2026-05-07 06:10:00") && text.contains("furthest 4 m"), "{text}");
+}
+
+/// The same sensor, its anomalies found by a model, on a machine that has the shipped ones.
+fn configured_with_model(model: &str) -> Directory {
+    let directory = configured();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap();
+    let models = format!(
+        "[models]\ndirectory = \"{0}/models\"\nonnxruntime = \"{0}/assets/onnxruntime/libonnxruntime.so.1.31.1\"\n[mqtt]",
+        root.display()
+    );
+    directory.replace("gateway.toml", "[mqtt]", &models);
+    let anomaly = format!("{{ method = \"onnx\", model = \"{model}\" }}");
+    directory.replace("sensors.d/gauge.toml", "{ method = \"auto\" }", &anomaly);
+    directory
+}
+
+#[test]
+fn a_model_finds_the_flood_too() {
+    let directory = configured_with_model("window-distance");
+    // The flood, and that the tide has gone on while the sensor was silent.
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/gauge-model.jsonl");
+    printed(&replay(&directory, &eventful(), &["--expect", golden]));
+    let quiet = replay(&directory, &table(|_, tide| Some(tide)), &["--expect", golden]);
+    assert_eq!(quiet.status.code(), Some(65));
+    let quiet = String::from_utf8(quiet.stderr).unwrap();
+    assert!(quiet.contains("\n- odd: opened 2026-05-07 06:00:00") && !quiet.contains("\n+ odd"), "{quiet}");
+}
+
+#[test]
+fn a_model_that_cannot_be_used_refuses_the_sensor_by_name() {
+    for (model, part) in [
+        ("window-distanse", "is not in the folder `sensors` of the models directory"),
+        ("centerface", "finds things in pictures"),
+    ] {
+        let output = replay(&configured_with_model(model), &eventful(), &[]);
+        let error = String::from_utf8(output.stderr).unwrap();
+        let named = error.contains(&format!("sensor gauge is refused: anomaly model `{model}` {part}"));
+        assert!(output.status.code() == Some(78) && named, "{error}");
+    }
 }
 
 #[test]

@@ -13,14 +13,17 @@ import centerface
 import coco_ssd
 import onnx
 import quantise
+import sensor
 import synthetic
 from onnx import ModelProto
 
 BUILDERS = {
     "centerface": centerface.build,
     "ssdlite-mobilenet-v2": coco_ssd.build,
+    "synthetic-stumbles": sensor.stumbles,
     "synthetic-yolov8": synthetic.yolov8,
     "synthetic-yolox": synthetic.yolox,
+    "window-distance": sensor.window_distance,
 }
 
 

@@ -4,7 +4,6 @@
 // Servers for tests may say what they expect.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-pub mod broker;
 pub mod daemon;
 pub mod demo;
 pub mod embedded_broker;

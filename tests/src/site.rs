@@ -8,10 +8,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use snowgate_simulators::broker::Mosquitto;
 use tempfile::TempDir;
 
 use crate::{
-    broker::Mosquitto,
     daemon::{self, Daemon, DaemonError, Launch},
     grid_system::GridSystem,
     repository,

@@ -11,8 +11,8 @@ use snowgate::{
     store::{Class, StoreError},
     uplink::{Fault, LinkState, MqttSecrets},
 };
+use snowgate_simulators::broker::{Mosquitto, Setup};
 use snowgate_tests::{
-    broker::{Mosquitto, Setup},
     proxy::{FaultProxy, Weather},
     reporter::Reporter,
     subscriber::{Received, Subscriber},

@@ -6,8 +6,8 @@ use snowgate::{
     store::Class,
     uplink::{Fault, LinkState, MqttSecrets},
 };
+use snowgate_simulators::broker::{Certificates, Mosquitto, Setup, Tls};
 use snowgate_tests::{
-    broker::{Certificates, Mosquitto, Setup, Tls},
     proxy::{FaultProxy, Weather},
     reporter::Reporter,
     scripted_broker::{Act, Publish, ScriptedBroker},

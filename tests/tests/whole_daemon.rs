@@ -5,8 +5,8 @@
 
 use std::{fs, process::Command, time::Duration};
 
+use snowgate_simulators::broker::{Mosquitto, Setup};
 use snowgate_tests::{
-    broker::{Mosquitto, Setup},
     daemon::{self, Daemon},
     grid_system::Received,
     site::Site,

@@ -59,12 +59,17 @@ pub fn all() -> Vec<Contender> {
 
 impl Contender {
     /// A new detector that has seen nothing.
+    ///
+    /// # Panics
+    /// If its method is none that is built in.
+    #[allow(clippy::expect_used, reason = "only built-in methods stand in the table")]
     pub fn detector(&self) -> Box<dyn Detector> {
+        let built_in = |method: &Method| method.detector().expect("the method is built in");
         match &self.kind {
-            Kind::Method(method) => method.detector(),
+            Kind::Method(method) => built_in(method),
             Kind::WindowedGaussian => Box::new(WindowedGaussian::default()),
             Kind::PlainForest(Method::Forest(spec)) => Box::new(PlainForest(Forest::new(spec))),
-            Kind::PlainForest(other) => other.detector(),
+            Kind::PlainForest(other) => built_in(other),
             Kind::Chance => Box::new(Chance(0)),
         }
     }

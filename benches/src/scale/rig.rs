@@ -7,8 +7,8 @@ use std::{
 
 use snowgate::clock::SystemClock;
 use snowgate_core::time::{Clock, Mono};
+use snowgate_simulators::broker::Mosquitto;
 use snowgate_tests::{
-    broker::Mosquitto,
     daemon::{self, Daemon, Launch},
     grid_system::{GridSystem, IncidentEvent},
     metrics::Metrics,

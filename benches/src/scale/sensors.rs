@@ -12,13 +12,8 @@ use rumqttc::{Client, Event, MqttOptions, Outgoing, Packet, QoS};
 use serde::Serialize;
 use snowgate::clock::SystemClock;
 use snowgate_core::time::{Clock, Mono};
-use snowgate_tests::{
-    broker::{Mosquitto, Setup},
-    daemon::Daemon,
-    grid_system::Received,
-    metrics::Metrics,
-    site::Site,
-};
+use snowgate_simulators::broker::{Mosquitto, Setup};
+use snowgate_tests::{daemon::Daemon, grid_system::Received, metrics::Metrics, site::Site};
 
 use super::{error::ScaleError, patience::Patience, process::Usage, report::Report, table::Table};
 

@@ -72,9 +72,10 @@ fn as_sent(Address(bytes): Address) -> String {
 }
 
 /// The devices by their address.
-struct Devices(Roster<[u8; 6], Told>);
+struct Devices(Roster<[u8; 6], Watched>);
 
-struct Told {
+/// What a sensor's file asks about a device, and what is known of it.
+struct Watched {
     values: Vec<Gbt26875Part>,
     /// For each value, who is in its state now.
     present: Mutex<Vec<BTreeSet<Origin>>>,
@@ -173,7 +174,7 @@ fn is_about(value: &Gbt26875Part, origin: Origin) -> bool {
         && value.part.is_none_or(|wanted| part == Some(wanted))
 }
 
-impl Told {
+impl Watched {
     /// What the entries of one message come to, for each value that they are about: whether its state was there, and whether
     /// it still is.
     fn follow(&self, entries: &[Entry<'_>]) -> Vec<Option<Course>> {
@@ -225,7 +226,7 @@ impl Devices {
             let Address(address) = device.source.address()?;
             let values = device.source.values.clone();
             let present = Mutex::new(vec![BTreeSet::new(); values.len()]);
-            Ok((address, Told { values, present }))
+            Ok((address, Watched { values, present }))
         }))
     }
 }
@@ -256,9 +257,12 @@ impl Protocol for Devices {
         };
         let mut outcome = Outcome { answer: answer(frame.confirmation(now)), ..Outcome::default() };
         for listed in known {
-            let told = &listed.told;
-            let courses =
-                told.values.iter().zip(told.follow(&entries)).filter_map(|(value, course)| Some((value, course?)));
+            let watched = &listed.expected;
+            let courses = watched
+                .values
+                .iter()
+                .zip(watched.follow(&entries))
+                .filter_map(|(value, course)| Some((value, course?)));
             let samples = courses.flat_map(|(value, course)| {
                 let sample = |value| Sample { value, measured: None, flagged: false };
                 course.values().map(move |number| (value.quantity.id.value.clone(), sample(number)))
@@ -335,7 +339,7 @@ mod tests {
         ];
         mutation::survive(&devices, &seeds, seal);
         for listed in devices.0.of(&[1, 2, 3, 4, 5, 6]) {
-            assert!(listed.told.present.lock().unwrap().iter().all(|present| present.len() <= REMEMBERED));
+            assert!(listed.expected.present.lock().unwrap().iter().all(|present| present.len() <= REMEMBERED));
         }
     }
 }

@@ -109,9 +109,10 @@ impl Hj212Figure {
 }
 
 /// The stations by their MN.
-struct Stations(Roster<String, Told>);
+struct Stations(Roster<String, Expected>);
 
-struct Told {
+/// What a sensor's file says of its station.
+struct Expected {
     password: Option<Secret>,
     values: Vec<Wanted>,
 }
@@ -143,21 +144,33 @@ impl Wanted {
 /// The parts of a split packet may name the time once.
 #[derive(Default)]
 struct Conversation {
-    split: Option<(String, u16, Split, Timestamp)>,
+    /// The part that came last, unless the packet is complete.
+    last_part: Option<Part>,
+}
+
+/// A part of a split packet, and the time of its data.
+struct Part {
+    mn: String,
+    cn: u16,
+    split: Split,
+    time: Timestamp,
+}
+
+impl Part {
+    fn comes_before(&self, packet: &Packet<'_>, split: Split) -> bool {
+        let next = self.split.total == split.total && self.split.number + 1 == split.number;
+        next && self.cn == packet.cn && self.mn == packet.mn
+    }
 }
 
 impl Conversation {
     /// The time of a packet's data: its own, or that of the part before it.
     fn time(&mut self, packet: &Packet<'_>, own: Option<Timestamp>) -> Option<Timestamp> {
-        let before = self.split.take();
+        let before = self.last_part.take();
         let split = packet.split?;
-        let follows = |(mn, cn, part, _): &(String, u16, Split, Timestamp)| {
-            let next = part.total == split.total && part.number + 1 == split.number;
-            next && *cn == packet.cn && mn == packet.mn
-        };
-        let time = own.or_else(|| before.filter(follows).map(|(.., time)| time))?;
+        let time = own.or_else(|| Some(before.filter(|part| part.comes_before(packet, split))?.time))?;
         if split.number < split.total {
-            self.split = Some((packet.mn.to_owned(), packet.cn, split, time));
+            self.last_part = Some(Part { mn: packet.mn.to_owned(), cn: packet.cn, split, time });
         }
         Some(time)
     }
@@ -167,12 +180,12 @@ impl Stations {
     fn new(devices: Vec<Device<Hj212Source>>) -> Self {
         Self(Roster::new(devices, |device| {
             let values = device.source.values.iter().map(Wanted::read).collect::<Result<_, _>>()?;
-            Ok((device.source.mn()?.to_owned(), Told { password: device.secret.clone(), values }))
+            Ok((device.source.mn()?.to_owned(), Expected { password: device.secret.clone(), values }))
         }))
     }
 }
 
-impl Told {
+impl Expected {
     fn admits(&self, packet: &Packet<'_>) -> bool {
         self.password.as_ref().is_none_or(|password| packet.pw == Some(password.expose()))
     }
@@ -192,7 +205,7 @@ impl Protocol for Stations {
         let Some(first) = known.first() else {
             return Outcome::refused(None, "unknown_sensor", format!("no sensor has station = {:?}", packet.mn));
         };
-        let admitted: Vec<&Listed<Told>> = known.iter().filter(|listed| listed.told.admits(&packet)).collect();
+        let admitted: Vec<&Listed<Expected>> = known.iter().filter(|listed| listed.expected.admits(&packet)).collect();
         if admitted.is_empty() {
             let why = format!("the password (PW) of station {:?} is wrong", packet.mn);
             return Outcome::refused(Some(first.sensor), "unauthorised", why);
@@ -215,8 +228,8 @@ impl Protocol for Stations {
         // Some stations name the end: what would end in the future has.
         let ended = began.map(|began| began.checked_add(data.length()).ok().filter(|end| *end <= now).unwrap_or(began));
         let factors = packet.factors();
-        for Listed { sensor, told } in admitted {
-            for wanted in told.values.iter().filter(|wanted| wanted.data == data) {
+        for Listed { sensor, expected } in admitted {
+            for wanted in expected.values.iter().filter(|wanted| wanted.data == data) {
                 let Some(factor) = factors.iter().find(|factor| factor.code == wanted.code) else { continue };
                 let Some(value) = wanted.value(factor) else { continue };
                 let flagged = factor.mark.is_some_and(|mark| mark.trust() != Trust::Good);

@@ -6,7 +6,7 @@
 //! | 401 | no such sensor, or not its token: the answer is the same, and takes as long |
 //! | 404, 405 | another path; another method than POST |
 //! | 408, 413 | the message did not come in time; it is longer than 64 KiB |
-//! | 415, 422 | it does not call itself JSON; it is none, or nothing in it can be used |
+//! | 415, 422 | it is compressed; it is no JSON, or nothing in it can be used |
 //! | 429 | this sensor sends more than it may: again after `Retry-After` seconds |
 //! | 503 | the gateway cannot take it now: again after `Retry-After` seconds |
 //!
@@ -30,7 +30,6 @@ use std::{convert::Infallible, net::SocketAddr, pin::pin, sync::Arc, time::Durat
 
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use snowgate_core::backoff::Backoff;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::Semaphore,
@@ -45,7 +44,8 @@ use self::{
     door::Door,
 };
 use crate::{
-    intake::{Device, Fault, Intake},
+    intake::{Device, Intake},
+    listening::ListeningPort,
     spec::HttpSource,
 };
 
@@ -80,32 +80,9 @@ pub async fn serve(
 ) {
     let sensors: Vec<_> = devices.iter().map(|device| device.sensor.clone()).collect();
     let door = Arc::new(Door::new(devices, settings.most_a_second, intake.clone()));
-    let mut backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(30));
-    let mut told: Option<Fault> = None;
-    loop {
-        match TcpListener::bind(settings.listen).await {
-            Ok(listener) => {
-                if told.is_some() {
-                    for sensor in &sensors {
-                        intake.reached(sensor).await;
-                    }
-                }
-                return accept(&listener, settings.max_connections, &door, &shutdown).await;
-            }
-            Err(error) => {
-                let fault = Fault::NotListening { address: settings.listen.to_string(), why: error.to_string() };
-                if told.as_ref() != Some(&fault) {
-                    for sensor in &sensors {
-                        intake.fault(sensor, fault.clone()).await;
-                    }
-                }
-                told = Some(fault);
-            }
-        }
-        tokio::select! {
-            () = sleep(backoff.next_pause()) => {}
-            () = shutdown.cancelled() => return,
-        }
+    let port = ListeningPort { address: settings.listen, sensors: &sensors, intake: &intake };
+    if let Some(listener) = shutdown.run_until_cancelled(port.bind()).await {
+        accept(&listener, settings.max_connections, &door, &shutdown).await;
     }
 }
 

@@ -136,6 +136,7 @@ impl Intake {
 
     /// A sensor has said something just now. Waits while the queue is full. Answers whether it was taken: if not, everything
     /// is about to stop, and what was said must not be acknowledged.
+    #[must_use = "what was not taken must not be acknowledged"]
     pub async fn heard(&self, sensor: &Id, samples: Vec<(Id, Sample)>) -> bool {
         let arrived = self.clock.now();
         self.tell(Told::Heard { sensor: sensor.clone(), samples, arrived }).await

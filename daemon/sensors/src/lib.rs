@@ -20,6 +20,7 @@ pub mod gbt26875;
 pub mod hj212;
 pub mod http;
 pub mod intake;
+mod listening;
 pub mod modbus;
 pub mod mqtt;
 mod refusals;

@@ -42,8 +42,9 @@ use crate::{
     spec::MqttSource,
 };
 
-/// The largest packet that is received: four times the longest message, so that one that is too long is refused by name.
-const LARGEST_PACKET: usize = 4 * json::LONGEST;
+/// The largest packet that is received: sixteen times the longest message, so that one that is too long is refused by name. A
+/// larger one ends the connection.
+const LARGEST_PACKET: usize = 16 * json::LONGEST;
 /// The shortest pause between connections.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// The longest pause between connections.

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     intake::{Device, Intake},
     spec::{Sl651Element, Sl651Source},
-    station::{self, Outcome, Protocol, Refused, Roster},
+    station::{self, Listed, Outcome, Protocol, Refused, Roster},
 };
 
 pub use crate::station::Listen;
@@ -108,15 +108,16 @@ impl Sl651Element {
 }
 
 /// The stations by their address.
-struct Stations(Roster<[u8; 5], Told>);
+struct Stations(Roster<[u8; 5], Expected>);
 
-struct Told {
+/// What a sensor's file says of its station.
+struct Expected {
     password: Option<u16>,
     stay_online: bool,
     values: Vec<(Id, ElementId)>,
 }
 
-impl Told {
+impl Expected {
     fn admits(&self, message: &Message<'_>) -> bool {
         self.password.is_none_or(|password| password == message.password)
     }
@@ -125,7 +126,8 @@ impl Told {
 /// The last packet of several carries no serial number, but its acknowledgement does.
 #[derive(Default)]
 struct Conversation {
-    first: Option<(Station, Function, u16)>,
+    /// The serial number of a message in several packets, and whose and what message it is.
+    first_packet: Option<(Station, Function, u16)>,
 }
 
 impl Stations {
@@ -135,7 +137,7 @@ impl Stations {
             let wanted = |value: &Sl651Element| Ok::<_, String>((value.quantity.id.value.clone(), value.identifier()?));
             Ok((
                 station,
-                Told {
+                Expected {
                     password: device.secret.as_ref().map(Sl651Source::password).transpose()?,
                     stay_online: device.source.stay_online,
                     values: device.source.values.iter().map(wanted).collect::<Result<_, _>>()?,
@@ -155,7 +157,7 @@ impl Protocol for Stations {
     }
 
     fn stays_connected(&self, sensor: usize) -> bool {
-        self.0.find(sensor).is_none_or(|told| told.stay_online)
+        self.0.find(sensor).is_none_or(|expected| expected.stay_online)
     }
 
     fn hear(&self, message: Message<'_>, conversation: &mut Conversation, now: Timestamp) -> Outcome {
@@ -169,24 +171,24 @@ impl Protocol for Stations {
             return Outcome::refused(Some(first.sensor), "malformed", why);
         }
         let mut outcome = Outcome::default();
-        let admitted = known.iter().filter(|listed| listed.told.admits(&message));
+        let admitted = known.iter().filter(|listed| listed.expected.admits(&message));
         outcome.heard.extend(admitted.map(|listed| (listed.sensor, Vec::new())));
         if outcome.heard.is_empty() {
             let why = format!("the password of station {station} is wrong");
             return Outcome::refused(Some(first.sensor), "unauthorised", why);
         }
         self.read_elements(&message, first.sensor, &mut outcome);
-        outcome.answer = message.acknowledgement(first.told.stay_online, now).and_then(|mut answer| {
+        outcome.answer = message.acknowledgement(first.expected.stay_online, now).and_then(|mut answer| {
             if message.serial.is_none()
-                && let Some((_, _, serial)) =
-                    conversation.first.filter(|first| (first.0, first.1) == (station, function))
+                && let Some((of_station, of_function, serial)) = conversation.first_packet
+                && (of_station, of_function) == (station, function)
             {
                 answer.serial = Some(serial);
             }
             answer.build().ok()
         });
         if let (Some(_), Some(serial)) = (message.packet, message.serial) {
-            conversation.first = Some((station, function, serial));
+            conversation.first_packet = Some((station, function, serial));
         }
         outcome
     }
@@ -224,7 +226,7 @@ struct Reader<'a> {
     outcome: &'a mut Outcome,
 }
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
     fn take(&mut self, element: &Element<'_>) -> Result<(), String> {
         let measured = self.observed.or(self.message.sent_at);
         match *element {
@@ -272,13 +274,18 @@ impl Reader<'_> {
         }
     }
 
+    /// The sensors of the station at which it was measured.
+    fn sensors(&self) -> &'a [Listed<Expected>] {
+        self.stations.0.of(&self.measured_at.0)
+    }
+
     fn is_wanted(&self, id: ElementId) -> bool {
-        self.stations.0.of(&self.measured_at.0).iter().any(|listed| listed.told.values.iter().any(|(_, it)| *it == id))
+        self.sensors().iter().any(|listed| listed.expected.values.iter().any(|(_, wanted)| *wanted == id))
     }
 
     fn push(&mut self, id: ElementId, measured: Option<Timestamp>, value: f64) {
-        for listed in self.stations.0.of(&self.measured_at.0).iter().filter(|listed| listed.told.admits(self.message)) {
-            for (quantity, _) in listed.told.values.iter().filter(|(_, wanted)| *wanted == id) {
+        for listed in self.sensors().iter().filter(|listed| listed.expected.admits(self.message)) {
+            for (quantity, _) in listed.expected.values.iter().filter(|(_, wanted)| *wanted == id) {
                 let sample = Sample { value, measured, flagged: value.is_nan() };
                 self.outcome.sample(listed.sensor, quantity, sample);
             }

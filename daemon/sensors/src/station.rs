@@ -19,12 +19,11 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use snowgate_core::{
-    backoff::Backoff,
     ids::Id,
     sensor::{codec::Framing, reading::Sample},
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     task::JoinSet,
     time::{sleep, timeout},
 };
@@ -32,14 +31,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::register::Register;
 pub(crate) use self::roster::{Listed, Roster};
-use crate::{
-    intake::{Fault, Intake},
-    refusals::Refusals,
-};
+use crate::{intake::Intake, listening::ListeningPort, refusals::Refusals};
 
-/// Pauses before a port is tried again.
-const FIRST_PAUSE: Duration = Duration::from_millis(500);
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The most values one message gives a sensor: an hour of every five minutes for twenty quantities.
 const MOST_SAMPLES: usize = 256;
 /// Connections have so long to end by themselves when everything stops.
@@ -69,8 +62,7 @@ pub(crate) trait Protocol: Send + Sync + 'static {
     fn sensors(&self) -> &[Id];
 
     /// Whether a sensor's station is expected to stay connected.
-    fn stays_connected(&self, sensor: usize) -> bool {
-        let _ = sensor;
+    fn stays_connected(&self, _sensor: usize) -> bool {
         true
     }
 
@@ -164,8 +156,10 @@ pub(crate) async fn serve<P: Protocol>(listen: Listen, protocol: P, intake: Inta
 impl<P: Protocol> Server<P> {
     /// Takes connections, for ever.
     async fn accept(self: &Arc<Self>, connections: &mut JoinSet<()>) {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let mut listener = self.bind().await;
+        let port =
+            ListeningPort { address: self.listen.address, sensors: self.protocol.sensors(), intake: &self.intake };
+        let mut backoff = ListeningPort::backoff();
+        let mut listener = port.bind().await;
         loop {
             tokio::select! {
                 accepted = listener.accept() => match accepted {
@@ -178,10 +172,10 @@ impl<P: Protocol> Server<P> {
                     // Out of descriptors or memory: perhaps a new listener helps, certainly a pause does.
                     Err(error) => {
                         drop(listener);
-                        self.not_listening(&error).await;
+                        port.tell_lost(&error).await;
                         sleep(backoff.next_pause()).await;
-                        listener = self.bind().await;
-                        self.listening().await;
+                        listener = port.bind().await;
+                        port.tell_back().await;
                     }
                 },
                 Some(ended) = connections.join_next() => {
@@ -190,43 +184,6 @@ impl<P: Protocol> Server<P> {
                     }
                 }
             }
-        }
-    }
-
-    /// Listens, however often it must be tried.
-    async fn bind(&self) -> TcpListener {
-        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
-        let mut told = None;
-        loop {
-            match TcpListener::bind(self.listen.address).await {
-                Ok(listener) => {
-                    if told.is_some() {
-                        self.listening().await;
-                    }
-                    return listener;
-                }
-                Err(error) => {
-                    let why = error.to_string();
-                    if told.as_ref() != Some(&why) {
-                        self.not_listening(&error).await;
-                        told = Some(why);
-                    }
-                }
-            }
-            sleep(backoff.next_pause()).await;
-        }
-    }
-
-    async fn not_listening(&self, error: &std::io::Error) {
-        let fault = Fault::NotListening { address: self.listen.address.to_string(), why: error.to_string() };
-        for sensor in self.protocol.sensors() {
-            self.intake.fault(sensor, fault.clone()).await;
-        }
-    }
-
-    async fn listening(&self) {
-        for sensor in self.protocol.sensors() {
-            self.intake.reached(sensor).await;
         }
     }
 

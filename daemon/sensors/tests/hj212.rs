@@ -281,7 +281,9 @@ fn a_station_is_gone_with_its_last_connection() {
     first.send_realtime(&[("w01018", 1.0)]).unwrap();
     second.send_realtime(&[("w01018", 2.0)]).unwrap();
     assert_eq!((bench.heard().1.len(), bench.heard().1.len()), (1, 1));
-    drop(first);
+    // Once it has hung up, too, the server knows: the second's end cannot overtake the first's.
+    first.line.finish().unwrap();
+    first.line.wait_for_end().unwrap();
     second.send_realtime(&[("w01018", 3.0)]).unwrap();
     assert_eq!(bench.values().1.get("cod"), Some(&3.0), "one connection is left");
     let address = second.line.address().unwrap().to_string();

@@ -113,6 +113,15 @@ async fn what_is_taken_is_with_the_intake() {
 }
 
 #[tokio::test]
+async fn what_an_intake_that_has_ended_does_not_take_is_refused() {
+    let (intake, ear) = intake();
+    let adapter = Adapter::start(16, 20, intake).await;
+    drop(ear);
+    is_refused(&adapter.post("gauge", TOKEN, LEVEL).await, 503, "cannot keep up");
+    adapter.stop().await;
+}
+
+#[tokio::test]
 async fn every_refusal_says_why() {
     let (intake, mut ear) = intake();
     let adapter = Adapter::start(64, 20, intake).await;
@@ -143,10 +152,12 @@ async fn every_refusal_says_why() {
     let endless = head(post, "Transfer-Encoding: chunked\r\n") + "10001\r\n" + &" ".repeat(0x1_0001);
     is_refused(&adapter.send(endless).await, 413, "65536 bytes");
 
-    for kind in ["Content-Type: text/plain\r\n", "Content-Type: application/json\r\nContent-Encoding: gzip\r\n"] {
-        let request = head(post, &format!("{kind}Content-Length: {}\r\n", LEVEL.len())) + LEVEL;
-        is_refused(&adapter.send(request).await, 415, "application/json");
-    }
+    let request = head(post, &format!("Content-Encoding: gzip\r\nContent-Length: {}\r\n", LEVEL.len())) + LEVEL;
+    is_refused(&adapter.send(request).await, 415, "compressed");
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let request = head(post, &format!("{form}Content-Length: {}\r\n", LEVEL.len())) + LEVEL;
+    assert_eq!(adapter.send(request).await.status, 204, "as curl -d sends it");
+    is_refused(&adapter.post("gauge", TOKEN, "{\"levle\":1}").await, 422, "nothing at \"/level\"");
     for (body, why) in
         [("{\"level\":", "no JSON"), ("{\"level\":\"high\"}", "\"high\", which is no number"), ("", "no JSON")]
     {

@@ -11,6 +11,7 @@ use std::{
 
 use snowgate_core::sensor::json::{JsonFields, JsonFormat, JsonOptions, JsonPlan, JsonReader, LONGEST};
 use snowgate_sensors::spec::MqttSource;
+use snowgate_simulators::noise::Noise;
 
 /// No single allocation is larger: a text with escapes is unescaped into a buffer that doubles as it grows.
 const LARGEST: usize = 2 * LONGEST;
@@ -128,14 +129,6 @@ fn read(plan: &JsonPlan, readers: &[JsonReader], message: &[u8]) -> (Option<Json
     (Some(parsed), samples)
 }
 
-/// SplitMix64 (Steele, Lea, Flood 2014).
-fn random(state: &mut u64) -> usize {
-    *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
-    let mixed = (*state ^ (*state >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (mixed ^ (mixed >> 31)) as usize
-}
-
 // One test: what others allocate meanwhile would count.
 #[test]
 fn no_message_costs_a_multiple_of_its_size() {
@@ -153,17 +146,14 @@ fn no_message_costs_a_multiple_of_its_size() {
     for message in &worst {
         check(message.as_bytes());
     }
-    let mut state = 0x5EED;
+    let others: Vec<Vec<u8>> = worst.iter().map(|message| message.clone().into_bytes()).collect();
+    let mut noise = Noise::new(0x5EED);
     for _ in 0..2_000 {
-        let mut message = worst[random(&mut state) % worst.len()].clone().into_bytes();
-        for _ in 0..=random(&mut state) % 4 {
-            let at = random(&mut state) % message.len();
-            match random(&mut state) % 3 {
-                0 => message[at] = b"{}[]\",:\\u0 "[random(&mut state) % 11],
-                1 => message.truncate(at + 1),
-                _ => message[at] ^= 1 << (random(&mut state) % 8),
-            }
+        let mut message = others[noise.below(others.len())].clone();
+        for _ in 0..=noise.below(4) {
+            noise.spoil(&mut message, &others);
         }
+        message.truncate(LONGEST);
         check(&message);
     }
     // The check measures something: these messages need a buffer of their own size, and most are read.

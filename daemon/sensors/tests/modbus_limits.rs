@@ -1,6 +1,5 @@
 //! Whatever a slave sends: no panic, no wait beyond the time-out, no answer of another length than was asked for, and no
-//! more memory than a limit. Seeded mutations of answers go through the client as it runs, over a stream in memory;
-//! `SNOWGATE_MUTATIONS` sets how many (20,000 unless set).
+//! more memory than a limit. Answers with seeded mistakes go through the client as it runs, over a stream in memory.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -23,6 +22,7 @@ use snowgate_sensors::{
     },
     spec::ModbusTable,
 };
+use snowgate_simulators::noise::{Noise, inputs};
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     time::Instant,
@@ -75,60 +75,6 @@ fn most_since(before: isize) -> isize {
 fn begin_count() -> isize {
     MOST.set(HELD.get());
     HELD.get()
-}
-
-/// SplitMix64 (Steele, Lea, Flood 2014): small, and good enough to choose mutations.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
-
-    /// A number below `bound`, which is not zero.
-    fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound as u64) as usize
-    }
-
-    fn byte(&mut self) -> u8 {
-        const TELLING: &[u8] = &[0, 1, 2, 3, 4, 5, 6, 0x0B, 0x11, 0x17, 0x18, 0x2B, 0x0E, 0x7F, 0x80, 0x83, 0xAB, 0xFF];
-        if self.below(2) == 0 { TELLING[self.below(TELLING.len())] } else { self.below(256) as u8 }
-    }
-
-    fn mutate(&mut self, bytes: &mut Vec<u8>) {
-        let byte = self.byte();
-        if bytes.is_empty() {
-            bytes.push(byte);
-            return;
-        }
-        let at = self.below(bytes.len());
-        match self.below(8) {
-            0 => bytes[at] ^= 1u8 << self.below(8),
-            1 => bytes[at] = byte,
-            2 => bytes.insert(at, byte),
-            3 => {
-                let end = bytes.len().min(at + 1 + self.below(8));
-                bytes.drain(at..end);
-            }
-            4 => bytes.truncate(at),
-            5 => {
-                let end = bytes.len().min(at + 1 + self.below(64));
-                let copy = bytes[at..end].to_vec();
-                drop(bytes.splice(at..at, copy));
-            }
-            // Rarely as much as the longest length can announce.
-            6 if self.below(64) == 0 => bytes.resize(bytes.len() + self.below(70_000), byte),
-            // Numbers, lengths and functions stand in front.
-            _ => {
-                let at = self.below(bytes.len().min(10));
-                bytes[at] = byte;
-            }
-        }
-    }
 }
 
 /// The other side: once asked it gives the answer that was laid out, in pieces, and then stays silent or closes.
@@ -222,10 +168,6 @@ fn right(table: ModbusTable, count: u16) -> (Stretch, Vec<u8>) {
     (Stretch { table, start: 100, count }, pdu)
 }
 
-fn mutations() -> usize {
-    std::env::var("SNOWGATE_MUTATIONS").ok().map_or(20_000, |count| count.parse().expect("SNOWGATE_MUTATIONS: a count"))
-}
-
 /// What became of the mutated answers.
 #[derive(Debug, Default)]
 struct Outcomes {
@@ -249,26 +191,31 @@ async fn survive(framing: Framing) -> Outcomes {
         &[0x10, 0, 1, 0, 2],
         &[0x66, 1, 2, 3],
     ];
-    let mut random = Random(0x5EED);
+    let others: Vec<Vec<u8>> = asked.iter().map(|(_, pdu)| frame(framing, pdu)).collect();
+    let mut noise = Noise::new(0x5EED);
     let mut outcomes = Outcomes::default();
     let pause = if framing == Framing::Rtu { PAUSE } else { Duration::ZERO };
-    for _ in 0..mutations() {
-        let (stretch, pdu) = &asked[random.below(asked.len())];
-        let exception = [stretch.table.function() | 0x80, random.byte()];
-        let pdu = match random.below(8) {
-            0 | 1 => strange[random.below(strange.len())],
+    for _ in 0..inputs() {
+        let (stretch, pdu) = &asked[noise.below(asked.len())];
+        let exception = [stretch.table.function() | 0x80, noise.byte()];
+        let pdu = match noise.below(8) {
+            0 | 1 => strange[noise.below(strange.len())],
             2 => &exception,
             _ => pdu.as_slice(),
         };
         let mut bytes = frame(framing, pdu);
-        for _ in 0..=random.below(3) {
-            random.mutate(&mut bytes);
+        for _ in 0..=noise.below(3) {
+            noise.spoil(&mut bytes, &others);
         }
-        if random.below(2) == 0 {
+        // Rarely as much as the longest length can announce.
+        if noise.below(200) == 0 {
+            bytes.resize(bytes.len() + noise.below(70_000), noise.byte());
+        }
+        if noise.below(2) == 0 {
             seal(framing, &mut bytes);
         }
         let slave = Slave::default();
-        let (piece, closes) = (1 + random.below(300), random.below(4) == 0);
+        let (piece, closes) = (1 + noise.below(300), noise.below(4) == 0);
         slave.will_answer(bytes, piece, closes);
 
         let (held, begun) = (begin_count(), Instant::now());
@@ -322,7 +269,7 @@ async fn mutated_answers_over_rtu_do_no_harm() {
 fn check(outcomes: &Outcomes) {
     let Outcomes { answered, refused, silent, garbled, lost } = *outcomes;
     for part in [answered, refused, silent, garbled, lost] {
-        assert!(part > mutations() / 200, "{outcomes:?}");
+        assert!(part > inputs() / 200, "{outcomes:?}");
     }
 }
 

@@ -14,7 +14,7 @@ use snowgate_sensors::{
     spec::MqttSource,
 };
 use snowgate_simulators::{
-    broker::Mosquitto,
+    broker::{Mosquitto, Setup},
     mqtt::{Delivery, Publisher, Uplink},
 };
 use support::{Ear, intake};
@@ -70,7 +70,7 @@ impl Adapter {
 
 /// Publishes until a sensor hears it: then its subscription stands.
 async fn settle(publisher: &mut Publisher, ear: &mut Ear, topic: &str, sensor: &str) {
-    let probe = Uplink::plain(topic, r#"{"probe":true}"#);
+    let probe = Uplink::plain(topic, "{}");
     let probes = async {
         loop {
             publisher.publish(&probe, Delivery::AtMostOnce).await.unwrap();
@@ -99,7 +99,7 @@ fn level(value: f64) -> Vec<(String, f64)> {
 
 #[tokio::test]
 async fn three_formats_end_in_the_same_samples() {
-    let broker = Mosquitto::start().unwrap();
+    let broker = Mosquitto::start();
     let (intake, mut ear) = intake();
     let devices = vec![
         gauge("plain", "水位/+"),
@@ -149,7 +149,7 @@ async fn three_formats_end_in_the_same_samples() {
 
 #[tokio::test]
 async fn what_is_sent_while_the_gateway_or_the_broker_is_away_arrives() {
-    let mut broker = Mosquitto::start().unwrap();
+    let mut broker = Mosquitto::start();
     let (intake, mut ear) = intake();
     let devices = || vec![gauge("gauge", "water/bridge"), gauge("sos", "sos/#")];
     let mut publisher = Publisher::new("device", broker.address());
@@ -164,11 +164,11 @@ async fn what_is_sent_while_the_gateway_or_the_broker_is_away_arrives() {
     assert_eq!(said(&mut ear, "sos").await, level(1.0));
 
     // The broker is away, comes back, and hears of the press before it hears of the gateway; both find each other.
-    broker.stop().unwrap();
+    broker.stop();
     for sensor in ["gauge", "sos"] {
         assert!(matches!(ear.fault(sensor).await, Fault::Unreachable { .. }));
     }
-    broker.restart().unwrap();
+    broker.restart();
     publisher.publish(&Uplink::plain("sos/1", r#"{"level":2}"#), Delivery::AtLeastOnce).await.unwrap();
     // The broker may not have seen the last acknowledgement: at least once.
     while said(&mut ear, "sos").await != level(2.0) {}
@@ -180,7 +180,7 @@ async fn what_is_sent_while_the_gateway_or_the_broker_is_away_arrives() {
 
 #[tokio::test]
 async fn what_the_intake_has_not_taken_comes_again() {
-    let broker = Mosquitto::start().unwrap();
+    let broker = Mosquitto::start();
     let mut publisher = Publisher::new("device", broker.address());
     let devices = || vec![gauge("gauge", "water/bridge")];
     let (first, mut ear) = intake();
@@ -215,7 +215,7 @@ async fn what_the_intake_has_not_taken_comes_again() {
 
 #[tokio::test]
 async fn a_wrong_password_is_told_of_every_sensor() {
-    let broker = Mosquitto::start_with_login("gateway", "right").unwrap();
+    let broker = Mosquitto::start_with(&Setup { login: Some(("gateway", "right")), ..Setup::default() });
     let (intake, mut ear) = intake();
     let devices = vec![gauge("gauge", "water/bridge"), gauge("door", "door/1")];
     let adapter = Adapter::start(broker.address(), Some(("gateway", "wrong")), devices, intake);
@@ -229,7 +229,7 @@ async fn a_wrong_password_is_told_of_every_sensor() {
 
 #[tokio::test]
 async fn rubbish_is_refused_and_hurts_nobody_else() {
-    let broker = Mosquitto::start().unwrap();
+    let broker = Mosquitto::start();
     let (intake, mut ear) = intake();
     let eui = |sensor: &str, eui: &str| {
         let source =
@@ -270,7 +270,7 @@ async fn rubbish_is_refused_and_hurts_nobody_else() {
 
 #[tokio::test]
 async fn what_was_retained_counts_only_with_a_time_of_its_own() {
-    let broker = Mosquitto::start().unwrap();
+    let broker = Mosquitto::start();
     let mut publisher = Publisher::new("device", broker.address());
     for topic in ["sos/1", "timed/1"] {
         let message = Uplink::plain(topic, format!(r#"{{"level":1,"time":"{TIME}"}}"#));
@@ -290,7 +290,7 @@ async fn what_was_retained_counts_only_with_a_time_of_its_own() {
 
 #[tokio::test]
 async fn the_topic_of_a_removed_sensor_is_given_up() {
-    let broker = Mosquitto::start().unwrap();
+    let broker = Mosquitto::start();
     let mut publisher = Publisher::new("device", broker.address());
     let (intake, mut ear) = intake();
     let adapter = Adapter::start(broker.address(), None, vec![gauge("gone", "water/gone")], intake.clone());
@@ -401,6 +401,20 @@ async fn a_refused_topic_is_its_sensors_fault_alone() {
     assert_eq!(ear.heard("mine").await, level(1.0));
     assert_eq!(broker.packet().await, Some((0x40, vec![0, 1])), "acknowledged once the intake has it");
     assert!(ear.rest().iter().all(|told| !matches!(told, Told::Fault { .. })));
+    adapter.stop().await;
+}
+
+#[tokio::test]
+async fn what_an_intake_that_has_ended_does_not_take_is_not_acknowledged() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let (intake, ear) = intake();
+    let adapter = Adapter::start(listener.local_addr().unwrap(), None, vec![gauge("gauge", "water/bridge")], intake);
+    let (mut broker, _) = ScriptedBroker::accept(&listener).await;
+    let (id, _) = broker.subscribe().await;
+    drop(ear);
+    broker.grant(id, &[1]).await;
+    broker.send(&publish("water/bridge", 1, r#"{"level":1}"#)).await;
+    assert_eq!(broker.packet().await, Some((0xE0, vec![])), "DISCONNECT, and no PUBACK before it");
     adapter.stop().await;
 }
 

@@ -186,8 +186,7 @@ struct Quantity<'a> {
 
 impl<'a> From<&'a QuantitySpec> for Quantity<'a> {
     fn from(quantity: &'a QuantitySpec) -> Self {
-        let unit = quantity.report_in.as_ref().map_or(&quantity.unit, |wanted| &wanted.value);
-        Self { id: quantity.id.as_str(), unit: unit.code() }
+        Self { id: quantity.id.as_str(), unit: quantity.reported_unit().code() }
     }
 }
 

@@ -34,7 +34,7 @@ macro_rules! commands {
 }
 
 commands! {
-    /// Watch the cameras until SIGTERM or SIGINT.
+    /// Watch the cameras and listen to the sensors until SIGTERM or SIGINT.
     run::Run,
     /// Run a video file through a camera's zones and rules.
     replay::Replay,
@@ -48,7 +48,7 @@ commands! {
     schema::Schema,
 }
 
-/// Watches a township's cameras and reports incidents over MQTT.
+/// Watches a township's cameras and sensors and reports incidents over MQTT.
 #[derive(Debug, Parser)]
 #[command(name = "snowgate", version)]
 struct Arguments {

@@ -11,6 +11,10 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Format, exit::Exit, print_json};
 use crate::{
     config::{Config, ModelsConfig},
+    sensor::{
+        manifest::{self as sensor_manifest, SensorManifest},
+        model::SensorModel,
+    },
     vision::{
         execution::{Execution, Precision, Provider, Running, Variant},
         manifest::{self, Manifest},
@@ -137,12 +141,14 @@ impl Models {
             }
         };
         let (manifests, errors) = manifest::read_folder(&place.directory);
-        let mut good = errors.is_empty();
-        for error in errors {
+        let (of_sensors, errors_of_sensors) = sensor_manifest::read_all(&place.directory);
+        let mut good = errors.is_empty() && errors_of_sensors.is_empty();
+        for error in errors.into_iter().chain(errors_of_sensors) {
             eprintln!("snowgate: {error}");
         }
-        let describe = |manifest| line(manifest, &place, runtime.as_ref(), verify);
-        let lines: Vec<Line> = manifests.values().map(describe).collect();
+        let lines = manifests.values().map(|manifest| line(manifest, &place, runtime.as_ref(), verify));
+        let of_sensors = of_sensors.values().map(|manifest| sensor_line(manifest, &place, runtime.as_ref(), verify));
+        let lines: Vec<Line> = lines.chain(of_sensors).collect();
         good &= lines.iter().all(|line| line.error.is_none() && line.files.iter().all(|file| file.error.is_none()));
         match print(&lines, options.format) {
             Err(_) => Exit::Io,
@@ -176,6 +182,29 @@ fn line(manifest: &Manifest, place: &Place, runtime: Option<&Runtime>, verify: b
     Line { id: manifest.id.to_string(), task, licence, files, running, refused, error }
 }
 
+/// A model of readings: one file, on the processor.
+fn sensor_line(manifest: &SensorManifest, place: &Place, runtime: Option<&Runtime>, verify: bool) -> Line {
+    let folder = sensor_manifest::folder(&place.directory);
+    let opened = runtime.map(|runtime| SensorModel::load(runtime, manifest, &folder));
+    let error = opened.as_ref().and_then(|opened| opened.as_ref().err()).map(ToString::to_string);
+    let file = FileLine {
+        precision: Variant::Float,
+        file: manifest.file.file.to_string(),
+        sha256: manifest.file.sha256.to_string(),
+        works: opened.as_ref().filter(|_| verify).map(Result::is_ok),
+        error: error.clone().filter(|_| verify),
+    };
+    Line {
+        id: manifest.id.to_string(),
+        task: manifest.task.to_string(),
+        licence: manifest.licence.clone(),
+        files: vec![file],
+        running: opened.and_then(Result::ok).map(|model| model.running().clone()),
+        refused: Vec::new(),
+        error,
+    }
+}
+
 fn print(lines: &[Line], format: Format) -> io::Result<()> {
     match format {
         Format::Json => print_json(lines),
@@ -189,7 +218,7 @@ fn print(lines: &[Line], format: Format) -> io::Result<()> {
                     }
                     (None, None) => String::new(),
                 };
-                writeln!(out, "{id:24} {task:8} {licence:12} {state}")?;
+                writeln!(out, "{id:24} {task:14} {licence:12} {state}")?;
                 for Refused { provider, reason } in refused {
                     writeln!(out, "  not on {provider}: {reason}")?;
                 }

@@ -8,12 +8,14 @@ use std::{
     sync::Arc,
 };
 
+use jiff::Timestamp;
 use snowgate_core::{
+    calendar::Calendar,
     ids::Id,
-    incidents::{GridTree, spec::CategorySpec},
+    incidents::{GridTree, TimeLimit, spec::CategorySpec},
     rules::spec::ReportSpec,
     secret::Secret,
-    spec::{DeserError, Located, Span},
+    spec::{DeserError, Located, Maybe, Span},
 };
 
 use super::{
@@ -40,6 +42,7 @@ pub(super) struct Checker<'a> {
 pub(super) struct References<'a> {
     pub grid: Option<&'a GridTree>,
     pub categories: Option<&'a BTreeMap<Id, CategorySpec>>,
+    pub calendar: Option<&'a Calendar>,
     /// Whether grids of the household level may be reported to.
     pub households: bool,
 }
@@ -175,9 +178,19 @@ pub(super) fn report_target(
     }
     let (category, grid) = (category?, grid?);
     // A category that does not exist has been reported where it is named.
-    let by_category = references.categories?.get(&category.value)?.severity;
-    let severity = said.iter().find_map(|report| *report.severity).unwrap_or(by_category);
-    Some(ReportTarget { category: category.value.clone(), severity, grid: grid.value.clone() })
+    let by_category = references.categories?.get(&category.value)?;
+    let severity = said.iter().find_map(|report| *report.severity).unwrap_or(by_category.severity);
+    let time_limit = match said.iter().find_map(|report| *report.time_limit) {
+        None => TimeLimit::of(by_category, references.calendar?, Timestamp::now()).ok()?,
+        Some(own) => {
+            let with_own = CategorySpec { time_limit: Maybe(Some(own)), ..by_category.clone() };
+            let limit = TimeLimit::of(&with_own, references.calendar?, Timestamp::now());
+            limit
+                .map_err(|errors| errors.iter().for_each(|error| check.error(rule.span, error.kind.to_string(), None)))
+                .ok()?
+        }
+    };
+    Some(ReportTarget { category: category.value.clone(), severity, grid: grid.value.clone(), time_limit })
 }
 
 /// Text of a PEM file that a setting names, bounded like a configuration file.

@@ -30,6 +30,8 @@ pub const MAX_TOTAL_BYTES: u64 = 32 << 20;
 pub const GATEWAY: &str = "gateway.toml";
 /// The kinds of incidents.
 pub const CATEGORIES: &str = "categories.toml";
+/// When people work.
+pub const CALENDAR: &str = "calendar.toml";
 /// One camera a file.
 pub const CAMERAS: &str = "cameras.d";
 /// One sensor a file.
@@ -40,6 +42,8 @@ pub const SENSORS: &str = "sensors.d";
 pub(super) struct Files {
     pub gateway: Option<Arc<Source>>,
     pub categories: Option<Arc<Source>>,
+    /// Need not be there.
+    pub calendar: Option<Arc<Source>>,
     /// Sorted by name.
     pub cameras: Vec<Arc<Source>>,
     /// Sorted by name.
@@ -63,6 +67,7 @@ impl Files {
             match name.as_str() {
                 GATEWAY => files.gateway = reader.read(path),
                 CATEGORIES => files.categories = reader.read(path),
+                CALENDAR => files.calendar = reader.read(path),
                 CAMERAS => files.cameras = reader.read_all(&path, "camera"),
                 SENSORS => files.sensors = reader.read_all(&path, "sensor"),
                 other => reader.pass_over(other, path),
@@ -80,9 +85,9 @@ impl Files {
 
     /// Every file with its name in the directory, sorted by that.
     pub fn all(&self) -> impl Iterator<Item = (String, &Arc<Source>)> {
-        self.cameras
-            .iter()
-            .map(|source| (format!("{CAMERAS}/{}", file_name(source)), source))
+        let calendar = self.calendar.iter().map(|source| (CALENDAR.to_owned(), source));
+        calendar
+            .chain(self.cameras.iter().map(|source| (format!("{CAMERAS}/{}", file_name(source)), source)))
             .chain(self.categories.iter().map(|source| (CATEGORIES.to_owned(), source)))
             .chain(self.gateway.iter().map(|source| (GATEWAY.to_owned(), source)))
             .chain(self.sensors.iter().map(|source| (format!("{SENSORS}/{}", file_name(source)), source)))
@@ -175,14 +180,14 @@ impl Reader<'_> {
     }
 
     fn pass_over(&mut self, name: &str, path: PathBuf) {
-        let meant = did_you_mean(name, [GATEWAY, CATEGORIES, CAMERAS, SENSORS]);
+        let meant = did_you_mean(name, [GATEWAY, CATEGORIES, CALENDAR, CAMERAS, SENSORS]);
         // Folders of secrets and certificates lie here as well.
         if meant.is_none() && !name.ends_with(".d") && path.is_dir() {
             return;
         }
         let help = meant.map(|meant| format!("did you mean `{meant}`?"));
         let message = format!(
-            "{name} is not read: the configuration is {GATEWAY}, {CATEGORIES}, {CAMERAS}/*.toml and {SENSORS}/*.toml"
+            "{name} is not read: the configuration is {GATEWAY}, {CATEGORIES}, {CALENDAR}, {CAMERAS}/*.toml and {SENSORS}/*.toml"
         );
         self.problems.push(Problem::warning(Place::path(path), message).help(help));
     }

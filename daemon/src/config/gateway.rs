@@ -1,14 +1,17 @@
-//! Checks of gateway.toml and categories.toml: the box, its grid tree, its stores.
+//! Checks of gateway.toml, calendar.toml and categories.toml: the box, its grid tree, its stores, its working days.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc};
 
-use jiff::tz::TimeZone;
+use jiff::{Timestamp, tz::TimeZone};
 use snowgate_core::{
+    calendar::{Calendar, CalendarError, CalendarErrorKind, spec::CalendarSpec},
     ids::Id,
     incidents::{
-        GridTree,
+        GridTree, TimeLimit,
         grid::{GridError, GridErrorKind},
-        spec::{CategoriesSpec, CategorySpec, GridSpec},
+        spec::{CategoriesSpec, CategorySpec, GridSpec, TimeBase},
+        time_limit::TimeLimitError,
+        verify::VerifySpec,
     },
     spec::{ByteSize, Located, TimeSpan},
 };
@@ -16,7 +19,7 @@ use snowgate_core::{
 use super::{
     broker,
     checks::Checker,
-    problem::Problem,
+    problem::{Place, Problem, Source},
     resolved::{Gateway, ModelsConfig},
     sensor_network::{self, ResolvedNetwork},
     spec::{GatewayFile, GatewaySpec},
@@ -45,6 +48,7 @@ pub(super) struct ResolvedGateway {
     pub decoders: DecodersSpec,
     pub workers: WorkersSpec,
     pub evidence: EvidenceSpec,
+    pub verify: VerifySpec,
     pub admin: Option<SocketAddr>,
     pub sensors: ResolvedNetwork,
 }
@@ -53,6 +57,7 @@ pub(super) fn resolve(file: GatewayFile, check: &mut Checker<'_>) -> ResolvedGat
     check.within("/workers/decode", *file.workers.decode, 0..=64);
     check.within("/workers/infer", *file.workers.infer, 0..=64);
     evidence(&file.evidence, check);
+    verify(&file.verify, check);
     let admin = admin(&file.admin.listen, check);
     ResolvedGateway {
         grid: grid(&file.grid, check),
@@ -66,11 +71,55 @@ pub(super) fn resolve(file: GatewayFile, check: &mut Checker<'_>) -> ResolvedGat
         decoders: file.decoders,
         workers: file.workers,
         evidence: file.evidence,
+        verify: file.verify,
         admin,
     }
 }
 
-pub(super) fn categories(file: CategoriesSpec, check: &mut Checker<'_>) -> BTreeMap<Id, CategorySpec> {
+/// The calendar in the gateway's zone. Without a file: the usual week, no holidays.
+pub(super) fn calendar(file: &CalendarSpec, zone: TimeZone, check: &mut Checker<'_>) -> Option<Calendar> {
+    let errors = match Calendar::new(file, zone) {
+        Ok(calendar) => return Some(calendar),
+        Err(errors) => errors,
+    };
+    for CalendarError { span, kind } in errors {
+        let mut problem = Problem::error(check.place(span), kind.to_string());
+        if let CalendarErrorKind::DateTwice { first, .. } = &kind {
+            problem = problem.related(check.place(*first), "first named here");
+        }
+        check.problems.push(problem);
+    }
+    None
+}
+
+/// Holidays are published a year at a time: without this year's, they would be counted as work.
+pub(super) fn calendar_in_time(
+    categories: &BTreeMap<Id, CategorySpec>,
+    calendar: &Calendar,
+    file: Option<&Arc<Source>>,
+) -> Option<Problem> {
+    let counts =
+        |category: &&CategorySpec| category.time_limit.is_some() && category.time_limit_in == TimeBase::WorkingTime;
+    let category = categories.values().find(counts)?;
+    let year = calendar.zone().to_datetime(Timestamp::now()).year();
+    if calendar.knows_year(year) {
+        return None;
+    }
+    let message = format!(
+        "category `{}` counts working time, and no holiday or make-up workday of {year} is known: all of them count as \
+         ordinary days",
+        *category.id
+    );
+    let help = format!("add those of {year} to calendar.toml");
+    Some(Problem::warning(Place::file(file?), message).help(help))
+}
+
+/// Every category; their time limits are held against the calendar, if there is one.
+pub(super) fn categories(
+    file: CategoriesSpec,
+    calendar: Option<&Calendar>,
+    check: &mut Checker<'_>,
+) -> BTreeMap<Id, CategorySpec> {
     check.unique("category", file.category.iter().map(|category| &category.id));
     for category in &file.category {
         for (language, name) in [("zh", &category.name.zh), ("en", &category.name.en)] {
@@ -80,6 +129,14 @@ pub(super) fn categories(file: CategoriesSpec, check: &mut Checker<'_>) -> BTree
                     format!("category `{}` has an empty {language} name", *category.id),
                     None,
                 );
+            }
+        }
+    }
+    if let Some(calendar) = calendar {
+        let now = Timestamp::now();
+        for category in &file.category {
+            for TimeLimitError { span, kind } in TimeLimit::of(category, calendar, now).err().into_iter().flatten() {
+                check.error(span, kind.to_string(), None);
             }
         }
     }
@@ -172,6 +229,13 @@ fn evidence(spec: &EvidenceSpec, check: &mut Checker<'_>) {
     check.within("/evidence/jpeg_quality", *spec.jpeg_quality, 30..=95);
     check.within("/evidence/max_width", *spec.max_width, 320..=3840);
     check.within("/evidence/keep", spec.keep, TimeSpan::secs(60)..=TimeSpan::secs(10 * 366 * 86_400));
+}
+
+fn verify(spec: &VerifySpec, check: &mut Checker<'_>) {
+    let spans = TimeSpan::secs(1)..=TimeSpan::secs(86_400);
+    check.within("/verify/incident_every", spec.incident_every, spans.clone());
+    check.within("/verify/every", spec.every, spans);
+    check.within("/verify/burst", spec.burst, 1..=1000);
 }
 
 fn admin(listen: &Located<String>, check: &mut Checker<'_>) -> Option<SocketAddr> {

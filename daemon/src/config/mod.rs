@@ -30,7 +30,8 @@ mod toml_errors;
 
 use std::{path::Path, sync::Arc};
 
-use snowgate_core::incidents::spec::CategoriesSpec;
+use jiff::tz::TimeZone;
+use snowgate_core::{calendar::Calendar, incidents::spec::CategoriesSpec, spec::all_defaults};
 
 use self::{
     checks::{Checker, References},
@@ -81,16 +82,35 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
         problems.extend(check.problems);
         Some(resolved)
     });
+    let zone = gateway.as_ref().and_then(|gateway| gateway.gateway.as_ref().map(|gateway| gateway.time_zone.clone()));
+    let zone = zone.unwrap_or(TimeZone::UTC);
+    let calendar = match &files.calendar {
+        None => Calendar::new(&all_defaults(), zone).ok(),
+        Some(source) => toml_errors::read(source, problems).and_then(|file| {
+            let mut check = Checker::new(source, base);
+            let resolved = gateway::calendar(&file, zone, &mut check);
+            problems.extend(check.problems);
+            resolved
+        }),
+    };
     let categories = files.categories.as_ref().and_then(|source| {
         let file: CategoriesSpec = toml_errors::read(source, problems)?;
         let mut check = Checker::new(source, base);
-        let resolved = gateway::categories(file, &mut check);
+        let resolved = gateway::categories(file, calendar.as_ref(), &mut check);
         problems.extend(check.problems);
         Some(resolved)
     });
+    if let (Some(categories), Some(calendar)) = (&categories, &calendar) {
+        problems.extend(gateway::calendar_in_time(
+            categories,
+            calendar,
+            files.calendar.as_ref().or(files.categories.as_ref()),
+        ));
+    }
     let references = References {
         grid: gateway.as_ref().and_then(|gateway| gateway.grid.as_ref()),
         categories: categories.as_ref(),
+        calendar: calendar.as_ref(),
         households: false,
     };
     let mut ids = Vec::new();
@@ -125,6 +145,7 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
         gateway: gateway.gateway?,
         grid: gateway.grid?,
         categories,
+        calendar: Arc::new(calendar?),
         broker: gateway.broker?,
         max_packet: gateway.max_packet,
         data: gateway.data,
@@ -133,6 +154,7 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
         decoders: gateway.decoders,
         workers: gateway.workers,
         evidence: gateway.evidence,
+        verify: gateway.verify,
         admin: gateway.admin?,
         cameras,
         sensors,

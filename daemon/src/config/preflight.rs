@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, path::Path};
 use snowgate_core::{ids::Id, observation::Label};
 
 use super::{
-    CameraConfig, Config,
+    CameraConfig, Config, SensorConfig,
     files::GATEWAY,
     problem::{Place, Problem, Problems},
     suggest::suggestion,
@@ -20,11 +20,13 @@ pub struct KnownModels {
     pub unusable: Option<String>,
     /// By manifest id: the labels it gives, or why it cannot be used.
     pub models: BTreeMap<Id, Result<Vec<String>, String>>,
+    /// Those that score readings, likewise.
+    pub sensor_models: BTreeMap<Id, Result<(), String>>,
 }
 
 /// Holds a configuration against the machine's models, and against why it has no decoders, if it has none. `run` goes on
 /// with what it answers, and `check` says "valid" only where it answers without errors: a missing model refuses the
-/// cameras that need it ([`CameraConfig::refused`]); labels that no model gives, a library that does not load and a
+/// cameras and sensors that need it ([`CameraConfig::refused`], [`SensorConfig::refused`]); labels that no model gives, a library that does not load and a
 /// decoder that does not work refuse everything.
 ///
 /// # Errors
@@ -61,6 +63,9 @@ fn check_models(config: &mut Config, models: &KnownModels, problems: &mut Proble
     let object = refuse_without_model(config, models, |camera| &camera.object_model, "object");
     let face = refuse_without_model(config, models, |camera| &camera.face_model, "face");
     problems.extend(object.into_iter().chain(face));
+    for sensor in config.sensors.iter_mut().filter(|sensor| sensor.enabled) {
+        refuse_without_sensor_model(sensor, models, problems);
+    }
     for camera in config.cameras.iter().filter(|camera| camera.enabled) {
         check_labels(camera, models, problems);
     }
@@ -100,8 +105,35 @@ fn labels_of<'a>(id: &Id, models: &'a KnownModels) -> Result<&'a [String], Strin
     match models.models.get(id) {
         Some(Ok(labels)) => Ok(labels),
         Some(Err(reason)) => Err(format!("cannot be used: {reason}")),
+        None if models.sensor_models.contains_key(id) => {
+            Err("scores what sensors measure and finds nothing in pictures".to_owned())
+        }
         None => Err("is not in the models directory".to_owned()),
     }
+}
+
+/// Refuses a sensor whose model cannot be used: one problem for each quantity that names such a model.
+fn refuse_without_sensor_model(sensor: &mut SensorConfig, models: &KnownModels, problems: &mut Problems) {
+    let mut refused = None;
+    for id in sensor.models() {
+        let known = &models.sensor_models;
+        let (reason, help) = match known.get(&id.value) {
+            Some(Ok(())) => continue,
+            Some(Err(reason)) => (format!("cannot be used: {reason}"), None),
+            None if models.models.get(&id.value).is_some_and(Result::is_ok) => {
+                ("finds things in pictures and scores nothing that sensors measure".to_owned(), None)
+            }
+            None => {
+                let help = suggestion(id.as_str(), known.keys().map(Id::as_str), "models");
+                ("is not in the folder `sensors` of the models directory".to_owned(), help)
+            }
+        };
+        let message = format!("anomaly model `{}` {reason}", **id);
+        let problem = Problem::error(Place::span(&sensor.file, id.span), message.clone()).help(help);
+        problems.push(problem.refusing_sensors([sensor.id.clone()]));
+        refused.get_or_insert(message);
+    }
+    sensor.refused = sensor.refused.take().or(refused);
 }
 
 /// Every label of every rule must be one that the camera's models give.

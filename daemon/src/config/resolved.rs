@@ -4,14 +4,15 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, sync::Arc, time
 
 use jiff::tz::TimeZone;
 use snowgate_core::{
+    calendar::Calendar,
     geometry::Polygon,
     ids::Id,
-    incidents::{GridTree, Locale, spec::CategorySpec},
+    incidents::{GridTree, Locale, TimeLimit, spec::CategorySpec, verify::VerifySpec},
     rules::spec::{LineSpec, RuleSpec, ZoneSpec},
     secret::Secret,
     sensor::rules::spec::SensorRuleSpec,
     severity::Severity,
-    spec::ByteSize,
+    spec::{ByteSize, Located},
 };
 use snowgate_sensors::{Listen, http::HttpSettings, modbus::Bus, spec::SourceSpec};
 
@@ -39,6 +40,8 @@ pub struct Config {
     pub grid: GridTree,
     /// Every kind of incident.
     pub categories: BTreeMap<Id, CategorySpec>,
+    /// When people work.
+    pub calendar: Arc<Calendar>,
     /// The broker, with every secret and certificate read.
     pub broker: Broker,
     /// The largest packet it takes.
@@ -55,6 +58,8 @@ pub struct Config {
     pub workers: WorkersSpec,
     /// Stills.
     pub evidence: EvidenceSpec,
+    /// How often the box may be asked to look again.
+    pub verify: VerifySpec,
     /// Address of metrics and health.
     pub admin: SocketAddr,
     /// Every camera, in the order of the files' names; the disabled and the refused ones included.
@@ -173,7 +178,7 @@ pub struct SensorConfig {
     pub name: String,
     /// Whether it is listened to at all.
     pub enabled: bool,
-    /// Why it cannot be listened to although the rest can: an unreadable secret.
+    /// Why it cannot be listened to although the rest can: an unreadable secret, a missing model.
     pub refused: Option<String>,
     /// Where it stands.
     pub place: Option<PlaceConfig>,
@@ -185,12 +190,19 @@ pub struct SensorConfig {
     pub secret: Option<Secret>,
     /// What is an incident.
     pub rules: Vec<SensorRuleConfig>,
+    pub(super) file: Arc<Source>,
 }
 
 impl SensorConfig {
     /// Whether run listens to it: enabled and not refused.
     pub fn is_watched(&self) -> bool {
         self.enabled && self.refused.is_none()
+    }
+
+    /// The models that are to score its readings.
+    pub fn models(&self) -> impl Iterator<Item = &Located<Id>> {
+        let quantities = self.source.quantities().into_iter();
+        quantities.filter_map(|quantity| quantity.anomaly.as_ref()?.method.model())
     }
 }
 
@@ -245,7 +257,7 @@ pub struct RuleConfig {
 }
 
 /// Where and as what an incident is reported: the rule's own word, else its zone's or line's, else its camera's or
-/// sensor's; the severity at last the category's.
+/// sensor's; the severity and the time limit at last the category's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReportTarget {
     /// Category id.
@@ -254,4 +266,6 @@ pub struct ReportTarget {
     pub severity: Severity,
     /// Grid code.
     pub grid: String,
+    /// Time within which it must be handled.
+    pub time_limit: Option<TimeLimit>,
 }

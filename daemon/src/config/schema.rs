@@ -1,7 +1,7 @@
 //! JSON Schemas (2020-12) of the configuration files, for editors and for the committed copies in configs/schema.
 
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
-use snowgate_core::{choice, incidents::spec::CategoriesSpec};
+use snowgate_core::{calendar::spec::CalendarSpec, choice, incidents::spec::CategoriesSpec};
 
 use super::spec::{CameraFile, GatewayFile, SensorFile};
 
@@ -18,12 +18,15 @@ choice! {
         Sensor = "sensor",
         /// categories.toml.
         Categories = "categories",
+        /// calendar.toml.
+        Calendar = "calendar",
     }
 }
 
 impl Subject {
     /// Every subject.
-    pub const ALL: [Self; 5] = [Self::Config, Self::Gateway, Self::Camera, Self::Sensor, Self::Categories];
+    pub const ALL: [Self; 6] =
+        [Self::Config, Self::Gateway, Self::Camera, Self::Sensor, Self::Categories, Self::Calendar];
 
     /// Its schema.
     pub fn schema(self) -> Schema {
@@ -34,6 +37,7 @@ impl Subject {
             Self::Camera => generator.into_root_schema_for::<CameraFile>(),
             Self::Sensor => generator.into_root_schema_for::<SensorFile>(),
             Self::Categories => generator.into_root_schema_for::<CategoriesSpec>(),
+            Self::Calendar => generator.into_root_schema_for::<CalendarSpec>(),
         };
         schema.insert("title".to_owned(), format!("Snowgate {self}").into());
         schema
@@ -48,13 +52,14 @@ impl Subject {
 fn directory(mut generator: SchemaGenerator) -> Schema {
     let gateway = generator.subschema_for::<GatewayFile>();
     let categories = generator.subschema_for::<CategoriesSpec>();
+    let calendar = generator.subschema_for::<CalendarSpec>();
     let camera = generator.subschema_for::<CameraFile>();
     let sensor = generator.subschema_for::<SensorFile>();
     json_schema!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "description": "A configuration directory: a property for each file, named by its path in the directory.",
         "type": "object",
-        "properties": { "gateway.toml": gateway, "categories.toml": categories },
+        "properties": { "gateway.toml": gateway, "categories.toml": categories, "calendar.toml": calendar },
         "patternProperties": { r"^cameras\.d/[^/]+\.toml$": camera, r"^sensors\.d/[^/]+\.toml$": sensor },
         "required": ["gateway.toml", "categories.toml"],
         "$defs": generator.take_definitions(true),

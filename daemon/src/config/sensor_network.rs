@@ -19,7 +19,7 @@ use snowgate_sensors::{
 use super::{broker, checks::Checker, problem::Problem, resolved::SensorNetwork, toml_errors::place_of};
 use crate::{
     sensor::spec::{SensorBrokerSpec, SensorsSpec},
-    uplink::Broker,
+    uplink::{Broker, Topics},
 };
 
 /// `[sensors]`, resolved.
@@ -36,6 +36,8 @@ pub(super) struct KnownNetwork {
     pub brokers: BTreeSet<Id>,
     /// None where it is wrong itself.
     pub buses: BTreeMap<Id, Option<Bus>>,
+    /// One of the topics that this gateway publishes on.
+    pub own_topic: String,
     /// Protocols that have a port.
     pub listeners: BTreeSet<&'static str>,
 }
@@ -54,6 +56,7 @@ pub(super) fn resolve(
     let listeners = [("hj212", &spec.hj212), ("sl651", &spec.sl651), ("gbt26875", &spec.gbt26875)];
     let opened = listeners.iter().filter(|(_, port)| port.is_some()).map(|(name, _)| *name);
     let known = KnownNetwork {
+        own_topic: Topics::new(gateway).status(),
         brokers: spec.brokers.iter().map(|broker| broker.id.value.clone()).collect(),
         buses: buses.clone(),
         listeners: opened.chain(spec.http.as_ref().map(|_| "http")).collect(),

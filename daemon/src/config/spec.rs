@@ -6,7 +6,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 use snowgate_core::{
     ids::Id,
-    incidents::spec::{GridSpec, Locale},
+    incidents::{
+        spec::{GridSpec, Locale},
+        verify::VerifySpec,
+    },
     rules::spec::{LineSpec, ReportSpec, RuleSpec, ZoneSpec},
     sensor::rules::spec::SensorRuleSpec,
     spec,
@@ -43,6 +46,8 @@ spec! {
         workers: WorkersSpec = all_defaults(),
         /// Stills.
         evidence: EvidenceSpec = all_defaults(),
+        /// How often the box may be asked to look again.
+        verify: VerifySpec = all_defaults(),
         /// What sensors share.
         sensors: SensorsSpec = all_defaults(),
         /// Metrics and health.

@@ -101,6 +101,9 @@ pub(super) fn translate(error: &Error, source: &Arc<Source>) -> Vec<Problem> {
         ErrorKind::InvalidNumber => problem("this is not a number".to_owned())
             .help("text, times and dates are written in quotes: key = \"value\"".to_owned()),
         ErrorKind::MultilineStringKey => problem("a key must stand on one line".to_owned()),
+        ErrorKind::Unexpected(quote @ ('“' | '”' | '‘' | '’' | '＂')) => {
+            problem(format!("unexpected {quote:?}")).help("write straight quotes: key = \"value\"".to_owned())
+        }
         ErrorKind::Unexpected(character) => problem(format!("unexpected {character:?}")),
         ErrorKind::InvalidCharInString(character) => problem(format!("{character:?} cannot stand in a text")),
         ErrorKind::InvalidEscape(character) | ErrorKind::InvalidHexEscape(character) => {

@@ -2,9 +2,9 @@
 
 use std::{fmt, sync::LazyLock, time::Duration};
 
-use prometheus::{GaugeVec, IntCounterVec, IntGaugeVec};
+use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
 
-use super::{counter, float_gauge, gauge, set_one_of};
+use super::{counter, float_gauge, gauge, seconds_histogram, set_one_of};
 
 static READINGS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let labels = ["sensor", "quantity", "quality", "why"];
@@ -21,6 +21,19 @@ static REJECTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
         "Messages that were refused; sensor is empty if it is not known whose.",
         &labels,
     )
+});
+static SCORING: LazyLock<HistogramVec> = LazyLock::new(|| {
+    let help = "Time a model took to score one reading; all sensors are judged on one thread.";
+    seconds_histogram(
+        "snowgate_sensor_model_seconds",
+        help,
+        &["model"],
+        &[0.0001, 0.0005, 0.002, 0.01, 0.05, 0.25, 1.0],
+    )
+});
+static SCORES_MISSING: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Readings that a model could not score, or scored with what is no number.";
+    counter("snowgate_sensor_model_failures_total", help, &["model", "reason"])
 });
 static LIMITED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let help = "Readings of flooding sensors that rules heard, but that were neither published nor scored.";
@@ -82,6 +95,44 @@ impl MessageRejected<'_> {
             tracing::debug!(protocol, sensor, reason, message, "sensor message refused");
         } else {
             tracing::warn!(protocol, sensor, reason, message, "sensor message refused");
+        }
+    }
+}
+
+/// A model was asked for a reading's score. Counted only.
+pub struct ReadingScored<'a> {
+    /// Its manifest id.
+    pub model: &'a str,
+    /// Time it took.
+    pub took: Duration,
+}
+
+impl ReadingScored<'_> {
+    /// Counts it.
+    pub fn emit(self) {
+        SCORING.with_label_values(&[self.model]).observe(self.took.as_secs_f64());
+    }
+}
+
+/// A model could not score a reading.
+pub struct ScoreMissing<'a> {
+    /// Its manifest id.
+    pub model: &'a str,
+    /// Why, in one word.
+    pub reason: &'static str,
+    /// Why, for people.
+    pub message: &'a str,
+    /// Whether it was the same with the reading before.
+    pub again: bool,
+}
+
+impl ScoreMissing<'_> {
+    /// Counts it, and logs it unless it was said before.
+    pub fn emit(self) {
+        let Self { model, reason, message, again } = self;
+        SCORES_MISSING.with_label_values(&[model, reason]).inc();
+        if !again {
+            tracing::error!(model, reason, message, "sensor model gives no score");
         }
     }
 }

@@ -8,11 +8,13 @@
 //! A sensor has no picture: when its incident opens, the cameras are asked to look at the same grid ([`Look`]).
 
 mod ids;
+pub mod verify;
 
 use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender};
 use snowgate_core::{
+    calendar::Calendar,
     geometry::{Polygon, Rect},
     ids::{Id, IncidentId},
     incidents::{
@@ -127,6 +129,8 @@ pub struct Reporting {
     pub gateway: Gateway,
     /// Digest of the configuration in force.
     pub config_digest: String,
+    /// When people work.
+    pub calendar: Arc<Calendar>,
     /// Where revisions are kept.
     pub store: Store,
     /// Who makes stills; none where stills are off.
@@ -161,7 +165,7 @@ struct Reporter {
 impl Reporter {
     fn new(with: Reporting) -> Self {
         let boot = with.clock.boot_id().clone();
-        let book = Book::new(with.locale, boot, with.config_digest.clone(), RandomIds);
+        let book = Book::new(with.locale, boot, with.config_digest.clone(), Arc::clone(&with.calendar), RandomIds);
         Self { book, topics: Topics::new(&with.gateway.id), with }
     }
 

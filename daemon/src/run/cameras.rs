@@ -117,6 +117,6 @@ pub fn target(config: &Config, report: &ReportTarget) -> Option<Target> {
         path: config.grid.path(&report.grid).into_iter().map(str::to_owned).collect(),
         level: config.grid.level(start).clone(),
         level_grid: start.code.clone(),
-        time_limit_ms: category.time_limit.map(|limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+        time_limit: report.time_limit,
     })
 }

@@ -17,7 +17,7 @@ use std::{
 };
 
 use sd_notify::NotifyState;
-use snowgate_core::{incidents::event::Gateway, time::Clock};
+use snowgate_core::{ids::Id, incidents::event::Gateway, sensor::watch::WatchError, time::Clock};
 use snowgate_sensors::intake::Intake;
 
 use self::{board::Board, models::LoadedModels, stop::Stopping};
@@ -71,9 +71,14 @@ pub enum RunError {
     /// The store cannot be opened.
     #[error("store: {0}")]
     Store(#[from] StoreError),
-    /// A quantity cannot be reported in the unit wanted; a checked configuration has no such quantity.
-    #[error(transparent)]
-    Unit(#[from] snowgate_core::sensor::unit::UnitError),
+    /// A sensor cannot be watched as it is described; a checked configuration has no such sensor.
+    #[error("sensor {sensor}: {source}")]
+    Sensor {
+        /// Which.
+        sensor: Id,
+        /// Why.
+        source: WatchError,
+    },
     /// A rule names what is not there; a checked configuration has no such rule.
     #[error(transparent)]
     Rule(#[from] snowgate_core::rules::MissingReference),
@@ -149,6 +154,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         locale: config.gateway.locale,
         gateway: Gateway { id: config.gateway.id.clone(), time_zone: config.gateway.time_zone.clone() },
         config_digest: config.digest(),
+        calendar: Arc::clone(&config.calendar),
         store: store.clone(),
         stills,
         looks: lookout_stills.is_some().then_some(looks),
@@ -167,7 +173,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let workers = Workers::new(cameras, tools, items.clone(), Arc::clone(&clock), shutdown.clone());
     start_workers(&config, &models, &workers, &mut threads)?;
     // Every thread has its sessions: the files they were opened from need no memory any more.
-    drop(models);
+    let sensor_models = models.into_sensors();
     for (index, (camera, ring)) in watched.iter().enumerate() {
         ring.on_push(Box::new(workers.waker(index)));
         let health = HealthTracker::new(camera.id.clone(), board.sink());
@@ -201,7 +207,10 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     }
     // Held to the end: the judge stops with everything else, not when the last adapter gives up.
     let (intake, told) = Intake::new(Arc::clone(&clock));
-    threads.insert("sensors".to_owned(), sensors::spawn_judge(&config, told, items, sensor_states, &clock, &shutdown)?);
+    threads.insert(
+        "sensors".to_owned(),
+        sensors::spawn_judge(&config, &sensor_models, told, items, sensor_states, &clock, &shutdown)?,
+    );
     sensors::spawn_adapters(&config, &intake, &shutdown, network.handle());
 
     if origin == Origin::Given

@@ -6,9 +6,13 @@ use snowgate_core::{ids::Id, incidents::ModelDigest};
 
 use crate::{
     camera::decode::Decoders,
-    config::{self, Config, KnownModels, Problems},
+    config::{self, Config, KnownModels, Problems, SensorConfig},
+    sensor::{
+        manifest as sensor_manifest,
+        model::{SensorModel, SensorModels},
+    },
     vision::{
-        manifest::{self, Manifest},
+        manifest::{self, Manifest, ManifestError},
         model::{Models, Runtime},
         model_file::ModelFile,
     },
@@ -36,11 +40,13 @@ pub struct LoadedModels {
     manifests: BTreeMap<Id, Manifest>,
     /// Those that a camera names and that work.
     files: BTreeMap<Id, ModelFile>,
+    /// Those that a sensor names and that work.
+    sensors: SensorModels,
     known: KnownModels,
 }
 
 impl LoadedModels {
-    /// Loads the library and opens every model that a camera names once, to see that it works.
+    /// Loads the library and opens every model that a camera or a sensor names once, to see that it works.
     pub fn open(config: &Config) -> Self {
         let spec = &config.models;
         let enabled = config.cameras.iter().filter(|camera| camera.enabled);
@@ -49,8 +55,7 @@ impl LoadedModels {
         let (manifests, errors) = manifest::read_folder(&spec.directory);
         let mut known = KnownModels::default();
         for error in errors {
-            // A manifest that cannot be read does not tell its id; its file is named after it.
-            if let Some(id) = error.path().file_stem().and_then(|stem| stem.to_str()?.parse().ok()) {
+            if let Some(id) = named_after(&error) {
                 known.models.insert(id, Err(error.to_string()));
             } else {
                 known.unusable.get_or_insert(error.to_string());
@@ -80,7 +85,8 @@ impl LoadedModels {
             };
             known.models.insert(id.clone(), state);
         }
-        Self { runtime, manifests, files, known }
+        let sensors = open_sensor_models(config, runtime.as_ref(), &mut known);
+        Self { runtime, manifests, files, sensors, known }
     }
 
     /// What works and what does not.
@@ -98,6 +104,11 @@ impl LoadedModels {
         models
     }
 
+    /// Every usable model that a sensor names; all the rest goes.
+    pub fn into_sensors(self) -> SensorModels {
+        self.sensors
+    }
+
     /// The library, if it works.
     pub fn runtime(&self) -> Option<&Runtime> {
         self.runtime.as_ref()
@@ -113,4 +124,34 @@ impl LoadedModels {
         let sha256 = self.files.get(id)?.running().sha256.clone();
         Some(ModelDigest { id: id.clone(), sha256 })
     }
+}
+
+/// A manifest that cannot be read does not tell its id; its file is named after it.
+fn named_after(error: &ManifestError) -> Option<Id> {
+    error.path().file_stem()?.to_str()?.parse().ok()
+}
+
+/// Opens the models that sensors name, and enters in `known` what works and what does not.
+fn open_sensor_models(config: &Config, runtime: Option<&Runtime>, known: &mut KnownModels) -> SensorModels {
+    let enabled = config.sensors.iter().filter(|sensor| sensor.enabled);
+    let wanted: BTreeSet<&Id> = enabled.flat_map(SensorConfig::models).map(|model| &model.value).collect();
+    let (manifests, errors) = sensor_manifest::read_all(&config.models.directory);
+    let folder = sensor_manifest::folder(&config.models.directory);
+    let mut models = SensorModels::default();
+    for error in errors {
+        match named_after(&error) {
+            Some(id) => drop(known.sensor_models.insert(id, Err(error.to_string()))),
+            // Whoever names it reads that it is not there.
+            None => tracing::error!(%error, "sensor model passed over"),
+        }
+    }
+    for (id, manifest) in &manifests {
+        let opened = match runtime {
+            Some(runtime) if wanted.contains(id) => SensorModel::load(runtime, manifest, &folder).map(Some),
+            _ => Ok(None),
+        };
+        let state = opened.map(|model| model.into_iter().for_each(|model| models.insert(model)));
+        known.sensor_models.insert(id.clone(), state.map_err(|error| error.to_string()));
+    }
+    models
 }

@@ -6,7 +6,10 @@ use jiff::tz::TimeZone;
 use snowgate_core::{
     ids::Id,
     incidents::{SensorSource, Source},
-    sensor::{unit::UnitError, watch::SensorWatch},
+    sensor::{
+        anomaly::outside::Models,
+        watch::{SensorWatch, WatchError},
+    },
     time::{Clock, Mono},
 };
 use snowgate_sensors::{
@@ -32,11 +35,12 @@ use crate::{
 /// A sensor's path from samples to alarms; it has heard nothing, and silence counts from `now` on.
 ///
 /// # Errors
-/// A quantity cannot be reported in the unit wanted; a checked configuration has no such quantity.
-pub fn watch(sensor: &SensorConfig, zone: TimeZone, now: Mono) -> Result<SensorWatch, UnitError> {
+/// A quantity cannot be reported in the unit wanted, or a model is missing; a checked configuration has no such quantity
+/// in a sensor that is listened to.
+pub fn watch(sensor: &SensorConfig, zone: TimeZone, models: &dyn Models, now: Mono) -> Result<SensorWatch, WatchError> {
     let quantities: Vec<_> = sensor.source.quantities().into_iter().cloned().collect();
     let rules = sensor.rules.iter().map(|rule| &rule.spec);
-    SensorWatch::new(sensor.id.clone(), zone, &quantities, rules, now)
+    SensorWatch::new(sensor.id.clone(), zone, &quantities, rules, models, now)
 }
 
 /// Everything that the incidents of a sensor's rule carry.
@@ -49,7 +53,7 @@ pub fn source(config: &Config, sensor: &SensorConfig, rule: &SensorRuleConfig) -
             sensor_name: sensor.name.clone(),
             quantity: quantity.id.value.clone(),
             quantity_name: quantity.name.0.clone().unwrap_or_else(|| quantity.id.to_string()),
-            unit: quantity.report_in.as_ref().map_or(&quantity.unit, |unit| &unit.value).clone(),
+            unit: quantity.reported_unit().clone(),
         },
         place: cameras::place(sensor.place.as_ref()),
         rule: rule.spec.id.value.clone(),
@@ -63,9 +67,10 @@ pub fn source(config: &Config, sensor: &SensorConfig, rule: &SensorRuleConfig) -
 /// Starts the thread that judges what sensors say.
 ///
 /// # Errors
-/// No thread could be had, or a quantity cannot be reported in the unit wanted.
+/// No thread could be had, or a sensor cannot be watched as it is described.
 pub fn spawn_judge(
     config: &Config,
+    models: &dyn Models,
     told: mpsc::Receiver<Told>,
     items: Items,
     states: StateSink,
@@ -82,7 +87,9 @@ pub fn spawn_judge(
             continue;
         }
         let id = sensor.id.clone();
-        sensors.push(Sensor { id, watch: watch(sensor, zone.clone(), now)?, silent_after: sensor.silent_after });
+        let watch = watch(sensor, zone.clone(), models, now)
+            .map_err(|source| RunError::Sensor { sensor: id.clone(), source })?;
+        sensors.push(Sensor { id, watch, silent_after: sensor.silent_after });
         let known = sensor.rules.iter().filter_map(|rule| {
             let source = Arc::new(source(config, sensor, rule)?);
             Some(((sensor.id.clone(), source.rule.clone()), source))

@@ -259,7 +259,7 @@ mod tests {
 
     use snowgate_core::{
         rules::Change,
-        sensor::{rules::spec::SensorRuleSpec, spec::QuantitySpec},
+        sensor::{anomaly::outside::NoModels, rules::spec::SensorRuleSpec, spec::QuantitySpec},
         spec::read_table,
         time::ManualClock,
     };
@@ -290,7 +290,7 @@ mod tests {
         let quantities = ["id = 'level'\nunit = 'm'", "id = 'button'"]
             .map(|text| read_table::<QuantitySpec>(&mut toml_span::parse(text).unwrap()).unwrap());
         let rules = RULES.map(|text| read_table::<SensorRuleSpec>(&mut toml_span::parse(text).unwrap()).unwrap());
-        let watch = SensorWatch::new(id("gauge"), TimeZone::UTC, &quantities, &rules, clock.mono()).unwrap();
+        let watch = SensorWatch::new(id("gauge"), TimeZone::UTC, &quantities, &rules, &NoModels, clock.mono()).unwrap();
         let states = States::default();
         let judged: Arc<Mutex<Vec<Judged>>> = Arc::default();
         let sink = {

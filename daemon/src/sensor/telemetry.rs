@@ -4,6 +4,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use snowgate_core::{
     ids::Id,
+    incidents::event::{format_time, round},
     sensor::{reading::Verdict, watch::Seen},
 };
 
@@ -58,28 +59,14 @@ impl Telemetry {
         if self.waiting.is_empty() {
             return None;
         }
-        let time = |time: jiff::Timestamp| time.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string();
-        let entry = |seen: &'_ Seen| {
-            let reading = &seen.reading;
-            (
-                Some(reading.value).filter(|value| value.is_finite()),
-                seen.score.map(|score| (score * 1000.0).round() / 1000.0),
-                reading.measured.map(time),
-                time(reading.arrived.wall),
-            )
-        };
-        let readings = self.waiting.iter().map(|seen| {
-            let (value, score, measured, arrived) = entry(seen);
-            let reading = &seen.reading;
-            Entry {
-                quantity: &reading.quantity,
-                value,
-                unit: reading.unit.code(),
-                verdict: reading.verdict,
-                score,
-                measured,
-                arrived,
-            }
+        let readings = self.waiting.iter().map(|Seen { reading, score, .. }| Entry {
+            quantity: &reading.quantity,
+            value: Some(reading.value).filter(|value| value.is_finite()),
+            unit: reading.unit.code(),
+            verdict: reading.verdict,
+            score: score.map(round),
+            measured: reading.measured.map(|time| format_time(time, zone)),
+            arrived: format_time(reading.arrived.wall, zone),
         });
         // A struct of numbers and strings always serialises.
         let payload = serde_json::to_vec(&Message { sensor, readings: readings.collect() }).unwrap_or_default();

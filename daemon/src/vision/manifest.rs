@@ -7,11 +7,7 @@
 //! that classify people are refused by a list of words, and the model file's digest is pinned. Somebody
 //! determined can still give a model's classes other names; what the guard stops is doing so by accident, or unnoticed.
 
-use std::{
-    collections::BTreeMap,
-    fmt, io,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, path::Path};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
@@ -19,16 +15,17 @@ use snowgate_core::{
     choice,
     ids::Id,
     spec,
-    spec::{DeserError, Deserialize, Error, Fraction, Located, Maybe, Span, Value, custom, number_between, read_table},
+    spec::{DeserError, Deserialize, Error, Fraction, Located, Maybe, Value, custom, number_between},
 };
 
 use super::{
     execution::Variant,
+    manifest_file::{self, Describes, Problems},
     preprocess::{Colour, Fit, Format, Layout},
 };
 
-/// The most bytes a manifest may have.
-const MAX_BYTES: u64 = 256 << 10;
+pub use super::manifest_file::{ManifestError, PinnedFile, Problem};
+
 /// The most labels a model may have.
 const MAX_LABELS: usize = 2000;
 /// The most input pixels: what one region may cost in memory.
@@ -172,16 +169,6 @@ spec! {
 }
 
 spec! {
-    /// An ONNX file and its digest.
-    pub struct PinnedFile {
-        /// The ONNX file, in the manifest's folder.
-        file: Located<String>,
-        /// SHA-256 of the ONNX file, hexadecimal.
-        sha256: Located<String>,
-    }
-}
-
-spec! {
     /// The int8 files of a model: inputs, outputs and what they mean are those of the float file.
     pub struct Int8Spec {
         /// Weights of the full range.
@@ -307,107 +294,9 @@ impl JsonSchema for Channels {
     }
 }
 
-/// What is wrong with a manifest.
-#[derive(Debug, thiserror::Error)]
-pub enum ManifestError {
-    /// The file, or the folder, cannot be read.
-    #[error("{}: {source}", path.display())]
-    Unreadable {
-        /// Which file or folder.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// The file says something that cannot be.
-    #[error("{}", render(path, problems))]
-    Invalid {
-        /// Which file.
-        path: PathBuf,
-        /// Everything that is wrong with it.
-        problems: Vec<Problem>,
-    },
-    /// Two manifests have one id.
-    #[error("{} and {} have the same id {id}", first.display(), second.display())]
-    Duplicate {
-        /// The id.
-        id: Id,
-        /// One manifest.
-        first: PathBuf,
-        /// The other.
-        second: PathBuf,
-    },
-}
-
-impl ManifestError {
-    /// The file or folder that is wrong.
-    pub fn path(&self) -> &Path {
-        match self {
-            Self::Unreadable { path, .. } | Self::Invalid { path, .. } | Self::Duplicate { second: path, .. } => path,
-        }
-    }
-}
-
-/// One mistake in a manifest.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Problem {
-    /// Line, from 1.
-    pub line: usize,
-    /// Column in characters, from 1.
-    pub column: usize,
-    /// What is wrong.
-    pub message: String,
-}
-
-impl Problem {
-    fn new(text: &str, error: &Error) -> Self {
-        let before = text.get(..error.span.start).unwrap_or(text);
-        let line_start = before.rfind('\n').map_or(0, |end| end + 1);
-        Self {
-            line: before.matches('\n').count() + 1,
-            column: before[line_start..].chars().count() + 1,
-            message: error.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", self.line, self.column, self.message)
-    }
-}
-
-fn render(path: &Path, problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("{}:{problem}", path.display())).collect::<Vec<_>>().join("\n")
-}
-
-impl Manifest {
-    /// Reads and checks one manifest file.
-    ///
-    /// # Errors
-    /// That it cannot be read, or everything that is wrong with it.
-    pub fn read(path: &Path) -> Result<Self, ManifestError> {
-        let unreadable = |source| ManifestError::Unreadable { path: path.to_owned(), source };
-        let size = std::fs::metadata(path).map_err(unreadable)?.len();
-        if size > MAX_BYTES {
-            return Err(unreadable(io::Error::other(format!("{size} bytes are too many for a manifest"))));
-        }
-        let text = std::fs::read_to_string(path).map_err(unreadable)?;
-        Self::parse(&text).map_err(|errors| ManifestError::Invalid {
-            path: path.to_owned(),
-            problems: errors.iter().map(|error| Problem::new(&text, error)).collect(),
-        })
-    }
-
-    /// Reads and checks a manifest.
-    ///
-    /// # Errors
-    /// Everything that is wrong with it.
-    pub fn parse(text: &str) -> Result<Self, Vec<Error>> {
-        let mut value = toml_span::parse(text).map_err(|error| vec![error])?;
-        let manifest: Self = read_table(&mut value).map_err(|errors| errors.errors)?;
-        let mut problems = Problems::default();
-        manifest.check(&mut problems);
-        if problems.0.is_empty() { Ok(manifest) } else { Err(problems.0) }
+impl Describes for Manifest {
+    fn id(&self) -> &Id {
+        &self.id.value
     }
 
     fn check(&self, problems: &mut Problems) {
@@ -427,6 +316,24 @@ impl Manifest {
             problems
                 .add(outputs.span, format!("decoder \"{kind}\" reads {count} outputs, {} are named", outputs.len()));
         }
+    }
+}
+
+impl Manifest {
+    /// Reads and checks one manifest file.
+    ///
+    /// # Errors
+    /// That it cannot be read, or everything that is wrong with it.
+    pub fn read(path: &Path) -> Result<Self, ManifestError> {
+        manifest_file::read(path)
+    }
+
+    /// Reads and checks a manifest.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Vec<Error>> {
+        manifest_file::parse(text)
     }
 
     fn check_labels(&self, problems: &mut Problems) {
@@ -507,25 +414,9 @@ impl Manifest {
     }
 }
 
-impl PinnedFile {
-    fn check(&self, problems: &mut Problems) {
-        let file = Path::new(self.file.value.as_str());
-        if file.file_name().is_none_or(|name| name != file.as_os_str()) {
-            problems.add(self.file.span, "the file lies beside its manifest: a name without a path is wanted");
-        }
-        if self.sha256.len() != 64 || !self.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-            problems.add(self.sha256.span, "a SHA-256 has 64 hexadecimal digits");
-        }
-    }
-}
-
-#[derive(Default)]
-struct Problems(Vec<Error>);
-
-impl Problems {
-    fn add(&mut self, span: Span, message: impl Into<std::borrow::Cow<'static, str>>) {
-        self.0.extend(custom(message, span).errors);
-    }
+/// Reads every manifest (`*.toml`) of a folder. One that is wrong takes no other down.
+pub fn read_folder(folder: &Path) -> (BTreeMap<Id, Manifest>, Vec<ManifestError>) {
+    manifest_file::read_folder(folder)
 }
 
 /// The word for which a label is refused.
@@ -534,35 +425,6 @@ fn denied_word(label: &str) -> Option<&'static str> {
     let mut words = lower.split(|c: char| !c.is_alphanumeric());
     let english = words.find_map(|word| DENIED_WORDS.iter().find(|denied| **denied == word));
     english.or_else(|| DENIED_CHINESE.iter().find(|denied| lower.contains(**denied))).copied()
-}
-
-/// Reads every manifest (`*.toml`) of a folder. One that is wrong takes no other down.
-pub fn read_folder(folder: &Path) -> (BTreeMap<Id, Manifest>, Vec<ManifestError>) {
-    let mut errors = Vec::new();
-    let mut paths: Vec<PathBuf> = match std::fs::read_dir(folder) {
-        Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
-        Err(source) => {
-            errors.push(ManifestError::Unreadable { path: folder.to_owned(), source });
-            Vec::new()
-        }
-    };
-    paths.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
-    paths.sort();
-    let mut found: BTreeMap<Id, (PathBuf, Manifest)> = BTreeMap::new();
-    for path in paths {
-        match Manifest::read(&path) {
-            Ok(manifest) => {
-                let id = manifest.id.value.clone();
-                if let Some((first, _)) = found.get(&id) {
-                    errors.push(ManifestError::Duplicate { id, first: first.clone(), second: path });
-                } else {
-                    found.insert(id, (path, manifest));
-                }
-            }
-            Err(error) => errors.push(error),
-        }
-    }
-    (found.into_iter().map(|(id, (_, manifest))| (id, manifest)).collect(), errors)
 }
 
 #[cfg(test)]

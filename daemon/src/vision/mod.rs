@@ -19,6 +19,7 @@ mod attention;
 pub mod decoders;
 pub mod execution;
 pub mod manifest;
+pub(crate) mod manifest_file;
 pub mod masks;
 pub mod model;
 pub mod model_file;

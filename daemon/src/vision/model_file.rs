@@ -8,7 +8,9 @@ use std::{
     time::Instant,
 };
 
+use ort::session::Session;
 use sha2::{Digest, Sha256};
+use snowgate_core::ids::Id;
 
 use super::{
     execution::{self, Execution, Provider, Running, Variant},
@@ -127,6 +129,19 @@ pub(super) fn load(
     Ok(model)
 }
 
+/// A session on the processor, of a file of whatever model that is the one its manifest pins.
+pub(crate) fn session(
+    runtime: &Runtime,
+    model: &Id,
+    pinned: &PinnedFile,
+    folder: &Path,
+) -> Result<(Session, Running), ModelError> {
+    let (precision, provider) = (Variant::Float, Provider::Cpu);
+    let file = Verified::read_pinned(model, precision, pinned, folder)?;
+    let session = file.session(runtime, model, provider)?;
+    Ok((session, Running { precision, provider, sha256: file.sha256 }))
+}
+
 fn emit_loaded(model: &Model, started: Instant) {
     let Running { precision, provider, sha256 } = model.running();
     let (precision, provider) = (precision.as_str(), provider.as_str());
@@ -134,13 +149,18 @@ fn emit_loaded(model: &Model, started: Instant) {
 }
 
 impl Verified {
-    /// Reads a file and compares its digest.
+    /// Reads one of a model's files and compares its digest.
     fn read(manifest: &Manifest, variant: Variant, folder: &Path) -> Result<Self, ModelError> {
-        let id = || manifest.id.value.clone();
-        let lacks = || ModelError::Mismatch { model: id(), message: format!("its manifest names no {variant} file") };
-        let PinnedFile { file, sha256 } = manifest.file(variant).ok_or_else(lacks)?;
+        let model = &manifest.id.value;
+        let message = || format!("its manifest names no {variant} file");
+        let lacks = || ModelError::Mismatch { model: model.clone(), message: message() };
+        Self::read_pinned(model, variant, manifest.file(variant).ok_or_else(lacks)?, folder)
+    }
+
+    fn read_pinned(model: &Id, variant: Variant, pinned: &PinnedFile, folder: &Path) -> Result<Self, ModelError> {
+        let PinnedFile { file, sha256 } = pinned;
         let path = folder.join(file.as_str());
-        let unreadable = |source| ModelError::Unreadable { model: id(), path: path.clone(), source };
+        let unreadable = |source| ModelError::Unreadable { model: model.clone(), path: path.clone(), source };
         let size = std::fs::metadata(&path).map_err(unreadable)?.len();
         if size > MAX_MODEL_BYTES {
             return Err(unreadable(io::Error::other(format!("{size} bytes are too many for a model"))));
@@ -150,15 +170,21 @@ impl Verified {
         if found.eq_ignore_ascii_case(sha256) {
             Ok(Self { variant, path, sha256: found, bytes: bytes.into() })
         } else {
-            Err(ModelError::WrongDigest { model: id(), path, expected: sha256.to_ascii_lowercase(), found })
+            Err(ModelError::WrongDigest { model: model.clone(), path, expected: sha256.to_ascii_lowercase(), found })
         }
     }
 
     fn open(&self, runtime: &Runtime, manifest: &Manifest, provider: Provider) -> Result<Model, ModelError> {
-        let session = execution::open(&runtime.environment, &self.bytes, provider).map_err(|message| {
-            ModelError::Broken { model: manifest.id.value.clone(), path: self.path.clone(), message }
-        })?;
+        let session = self.session(runtime, &manifest.id.value, provider)?;
         let running = Running { precision: self.variant, provider, sha256: self.sha256.clone() };
         Model::new(manifest, session, running)
+    }
+
+    fn session(&self, runtime: &Runtime, model: &Id, provider: Provider) -> Result<Session, ModelError> {
+        execution::open(&runtime.environment, &self.bytes, provider).map_err(|message| ModelError::Broken {
+            model: model.clone(),
+            path: self.path.clone(),
+            message,
+        })
     }
 }

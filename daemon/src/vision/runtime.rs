@@ -79,8 +79,8 @@ impl Runtime {
             .with_telemetry(false)
             .build()
             .map_err(|error| unusable(error.to_string()))?;
-        // Warnings about graphs (unused initialisers) help nobody here; errors come back as errors.
-        environment.set_log_level(ort::logging::LogLevel::Error);
+        // Warnings about graphs (unused initialisers) help nobody here; errors come back as errors, and are logged once.
+        environment.set_log_level(ort::logging::LogLevel::Fatal);
         *loaded = Some((path, environment.clone()));
         Ok(Self { environment })
     }

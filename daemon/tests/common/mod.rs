@@ -326,5 +326,11 @@ pub fn known_models() -> KnownModels {
         model("centerface", Ok(&["face"])),
         model("broken", Err("broken.onnx is not an ONNX file")),
     ];
-    KnownModels { unusable: None, models: models.into_iter().collect() }
+    let sensor_models = [("tides", Ok(())), ("torn", Err("torn.onnx is not an ONNX file"))]
+        .map(|(id, state)| (id.parse().unwrap(), state.map_err(str::to_owned)));
+    KnownModels {
+        unusable: None,
+        models: models.into_iter().collect(),
+        sensor_models: sensor_models.into_iter().collect(),
+    }
 }

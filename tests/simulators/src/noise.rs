@@ -1,4 +1,22 @@
-//! What a broken or hostile station sends: messages with seeded mistakes, the same in every run.
+//! What a broken or hostile sender sends: messages with seeded mistakes, the same in every run.
+
+// A test that is told a count it cannot read has nothing to try.
+#![allow(clippy::expect_used)]
+
+/// Bytes that mean something in one protocol or another: functions, lengths, markers, digits, separators.
+const TELLING: &[u8] =
+    b"\x00\x01\x02\x03\x04\x05\x06\x0B\x0E\x11\x15\x16\x17\x18\x1B\x2B\x7E\x7F\x80\x83\xAA\xAB\xF0\xF1\xF4\
+    \xF5\xFFCP#@&;=,-.09\r\n\"{}[]:\\u";
+/// Headers, which hold the lengths, are no longer.
+const HEADER: usize = 30;
+
+/// How many inputs a test tries: `SNOWGATE_MUTATIONS`, 20,000 unless that is set.
+///
+/// # Panics
+/// It is set to something else than a count.
+pub fn inputs() -> usize {
+    std::env::var("SNOWGATE_MUTATIONS").ok().map_or(20_000, |count| count.parse().expect("SNOWGATE_MUTATIONS: a count"))
+}
 
 /// Chooses mistakes. SplitMix64 (Steele, Lea, Flood 2014): small, and good enough for that.
 pub struct Noise(u64);
@@ -22,28 +40,40 @@ impl Noise {
         usize::try_from(self.next()).unwrap_or_default().checked_rem(bound).unwrap_or_default()
     }
 
-    /// Makes one mistake: a bit, a byte, something lost, something twice, a piece of one of the other messages.
+    /// A byte; one that means something in some protocol half of the time.
+    pub fn byte(&mut self) -> u8 {
+        let [any, choice, ..] = self.next().to_le_bytes();
+        let telling = TELLING.get(self.below(TELLING.len())).copied().unwrap_or_default();
+        if choice % 2 == 0 { telling } else { any }
+    }
+
+    /// Makes one mistake: a bit, a byte, something lost, something twice, the end of one of the other messages.
     pub fn spoil(&mut self, message: &mut Vec<u8>, others: &[Vec<u8>]) {
-        let byte = self.next().to_le_bytes()[0];
+        let byte = self.byte();
         let at = self.below(message.len());
-        let end = message.len().min(at + 1 + self.below(32));
-        match self.below(6) {
+        match self.below(8) {
             0 => {
                 let bit = 1u8 << self.below(8);
                 if let Some(wrong) = message.get_mut(at) {
                     *wrong ^= bit;
                 }
             }
-            1 => {
-                if let Some(wrong) = message.get_mut(at) {
-                    *wrong = byte;
-                }
+            1 => replace(message, at, byte),
+            2 => {
+                let at = self.below(message.len().min(HEADER));
+                replace(message, at, byte);
             }
-            2 => message.insert(at, byte),
-            3 => drop(message.drain(at..end)),
+            3 => message.insert(at, byte),
             4 => {
-                let copy = message.get(at..end).unwrap_or_default().to_vec();
-                drop(message.splice(at..at, copy));
+                let end = message.len().min(at + 1 + self.below(8));
+                message.drain(at..end);
+            }
+            5 => message.truncate(at),
+            6 => {
+                let end = message.len().min(at + 1 + self.below(64));
+                message.extend_from_within(at..end);
+                // What was twice at the end now stands twice in the middle.
+                message.get_mut(at..).unwrap_or_default().rotate_right(end - at);
             }
             _ => {
                 let other = others.get(self.below(others.len())).map(Vec::as_slice).unwrap_or_default();
@@ -52,5 +82,11 @@ impl Noise {
                 message.extend_from_slice(other.get(from..).unwrap_or_default());
             }
         }
+    }
+}
+
+fn replace(message: &mut [u8], at: usize, byte: u8) {
+    if let Some(wrong) = message.get_mut(at) {
+        *wrong = byte;
     }
 }

@@ -118,7 +118,7 @@ impl<I: IncidentIds> Book<I> {
             score: alarm.tally.score as f32,
             origin: Origin::Sensor(told),
         };
-        self.apply(source, episode, title::of_sensor(self.locale, source, alarm.tally.value), clock)
+        self.apply(source, episode, title::of_sensor(self.locale, source, &alarm.tally), clock)
     }
 
     fn apply<O>(&mut self, source: &Source<O>, episode: Episode, title: String, clock: &dyn Clock) -> Option<Revision> {

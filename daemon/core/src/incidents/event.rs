@@ -349,12 +349,12 @@ impl Revision {
 }
 
 /// RFC 3339 with milliseconds and the zone's offset at that time.
-fn format_time(time: jiff::Timestamp, zone: &TimeZone) -> String {
+pub fn format_time(time: jiff::Timestamp, zone: &TimeZone) -> String {
     time.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
 }
 
 /// Three decimals: more would be noise, and would differ between machines.
-fn round(number: f64) -> f64 {
+pub fn round(number: f64) -> f64 {
     (number * 1000.0).round() / 1000.0
 }
 

@@ -52,6 +52,8 @@ spec! {
         severity: Maybe<Severity> = Maybe::NONE,
         /// Grid code, where it differs from the camera's.
         grid: Maybe<Located<String>> = Maybe::NONE,
+        /// Time within which it must be handled, where it differs from the category's.
+        time_limit: Maybe<TimeSpan> = Maybe::NONE,
     }
 }
 

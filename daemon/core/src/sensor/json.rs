@@ -134,8 +134,11 @@ pub enum JsonError {
     /// It is not of the format it should be of.
     #[error("there is no {0} in the message")]
     Format(&'static str),
+    /// There is none of the sensor's values in the message.
+    #[error("there is nothing for this sensor in the message: nothing at {0:?}")]
+    Nothing(String),
     /// A value is neither a number, nor true or false, nor a word that stands for a number.
-    #[error("{pointer} is {found}, which is no number")]
+    #[error("{pointer} is {found}, which is no number{}", words_hint(.found))]
     Value {
         /// Where it stands.
         pointer: JsonPointer,
@@ -246,6 +249,20 @@ impl JsonReader {
         }
         Ok(read)
     }
+
+    /// What to say of a message that is in order and has nothing for the sensor in it: a misspelt pointer looks like that. An
+    /// empty object is a sign of life, and so is an uplink of ChirpStack or The Things Stack, whose payloads differ by port.
+    pub fn nothing(&self, message: &[u8], read: &Message) -> Option<JsonError> {
+        let (_, _, first) = self.quantities.first()?;
+        let nothing = read.samples.is_empty() && read.errors.is_empty() && self.marks.is_empty();
+        let nothing = nothing && message.trim_ascii() != b"{}";
+        nothing.then(|| JsonError::Nothing(first.pointer.as_str().to_owned()))
+    }
+}
+
+/// Words are numbers where the file says so.
+fn words_hint(found: &str) -> &'static str {
+    if found.starts_with('"') { "; words = { … } says what numbers words stand for" } else { "" }
 }
 
 impl JsonValueSpec {

@@ -14,6 +14,10 @@ use crate::{
 
 /// So many device times are remembered to know duplicates, and to tell a wrong clock from a slow way.
 const REMEMBERED: usize = 16;
+/// A reading that arrived within this after an equal one of the same time is the same one again.
+const REPEATED: Duration = Duration::from_secs(120);
+/// A clock that was set back is believed once so many readings have followed each other by it.
+const BELIEVED_AFTER: u32 = 3;
 /// A standstill is at least so many readings long.
 const STANDSTILL: u32 = 4;
 
@@ -45,6 +49,8 @@ pub struct Judge {
     heard: VecDeque<Heard>,
     /// The latest time of measurement.
     newest: Option<jiff::Timestamp>,
+    /// The last time of measurement before that one, and how many have come in a row, each later than the one before.
+    behind: Option<(jiff::Timestamp, u32)>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -74,6 +80,7 @@ impl Time {
 #[derive(Debug, Clone, Copy)]
 struct Heard {
     measured: jiff::Timestamp,
+    arrived: Mono,
     value: f64,
     /// Seconds from measurement to arrival by two clocks; negative where the device's is ahead.
     late: f64,
@@ -82,7 +89,7 @@ struct Heard {
 impl Judge {
     /// A judge that has heard nothing yet.
     pub fn new(spec: QualitySpec) -> Self {
-        Self { spec, last: None, heard: VecDeque::with_capacity(REMEMBERED), newest: None }
+        Self { spec, last: None, heard: VecDeque::with_capacity(REMEMBERED), newest: None, behind: None }
     }
 
     /// What is to be thought of a value that arrived then.
@@ -91,8 +98,8 @@ impl Judge {
             return Verdict::doubtful(Quality::Error, Doubt::NotANumber);
         }
         let clock = sample.measured.and_then(|measured| self.judge_time(sample.value, measured, arrived));
-        if let Some(known @ (Doubt::Duplicate | Doubt::OutOfOrder)) = clock {
-            return Verdict::doubtful(Quality::Suspect, known);
+        if clock == Some(Doubt::Duplicate) {
+            return Verdict::doubtful(Quality::Suspect, Doubt::Duplicate);
         }
         if sample.flagged {
             return Verdict::doubtful(Quality::Suspect, Doubt::Flagged);
@@ -105,6 +112,9 @@ impl Judge {
                 return Verdict::doubtful(Quality::OutOfRange, why);
             }
         }
+        if clock == Some(Doubt::OutOfOrder) {
+            return Verdict::doubtful(Quality::Suspect, Doubt::OutOfOrder);
+        }
         let value = self.judge_value(sample.value, Time { measured: sample.measured, arrived: arrived.mono });
         match (clock, value) {
             (Some(Doubt::Delayed), _) => Verdict::doubtful(Quality::Stale, Doubt::Delayed),
@@ -116,7 +126,11 @@ impl Judge {
 
     /// What the device's clock says. A clock that is wrong makes every reading look early or late; a slow way makes some.
     fn judge_time(&mut self, value: f64, measured: jiff::Timestamp, arrived: Moment) -> Option<Doubt> {
-        let known = |heard: &Heard| heard.measured == measured && heard.value.to_bits() == value.to_bits();
+        // A clock that stands still says the same time again and again; a message that was sent twice comes at once.
+        let known = |heard: &Heard| {
+            let same = heard.measured == measured && heard.value.to_bits() == value.to_bits();
+            same && arrived.mono.since(heard.arrived) < REPEATED
+        };
         if self.heard.iter().any(known) {
             return Some(Doubt::Duplicate);
         }
@@ -124,21 +138,37 @@ impl Judge {
         if self.heard.len() == REMEMBERED {
             self.heard.pop_front();
         }
-        self.heard.push_back(Heard { measured, value, late });
-        if self.newest.is_some_and(|newest| measured < newest) {
-            return Some(Doubt::OutOfOrder);
+        self.heard.push_back(Heard { measured, arrived: arrived.mono, value, late });
+        let straggles = self.newest.is_some_and(|newest| measured < newest) && !self.was_set_back(measured);
+        let order = straggles.then_some(Doubt::OutOfOrder);
+        if !straggles {
+            (self.newest, self.behind) = (Some(measured), None);
         }
-        self.newest = Some(measured);
         // A gateway that does not know the time cannot blame others.
         if !arrived.synchronised {
-            return None;
+            return order;
         }
         let offset = self.heard.iter().map(|heard| heard.late).fold(f64::INFINITY, f64::min);
         let skewed = offset.abs() > self.spec.max_clock_skew.as_secs_f64();
         if late - offset.max(0.0) * f64::from(skewed) > self.spec.stale_after.as_secs_f64() {
             return Some(Doubt::Delayed);
         }
-        skewed.then_some(Doubt::ClockSkew)
+        order.or(skewed.then_some(Doubt::ClockSkew))
+    }
+
+    /// Whether a time before the latest is no straggler: the device's clock was set back, or had been ahead for a moment.
+    fn was_set_back(&mut self, measured: jiff::Timestamp) -> bool {
+        let row = match self.behind {
+            Some((before, row)) if measured > before => row + 1,
+            _ => 1,
+        };
+        self.behind = Some((measured, row));
+        if row < BELIEVED_AFTER {
+            return false;
+        }
+        // What was heard by the clock as it was says nothing about this one.
+        self.heard.drain(..self.heard.len().saturating_sub(row as usize));
+        true
     }
 
     fn judge_value(&mut self, value: f64, at: Time) -> Option<Doubt> {
@@ -247,6 +277,38 @@ mod tests {
         assert_eq!(hear(1.1, 30, 62), Verdict::doubtful(Quality::Suspect, Doubt::OutOfOrder));
         assert_eq!(hear(1.3, 120, 120 + 4000), Verdict::doubtful(Quality::Stale, Doubt::Delayed));
         assert_eq!(hear(1.3, 4180, 4181), Verdict::GOOD);
+    }
+
+    #[test]
+    fn one_time_far_ahead_blinds_nobody() {
+        let mut judge = Judge::new(all_defaults());
+        let mut hear = |measured, arrived| judge.judge(&sample(arrived as f64, Some(measured)), moment(arrived));
+        assert_eq!(hear(0, 1), Verdict::GOOD);
+        assert_eq!(hear(99_000_000, 61), Verdict::doubtful(Quality::Suspect, Doubt::ClockSkew));
+        for minute in 2..5 {
+            let verdict = hear(minute * 60, minute * 60 + 1);
+            assert!(verdict.counts(), "{minute}: {verdict:?}");
+        }
+        assert_eq!(hear(300, 301), Verdict::GOOD, "the time ahead is forgotten");
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_is_believed_again() {
+        let mut judge = Judge::new(all_defaults());
+        let mut hear = |measured, arrived| judge.judge(&sample(arrived as f64, Some(measured)), moment(arrived));
+        assert_eq!(hear(1000, 1001), Verdict::GOOD);
+        let verdicts: Vec<_> = (0..5).map(|turn| hear(turn * 60 - 9000, 1060 + turn * 60).why).collect();
+        assert_eq!(verdicts[..2], [Some(Doubt::Delayed); 2]);
+        assert_eq!(verdicts[2..], [Some(Doubt::ClockSkew); 3]);
+    }
+
+    #[test]
+    fn a_clock_that_stands_still_hides_nothing() {
+        let mut judge = Judge::new(all_defaults());
+        let mut press = |arrived| judge.judge(&sample(1.0, Some(0)), moment(arrived));
+        assert_eq!(press(1), Verdict::GOOD);
+        assert!(!press(5).counts(), "the same message again");
+        assert!(press(300).counts(), "another press");
     }
 
     #[test]

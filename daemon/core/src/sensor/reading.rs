@@ -98,13 +98,31 @@ impl Verdict {
         Self { quality, why: Some(why) }
     }
 
-    /// Whether rules and detectors may conclude anything from the value. What may be wrong still counts: a flood that rises
-    /// faster than anybody thought possible is a flood. What has been heard before, or is no news, does not.
+    /// Whether a value that says so is a press of a button: people press once, and whatever is wrong with the device's clock
+    /// is no matter. Only what has been heard before is not heard again, and what is no value.
+    pub fn tells_of_a_press(self) -> bool {
+        self.why != Some(Doubt::Duplicate) && !matches!(self.quality, Quality::OutOfRange | Quality::Error)
+    }
+
+    /// Whether rules may conclude anything from the value. What may be wrong still counts: a flood that rises faster than
+    /// anybody thought possible is a flood, and so is one that a wrong clock dates before what was heard last. What has been
+    /// heard before, or is no news, does not.
     pub fn counts(self) -> bool {
         match self.quality {
             Quality::Good => true,
-            Quality::Suspect => !matches!(self.why, Some(Doubt::Duplicate | Doubt::OutOfOrder | Doubt::Flagged)),
+            Quality::Suspect => !matches!(self.why, Some(Doubt::Duplicate | Doubt::Flagged)),
             Quality::Stale | Quality::Stuck | Quality::OutOfRange | Quality::Error => false,
         }
     }
+}
+
+/// Twelve digits: what arithmetic leaves behind them (4.0200000000000005) is no part of what was measured.
+pub(super) fn tidy(value: f64) -> f64 {
+    let digits = value.abs().log10().ceil();
+    if !digits.is_finite() || !(-200.0..200.0).contains(&digits) {
+        return value;
+    }
+    let scale = 10f64.powi(12 - digits as i32);
+    let tidied = (value * scale).round() / scale;
+    if tidied.is_finite() { tidied } else { value }
 }

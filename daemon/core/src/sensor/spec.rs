@@ -28,3 +28,10 @@ spec! {
         anomaly: Maybe<AnomalySpec> = Maybe::NONE,
     }
 }
+
+impl QuantitySpec {
+    /// The unit in which it is reported, and in which all limits are written.
+    pub fn reported_unit(&self) -> &Unit {
+        self.report_in.as_ref().map_or(&self.unit, |wanted| &wanted.value)
+    }
+}

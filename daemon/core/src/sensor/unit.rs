@@ -149,7 +149,14 @@ const SYMBOLS: [(&str, &str); 6] =
     [("°C", "Cel"), ("°F", "[degF]"), ("µg/m³", "ug/m3"), ("mg/m³", "mg/m3"), ("m³/s", "m3/s"), ("kWh", "kW.h")];
 
 /// What people write for a unit, and what UCUM does.
-const MISWRITTEN: [(&str, &str); 19] = [
+const MISWRITTEN: [(&str, &str); 26] = [
+    ("KW", "kW"),
+    ("Kw", "kW"),
+    ("metre", "m"),
+    ("meter", "m"),
+    ("centimetre", "cm"),
+    ("centimeter", "cm"),
+    ("millimetre", "mm"),
     ("℃", "Cel"),
     ("°C", "Cel"),
     ("℉", "[degF]"),

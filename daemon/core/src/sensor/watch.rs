@@ -6,9 +6,12 @@ use std::collections::VecDeque;
 use jiff::tz::TimeZone;
 
 use super::{
-    anomaly::{Detector, LocalTime, Reason},
+    anomaly::{
+        AnomalySpec, Detector, LocalTime, Reason,
+        outside::{ModelDetector, Models},
+    },
     quality::Judge,
-    reading::{Reading, Sample, Verdict},
+    reading::{Doubt, Reading, Sample, Verdict, tidy},
     rules::{Alarm, Heard, SensorRules, spec::SensorRuleSpec},
     spec::QuantitySpec,
     unit::{Conversion, Unit, UnitError},
@@ -38,9 +41,16 @@ struct Quantity {
     offset: f64,
     conversion: Conversion,
     judge: Judge,
-    detector: Option<Box<dyn Detector>>,
+    detector: Option<Watcher>,
     /// The last readings, the oldest first.
     last: VecDeque<Reading>,
+}
+
+/// Who looks for anomalies.
+#[derive(Debug)]
+enum Watcher {
+    BuiltIn(Box<dyn Detector>),
+    Model(Box<dyn ModelDetector>),
 }
 
 /// A reading and what was made of it.
@@ -54,19 +64,41 @@ pub struct Seen {
     pub reason: Option<Reason>,
 }
 
+/// Why a sensor cannot be watched as it is described.
+#[derive(Debug, thiserror::Error)]
+pub enum WatchError {
+    /// A quantity cannot be reported in the unit wanted.
+    #[error("quantity {quantity}: {source}")]
+    Unit {
+        /// Which.
+        quantity: Id,
+        /// Why.
+        source: UnitError,
+    },
+    /// Its anomalies are to be found by a model that is not there.
+    #[error("quantity {quantity}: there is no model {model} that works")]
+    NoModel {
+        /// Which.
+        quantity: Id,
+        /// The model.
+        model: Id,
+    },
+}
+
 impl SensorWatch {
     /// A watch that has heard nothing yet; silence is counted from `now` on. Times of the day are those of `zone`.
     ///
     /// # Errors
-    /// A quantity cannot be reported in the unit wanted.
+    /// A quantity cannot be reported in the unit wanted, or is to be watched by a model that is not among `models`.
     pub fn new<'a>(
         sensor: Id,
         zone: TimeZone,
         quantities: &[QuantitySpec],
         rules: impl IntoIterator<Item = &'a SensorRuleSpec>,
+        models: &dyn Models,
         now: Mono,
-    ) -> Result<Self, UnitError> {
-        let quantities = quantities.iter().map(Quantity::new).collect::<Result<_, _>>()?;
+    ) -> Result<Self, WatchError> {
+        let quantities = quantities.iter().map(|spec| Quantity::new(spec, models)).collect::<Result<_, _>>()?;
         Ok(Self { sensor, zone, quantities, rules: SensorRules::new(rules, now) })
     }
 
@@ -97,14 +129,22 @@ impl SensorWatch {
     ) -> Option<Seen> {
         let Self { sensor, zone, quantities, rules } = self;
         let quantity = quantities.iter_mut().find(|known| known.id == *quantity)?;
-        let value = quantity.conversion.apply(sample.value * quantity.scale + quantity.offset);
+        let value = tidy(quantity.conversion.apply(sample.value * quantity.scale + quantity.offset));
         let sample = Sample { value, ..sample };
         let verdict = quantity.judge.judge(&sample, arrived);
-        let detector = quantity.detector.as_mut().filter(|_| score && verdict.counts());
-        let (score, reason) = detector.map_or((None, None), |detector| {
-            let zoned = sample.measured.unwrap_or(arrived.wall).to_zoned(zone.clone());
-            (Some(detector.observe(LocalTime::from(&zoned), value)), Some(detector.reason()))
-        });
+        let in_order = verdict.counts() && verdict.why != Some(Doubt::OutOfOrder);
+        let detector = quantity.detector.as_mut().filter(|_| score && in_order);
+        let (score, reason) = match detector {
+            None => (None, None),
+            Some(Watcher::BuiltIn(detector)) => {
+                let zoned = sample.measured.unwrap_or(arrived.wall).to_zoned(zone.clone());
+                (Some(detector.observe(LocalTime::from(&zoned), value)), Some(detector.reason()))
+            }
+            Some(Watcher::Model(model)) => {
+                let score = model.observe(value).filter(|score| !score.is_nan()).map(|score| score.clamp(0.0, 1.0));
+                (score, score.map(|_| Reason::Unseen))
+            }
+        };
         let reading = Reading {
             sensor: sensor.clone(),
             quantity: quantity.id.clone(),
@@ -150,18 +190,31 @@ impl SensorWatch {
 }
 
 impl Quantity {
-    fn new(spec: &QuantitySpec) -> Result<Self, UnitError> {
-        let unit = spec.report_in.as_ref().map_or(&spec.unit, |wanted| &wanted.value);
+    fn new(spec: &QuantitySpec, models: &dyn Models) -> Result<Self, WatchError> {
+        let quantity = &spec.id.value;
+        let unit = spec.reported_unit();
         Ok(Self {
-            id: spec.id.value.clone(),
+            id: quantity.clone(),
             unit: unit.clone(),
             scale: spec.scale.0,
             offset: spec.offset.0,
-            conversion: spec.unit.to(unit)?,
+            conversion: spec.unit.to(unit).map_err(|source| WatchError::Unit { quantity: quantity.clone(), source })?,
             judge: Judge::new(spec.quality.clone()),
-            detector: spec.anomaly.as_ref().map(|spec| spec.method.detector()),
+            detector: spec.anomaly.as_ref().map(|spec| Watcher::new(spec, quantity, models)).transpose()?,
             last: VecDeque::with_capacity(KEPT),
         })
+    }
+}
+
+impl Watcher {
+    fn new(spec: &AnomalySpec, quantity: &Id, models: &dyn Models) -> Result<Self, WatchError> {
+        match spec.method.detector() {
+            Ok(detector) => Ok(Self::BuiltIn(detector)),
+            Err(model) => {
+                let no_model = || WatchError::NoModel { quantity: quantity.clone(), model: model.clone() };
+                models.detector(model).map(Self::Model).ok_or_else(no_model)
+            }
+        }
     }
 }
 
@@ -170,7 +223,7 @@ mod tests {
     use super::*;
     use crate::{
         rules::Change,
-        sensor::reading::{Doubt, Quality},
+        sensor::{anomaly::outside::NoModels, reading::Quality},
         spec::read_table,
     };
 
@@ -192,7 +245,25 @@ mod tests {
     fn watch(quantity: &str) -> SensorWatch {
         let quantity: QuantitySpec = read_table(&mut toml_span::parse(quantity).unwrap()).unwrap();
         let rule: SensorRuleSpec = read_table(&mut toml_span::parse(HIGH_WATER).unwrap()).unwrap();
-        SensorWatch::new(id("gauge"), TimeZone::UTC, &[quantity], [&rule], Mono(0)).unwrap()
+        SensorWatch::new(id("gauge"), TimeZone::UTC, &[quantity], [&rule], &Ramps, Mono(0)).unwrap()
+    }
+
+    /// One model, "ramp": a reading's score is the reading, below 0 it cannot say.
+    struct Ramps;
+
+    #[derive(Debug)]
+    struct Ramp;
+
+    impl Models for Ramps {
+        fn detector(&self, model: &Id) -> Option<Box<dyn ModelDetector>> {
+            (model.as_str() == "ramp").then(|| Box::new(Ramp) as _)
+        }
+    }
+
+    impl ModelDetector for Ramp {
+        fn observe(&mut self, value: f64) -> Option<f64> {
+            (value >= 0.0).then_some(value)
+        }
     }
 
     fn moment(second: u64) -> Moment {
@@ -243,6 +314,30 @@ mod tests {
     fn what_cannot_be_converted_is_refused() {
         let wrong: QuantitySpec =
             read_table(&mut toml_span::parse("id = 'level'\nunit = 'm'\nreport_in = 'Cel'").unwrap()).unwrap();
-        assert!(SensorWatch::new(id("gauge"), TimeZone::UTC, &[wrong], [], Mono(0)).is_err());
+        let refused = SensorWatch::new(id("gauge"), TimeZone::UTC, &[wrong], [], &NoModels, Mono(0)).unwrap_err();
+        assert!(refused.to_string().starts_with("quantity level: "), "{refused}");
+    }
+
+    #[test]
+    fn a_model_from_outside_scores_what_counts() {
+        let (mut watch, mut alarms) =
+            (watch("id = 'level'\nmax = 5\nanomaly = { method = 'onnx', model = 'ramp' }"), Vec::new());
+        let mut hear = |value, second| {
+            let sample = Sample { value, measured: None, flagged: false };
+            let seen = watch.hear(&id("level"), sample, moment(second), &mut alarms).unwrap();
+            (seen.score, seen.reason)
+        };
+        assert_eq!(hear(0.25, 0), (Some(0.25), Some(Reason::Unseen)));
+        assert_eq!(hear(3.0, 60), (Some(1.0), Some(Reason::Unseen)), "no score is more than 1");
+        assert_eq!(hear(-1.0, 120), (None, None));
+        assert_eq!(hear(9.0, 180), (None, None), "what cannot be relied upon it is not shown");
+    }
+
+    #[test]
+    fn a_model_that_is_not_there_is_named() {
+        let spec = "id = 'level'\nanomaly = { method = 'onnx', model = 'tides' }";
+        let spec: QuantitySpec = read_table(&mut toml_span::parse(spec).unwrap()).unwrap();
+        let refused = SensorWatch::new(id("gauge"), TimeZone::UTC, &[spec], [], &NoModels, Mono(0)).unwrap_err();
+        assert_eq!(refused.to_string(), "quantity level: there is no model tides that works");
     }
 }

@@ -103,12 +103,17 @@ impl ObjectSchema {
         self.properties.insert(name.into(), property);
     }
 
-    /// Adds the keys that go with one value of a tag key.
-    pub fn variant(&mut self, tag: &str, value: &str, keys: ObjectSchema) {
+    /// Adds the keys that go with one value of a tag key; `default` if it is the one that is meant where there is none.
+    pub fn variant(&mut self, tag: &str, value: &str, default: bool, keys: ObjectSchema) {
         let mut properties = keys.properties;
-        properties.insert(tag.into(), serde_json::json!({ "const": value }));
+        let mut tag_schema = serde_json::json!({ "const": value });
         let mut required = keys.required;
-        required.push(tag.into());
+        if default {
+            tag_schema["default"] = value.into();
+        } else {
+            required.push(tag.into());
+        }
+        properties.insert(tag.into(), tag_schema);
         self.variants.push(serde_json::json!({ "properties": properties, "required": required }));
     }
 
@@ -212,10 +217,23 @@ macro_rules! section_as_value {
     };
 }
 
+/// The value of a tag key and its place; the default's where it is left out. `None` where it must be given and is not.
+pub fn read_tag(
+    table: &mut TableHelper<'_>,
+    tag: &'static str,
+    default: Option<&'static str>,
+) -> Option<(String, Span)> {
+    match default {
+        Some(default) if !table.contains(tag) => Some((default.to_owned(), Span::default())),
+        _ => table.required_s::<String>(tag).ok().map(|tag| (tag.value, tag.span)),
+    }
+}
+
 /// Declares a section whose keys depend on the value of one tag key: `tagged! { pub enum Kind by "kind" { "line" => Line(LineSpec), } }`.
+/// With `by "kind" or "line"` the tag may be left out.
 #[macro_export]
 macro_rules! tagged {
-    ($(#[$meta:meta])* pub enum $Name:ident by $tag:literal { $($(#[$vmeta:meta])* $value:literal => $Variant:ident($Spec:ty),)* }) => {
+    ($(#[$meta:meta])* pub enum $Name:ident by $tag:literal $(or $default:literal)? { $($(#[$vmeta:meta])* $value:literal => $Variant:ident($Spec:ty),)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, ::serde::Serialize)]
         #[serde(tag = $tag)]
@@ -233,11 +251,12 @@ macro_rules! tagged {
 
         impl $crate::spec::Section for $Name {
             fn read(table: &mut $crate::spec::TableHelper<'_>) -> Option<Self> {
-                let Ok(tag) = table.required_s::<String>($tag) else {
+                let default: Option<&'static str> = None$(.or(Some($default)))?;
+                let Some((tag, span)) = $crate::spec::read_tag(table, $tag, default) else {
                     $crate::spec::take_keys_of(table, &[$($crate::spec::key_names::<$Spec>()),*]);
                     return None;
                 };
-                match tag.value.as_str() {
+                match tag.as_str() {
                     $($value => <$Spec as $crate::spec::Section>::read(table).map(Self::$Variant),)*
                     other => {
                         table.errors.push($crate::spec::Error {
@@ -245,7 +264,7 @@ macro_rules! tagged {
                                 expected: &[$($value),*],
                                 value: Some(other.to_owned()),
                             },
-                            span: tag.span,
+                            span,
                             line_info: None,
                         });
                         $crate::spec::take_keys_of(table, &[$($crate::spec::key_names::<$Spec>()),*]);
@@ -255,10 +274,11 @@ macro_rules! tagged {
             }
 
             fn describe(schema: &mut $crate::spec::ObjectSchema, generator: &mut ::schemars::SchemaGenerator) {
+                let default: Option<&'static str> = None$(.or(Some($default)))?;
                 $({
                     let mut keys = $crate::spec::ObjectSchema::default();
                     <$Spec as $crate::spec::Section>::describe(&mut keys, generator);
-                    schema.variant($tag, $value, keys);
+                    schema.variant($tag, $value, default == Some($value), keys);
                 })*
             }
         }
@@ -349,6 +369,17 @@ mod tests {
             "line" => Line(LineKeys), /// None.
             "none" => Nothing(NoKeys), }
     }
+    tagged! {
+        /// Tagged, with a default.
+        pub enum Way by "way" or "short" { /// A line.
+            "long" => Long(LineKeys), /// None.
+            "short" => Short(NoKeys), }
+    }
+    spec! {
+        /// Keys of a way.
+        pub struct WayKeys { /// The way.
+            flatten way: Way, }
+    }
     spec! {
         /// Outer.
         pub struct Outer {
@@ -382,6 +413,16 @@ mod tests {
         assert_eq!(outer.score, Fraction(1.0));
         assert_eq!(outer.inner.size, ByteSize(1 << 20));
         assert_eq!(outer.kind, Kind::Line(LineKeys { line: "l".into() }));
+    }
+
+    #[test]
+    fn a_tag_with_a_default_may_be_left_out() {
+        let read = |text: &str| read_table(&mut toml_span::parse(text).unwrap()).map(|WayKeys { way }| way);
+        assert_eq!(read("").unwrap(), Way::Short(NoKeys {}));
+        assert_eq!(read("way = 'long'\nline = 'l'").unwrap(), Way::Long(LineKeys { line: "l".into() }));
+        assert!(read("line = 'l'").is_err(), "a key of another way");
+        let json = serde_json::to_value(schemars::schema_for!(WayKeys)).unwrap();
+        assert_eq!(json["oneOf"][1]["required"], serde_json::json!([]));
     }
 
     #[test]

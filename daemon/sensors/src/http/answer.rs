@@ -22,8 +22,8 @@ pub(super) enum Refusal {
     Method,
     #[error("no such sensor, or not its token")]
     Unauthorised,
-    #[error("the message is not sent as application/json")]
-    MediaType,
+    #[error("the message is compressed: send it as it is")]
+    Compressed,
     #[error("more messages than this sensor may send; again in {} s", seconds(.again))]
     TooMany { again: Duration },
     #[error("a message is at most {} bytes long", json::LONGEST)]
@@ -34,6 +34,8 @@ pub(super) enum Refusal {
     BrokenOff,
     #[error("{0}")]
     Unusable(JsonError),
+    #[error("{0}")]
+    Nothing(JsonError),
     #[error("the gateway cannot keep up; again in 5 s")]
     Busy,
     #[error("too many connections; again in 5 s")]
@@ -46,12 +48,12 @@ impl Refusal {
             Self::Path => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::Unauthorised => StatusCode::UNAUTHORIZED,
-            Self::MediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Compressed => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLong => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BrokenOff => StatusCode::BAD_REQUEST,
-            Self::Unusable(_) => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Unusable(_) | Self::Nothing(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Busy | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
@@ -59,7 +61,8 @@ impl Refusal {
     /// A word for metrics.
     pub(super) fn reason(&self) -> &'static str {
         match self {
-            Self::Path | Self::Method | Self::MediaType | Self::BrokenOff | Self::Unusable(_) => "malformed",
+            Self::Path | Self::Method | Self::Compressed | Self::BrokenOff | Self::Unusable(_) => "malformed",
+            Self::Nothing(_) => "nothing_for_sensor",
             Self::Unauthorised => "unauthorised",
             Self::TooMany { .. } => "too_many",
             Self::TooLong => "too_long",

@@ -11,7 +11,7 @@ use http_body_util::BodyExt;
 use hyper::{
     HeaderMap, Method, Request,
     body::{Body, Incoming},
-    header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE},
+    header::{AUTHORIZATION, CONTENT_ENCODING},
 };
 use snowgate_core::{
     ids::Id,
@@ -101,7 +101,9 @@ impl Door {
         let _one_of_few = sensor.share(self.intake.now().mono).map_err(refused)?;
         let Message { samples, errors, time_error } = sensor.read(request).await.map_err(refused)?;
         let heard = self.intake.heard(&sensor.id, samples);
-        timeout(INTAKE_LIMIT, heard).await.map_err(|_| refused(Refusal::Busy))?;
+        if !timeout(INTAKE_LIMIT, heard).await.unwrap_or(false) {
+            return Err(refused(Refusal::Busy));
+        }
         // The rest of it counts, so it must not be sent again; but somebody should know.
         for error in errors.into_iter().map(|(_, error)| error).chain(time_error) {
             let told = self.refusals.tell(Some(&sensor.id), "malformed", || format!("POST from {peer}: {error}"));
@@ -156,16 +158,19 @@ impl Sensor {
 
     /// What a message says; something in it can be used.
     async fn read(&self, request: Request<Incoming>) -> Result<Message, Refusal> {
-        if !is_json(request.headers()) {
-            return Err(Refusal::MediaType);
+        if !is_plain(request.headers()) {
+            return Err(Refusal::Compressed);
         }
         let body = timeout(BODY_LIMIT, receive(request.into_body())).await.map_err(|_| Refusal::TooSlow)??;
         let parsed = self.plan.parse(&body).map_err(Refusal::Unusable)?;
         let mut message = self.reader.read(&parsed).map_err(Refusal::Unusable)?;
-        match message.errors.pop() {
-            Some((_, error)) if message.samples.is_empty() => return Err(Refusal::Unusable(error)),
-            Some(error) => message.errors.push(error),
-            None => {}
+        if let Some(nothing) = self.reader.nothing(&body, &message) {
+            return Err(Refusal::Nothing(nothing));
+        }
+        if message.samples.is_empty()
+            && let Some((_, error)) = message.errors.pop()
+        {
+            return Err(Refusal::Unusable(error));
         }
         Ok(message)
     }
@@ -195,11 +200,7 @@ fn bearer(headers: &HeaderMap) -> Option<&[u8]> {
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
 }
 
-/// Whether a message calls itself JSON. Small devices may leave out what there is no choice of.
-fn is_json(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).is_none_or(|kind| {
-        let kind = kind.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
-        kind.eq_ignore_ascii_case("application/json") || kind.to_ascii_lowercase().ends_with("+json")
-    });
-    kind && headers.get(CONTENT_ENCODING).is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
+/// Whether a message is sent as it is. What it calls itself is no matter: small devices, and `curl -d`, call JSON a form.
+fn is_plain(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_ENCODING).is_none_or(|encoding| encoding.as_bytes().eq_ignore_ascii_case(b"identity"))
 }

@@ -37,10 +37,11 @@ use crate::{
 
 pub use bus::{Bus, Port};
 
-/// Pauses before a lost connection is tried again.
-const RECONNECT: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
+/// Pauses before a line that is gone is opened again.
+const FIRST_LINE_PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_LINE_PAUSE: Duration = Duration::from_secs(60);
 /// The longest pause before a slave that does not answer is asked again, unless its poll interval is longer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_SLAVE_PAUSE: Duration = Duration::from_secs(60);
 /// A slave that has not answered is left alone for so many time-outs: on a serial line, where an answer does not say to
 /// which request, one that comes later still would be taken for another's.
 const LATE: u32 = 3;
@@ -104,14 +105,14 @@ impl Poller {
         }
         // A pause is at least half of its span.
         let slave = |least: Duration| Slave {
-            backoff: Backoff::new(least * 2, LONGEST_PAUSE.max(least * 2)),
+            backoff: Backoff::new(least * 2, LONGEST_SLAVE_PAUSE.max(least * 2)),
             health: Health::Unknown,
         };
         Self {
             bus,
             intake,
             line: None,
-            reconnect: Backoff::new(RECONNECT.0, RECONNECT.1),
+            reconnect: Backoff::new(FIRST_LINE_PAUSE, LONGEST_LINE_PAUSE),
             connect_at: now,
             gone: false,
             devices: devices
@@ -156,7 +157,8 @@ impl Poller {
         let Some(polled) = self.devices.get_mut(index) else { return };
         let (sensor, slave, within) = (polled.sensor.clone(), polled.slave, polled.timeout);
         let mut blocks = std::mem::take(&mut polled.blocks);
-        let mut spare = self.slaves.get(&slave).is_some_and(|slave| matches!(slave.health, Health::Answers));
+        // One mishap of a slave that answered last time is forgiven.
+        let mut forgiving = self.slaves.get(&slave).is_some_and(|slave| matches!(slave.health, Health::Answers));
         let (mut samples, mut refused) = (Vec::new(), None);
         let (mut health, mut failed) = (Health::Answers, None);
         let mut at = 0;
@@ -176,8 +178,9 @@ impl Poller {
                         at += 1;
                     }
                 }
-                Err(_) if spare && self.line.is_none() => spare = false,
-                Err(_) if spare => {
+                // Over a new connection nothing late can come: the same block is asked for again at once.
+                Err(_) if forgiving && self.line.is_none() => forgiving = false,
+                Err(_) if forgiving => {
                     health = Health::Missed(Instant::now() + within * LATE);
                     break;
                 }
@@ -191,7 +194,8 @@ impl Poller {
             polled.blocks = blocks;
         }
         if !samples.is_empty() {
-            self.intake.heard(&sensor, samples).await;
+            // A slave is told nothing: if it was not taken, everything is about to stop, this too.
+            let _ = self.intake.heard(&sensor, samples).await;
         }
         match failed {
             Some(fault) => self.failed(slave, fault).await,

@@ -18,6 +18,17 @@ use crate::{
 /// So much of a topic is shown.
 const SHOWN: usize = 128;
 
+/// What became of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Heard {
+    /// Whatever of it counts is with the intake.
+    Taken,
+    /// Nobody listens to its topic.
+    Unwanted,
+    /// The intake takes nothing any more: it must come again.
+    NotTaken,
+}
+
 /// Who hears what.
 pub(super) struct Routes {
     broker: String,
@@ -59,20 +70,24 @@ impl Routes {
         Self { broker: broker.to_owned(), plan, listeners, exact, wild, intake, refusals }
     }
 
-    /// Tells the intake what a message says; waits while the intake is full. Answers whether anybody listens to its topic.
-    pub(super) async fn hear(&self, message: &Publish) -> bool {
+    /// Tells the intake what a message says; waits while the intake is full.
+    pub(super) async fn hear(&self, message: &Publish) -> Heard {
         let parsed = self.plan.parse(&message.payload);
-        let mut wanted = false;
+        let mut heard = Heard::Unwanted;
         for listener in self.listeners(&message.topic) {
-            wanted = true;
+            heard = Heard::Taken;
             match &parsed {
-                Ok(parsed) if listener.reader.is_from(parsed) => self.hear_for(listener, parsed, message).await,
+                Ok(parsed) if listener.reader.is_from(parsed) => {
+                    if !self.hear_for(listener, parsed, message).await {
+                        return Heard::NotTaken;
+                    }
+                }
                 // Rubbish on a topic that sensors share is nobody's in particular.
                 Err(error) if !listener.is_choosy => self.unusable(listener, error, message).await,
                 Ok(_) | Err(_) => {}
             }
         }
-        if !wanted {
+        if heard == Heard::Unwanted {
             // A subscription of an earlier configuration, which the broker has kept with the session.
             let why = || self.text(message, &"no sensor listens to this topic");
             self.refusals.tell(None, "unknown_sensor", why).await;
@@ -81,23 +96,34 @@ impl Routes {
         {
             self.refusals.tell(None, reason(error), || self.text(message, error)).await;
         }
-        wanted
+        heard
     }
 
-    async fn hear_for(&self, listener: &Listener, parsed: &JsonFields, message: &Publish) {
+    /// Answers whether the intake took what counts of it.
+    async fn hear_for(&self, listener: &Listener, parsed: &JsonFields, message: &Publish) -> bool {
         let read = match listener.reader.read(parsed) {
             Ok(read) => read,
-            Err(error) => return self.unusable(listener, &error, message).await,
+            Err(error) => {
+                self.unusable(listener, &error, message).await;
+                return true;
+            }
         };
         // All samples of a message have the same time.
         if message.retain && read.samples.iter().any(|(_, sample)| sample.measured.is_none()) {
             let why = || self.text(message, &"the broker had kept it, and it does not say of when it is");
             self.refusals.tell(Some(&listener.sensor), "retained", why).await;
-            return;
+            return true;
         }
+        let nothing = listener.reader.nothing(&message.payload, &read);
         let nothing_else = read.samples.is_empty();
-        if !nothing_else || read.errors.is_empty() {
-            self.intake.heard(&listener.sensor, read.samples).await;
+        // A message without values and without errors is a sign of life.
+        let counts = !nothing_else || read.errors.is_empty();
+        if counts && !self.intake.heard(&listener.sensor, read.samples).await {
+            return false;
+        }
+        if let Some(nothing) = nothing {
+            let why = || self.text(message, &nothing);
+            self.refusals.tell(Some(&listener.sensor), "nothing_for_sensor", why).await;
         }
         for error in read.errors.iter().map(|(_, error)| error).chain(&read.time_error) {
             if nothing_else {
@@ -107,6 +133,7 @@ impl Routes {
                 self.refusals.tell(Some(&listener.sensor), reason(error), why).await;
             }
         }
+        true
     }
 
     async fn unusable(&self, listener: &Listener, error: &JsonError, message: &Publish) {

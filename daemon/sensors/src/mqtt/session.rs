@@ -10,7 +10,10 @@ use snowgate_core::ids::Id;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_util::sync::CancellationToken;
 
-use super::{BrokerFault, Connection, FaultKind, TopicFilter, route::Routes};
+use super::{
+    BrokerFault, Connection, FaultKind, TopicFilter,
+    route::{Heard, Routes},
+};
 use crate::{
     intake::{Device, Fault, Intake},
     spec::MqttSource,
@@ -26,7 +29,6 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 const BATCH: usize = 8;
 /// Acknowledgements on their way. There are so many packet identifiers, so that no more messages can be unacknowledged.
 const ACKNOWLEDGEMENTS: usize = u16::MAX as usize;
-
 /// Topics that nobody listens to and that are given up, on one connection.
 const STRAYS: usize = 256;
 
@@ -171,13 +173,16 @@ pub(super) async fn run(
         };
         match event {
             Ok(Event::Incoming(Packet::Publish(message))) => {
-                let wanted = tokio::select! {
-                    wanted = routes.hear(&message) => wanted,
+                let heard = tokio::select! {
+                    heard = routes.hear(&message) => heard,
                     // Not acknowledged: the broker keeps it for the next start.
                     () = shutdown.cancelled() => return close(&client, &mut event_loop, Ended::Stopped).await,
                 };
+                if heard == Heard::NotTaken {
+                    return close(&client, &mut event_loop, Ended::Stopped).await;
+                }
                 // Of no effect where a wildcard has brought it.
-                if !wanted && strays.len() < STRAYS && strays.insert(message.topic.clone()) {
+                if heard == Heard::Unwanted && strays.len() < STRAYS && strays.insert(message.topic.clone()) {
                     let _ = client.try_unsubscribe(message.topic.clone());
                 }
                 if client.try_ack(&message).is_err() {

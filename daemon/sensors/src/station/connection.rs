@@ -190,12 +190,13 @@ impl<P: Protocol> Connection<'_, P> {
         let names = self.server.protocol.sensors();
         let name = |sensor: Option<usize>| sensor.and_then(|sensor| names.get(sensor));
         let refusals = &self.server.refusals;
-        match (name(sensor), name(only)) {
-            (Some(sensor), _) if spoilt && reason == "malformed" => {
+        match name(sensor) {
+            Some(sensor) if spoilt && reason == "malformed" => {
                 refusals.unusable(sensor, reason, message, &why).await;
             }
-            (Some(sensor), _) | (None, Some(sensor)) => drop(refusals.tell(Some(sensor), reason, message).await),
-            (None, None) => drop(refusals.tell(None, reason, message).await),
+            sensor => {
+                refusals.tell(sensor.or_else(|| name(only)), reason, message).await;
+            }
         }
     }
 }

@@ -1,15 +1,10 @@
-//! Seeded mutations of valid frames, through decoder and mapping: the same inputs in every run. `SNOWGATE_MUTATIONS` sets how
-//! many (20,000 unless set).
+//! Valid frames with seeded mistakes, through decoder and mapping.
 
 use jiff::Timestamp;
 use snowgate_core::sensor::codec::{Framing, StreamDecoder};
-use snowgate_simulators::noise::Noise;
+use snowgate_simulators::noise::{Noise, inputs};
 
 use super::{MOST_SAMPLES, Outcome, Protocol};
-
-fn inputs() -> usize {
-    std::env::var("SNOWGATE_MUTATIONS").ok().map_or(20_000, |count| count.parse().expect("SNOWGATE_MUTATIONS: a count"))
-}
 
 /// No mutated input panics, and what is made of it stays within its limits. `seal` makes length and checksum right again, so
 /// that mutated content reaches the mapping.

@@ -19,18 +19,18 @@ pub(crate) struct Roster<K, T> {
 pub(crate) struct Listed<T> {
     /// The sensor's number.
     pub sensor: usize,
-    /// What was told about it.
-    pub told: T,
+    /// What its protocol expects of it.
+    pub expected: T,
 }
 
 impl<K: Hash + Eq, T> Roster<K, T> {
-    /// `read` makes a station's number and the rest out of what is told, or says why that cannot be used.
+    /// `read` makes a station's number and what is expected of it out of a sensor's file, or says why that cannot be used.
     pub fn new<S>(devices: Vec<Device<S>>, read: impl Fn(&Device<S>) -> Result<(K, T), String>) -> Self {
         let mut roster = Self { sensors: Vec::new(), stations: HashMap::new(), unusable: Vec::new() };
         for device in devices {
             match read(&device) {
-                Ok((station, told)) => {
-                    let listed = Listed { sensor: roster.sensors.len(), told };
+                Ok((station, expected)) => {
+                    let listed = Listed { sensor: roster.sensors.len(), expected };
                     roster.stations.entry(station).or_default().push(listed);
                     roster.sensors.push(device.sensor);
                 }
@@ -40,7 +40,7 @@ impl<K: Hash + Eq, T> Roster<K, T> {
         roster
     }
 
-    /// Tells which sensors cannot be heard for what is told about them; a checked configuration has none.
+    /// Tells which sensors cannot be heard for what their files say; a checked configuration has none.
     pub async fn tell_unusable(&self, intake: &Intake) {
         for (sensor, why) in &self.unusable {
             intake.fault(sensor, Fault::Malformed { why: why.clone() }).await;
@@ -62,6 +62,6 @@ impl<K: Hash + Eq, T> Roster<K, T> {
 
     /// A sensor, by its number.
     pub fn find(&self, sensor: usize) -> Option<&T> {
-        self.stations.values().flatten().find(|listed| listed.sensor == sensor).map(|listed| &listed.told)
+        self.stations.values().flatten().find(|listed| listed.sensor == sensor).map(|listed| &listed.expected)
     }
 }

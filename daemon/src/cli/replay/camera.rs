@@ -49,7 +49,7 @@ pub(super) fn replay(
     let missing = || ReplayError::Missing { what: "camera", id: id.clone(), directory: directory.to_owned() };
     let camera = config.camera(id).ok_or_else(missing)?;
     if let Some(reason) = &camera.refused {
-        return Err(ReplayError::Refused { camera: camera.id.clone(), reason: reason.clone() });
+        return Err(ReplayError::Refused { what: "camera", id: id.clone(), reason: reason.clone() });
     }
     let mut player = Player::new(&config, camera, &models, decoders, start)?;
     let stats = player.play(ClipReader::open(clip, camera.id.clone()).map_err(data)?)?;
@@ -95,7 +95,13 @@ impl Player {
     ) -> Result<Self, ReplayError> {
         let clock = ManualClock::new("replay", start);
         let ids = CountedIds::default();
-        let book = Book::new(config.gateway.locale, clock.boot_id().clone(), config.digest(), ids);
+        let book = Book::new(
+            config.gateway.locale,
+            clock.boot_id().clone(),
+            config.digest(),
+            Arc::clone(&config.calendar),
+            ids,
+        );
         let rules = cameras::watched_rules(config, camera, models);
         let watcher = cameras::watcher(camera).map_err(|error| ReplayError::Config(error.to_string()))?;
         let ring = Arc::new(GopRing::new(camera.id.clone(), &camera.ring));

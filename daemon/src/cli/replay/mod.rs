@@ -61,8 +61,8 @@ enum ReplayError {
     Config(String),
     #[error("there is no {what} {id} in {}", directory.display())]
     Missing { what: &'static str, id: Id, directory: PathBuf },
-    #[error("camera {camera} is refused: {reason}")]
-    Refused { camera: Id, reason: String },
+    #[error("{what} {id} is refused: {reason}")]
+    Refused { what: &'static str, id: Id, reason: String },
     #[error("{0}")]
     Data(String),
     #[error("{}: {source}", path.display())]

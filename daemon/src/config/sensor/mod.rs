@@ -112,6 +112,7 @@ fn resolve(
         source: file.source.source,
         secret,
         rules,
+        file: Arc::clone(check.source),
     }
 }
 

@@ -9,7 +9,8 @@ use snowgate_core::{
     spec::{Located, TimeSpan},
 };
 use snowgate_sensors::spec::{
-    Gbt26875Source, Hj212Factor, Hj212Source, HttpSource, ModbusSource, MqttSource, Sl651Source, SourceSpec,
+    Gbt26875Source, Hj212Factor, Hj212Source, HttpSource, ModbusRegister, ModbusSource, ModbusTable, MqttSource,
+    Sl651Source, SourceSpec,
 };
 
 use super::{Checker, KnownNetwork, SensorFile, quantity};
@@ -70,6 +71,13 @@ fn mqtt(source: &MqttSource, network: Option<&KnownNetwork>, check: &mut Checker
             format!("`{}`: every device that is heard on this topic counts as this one sensor", *source.topic);
         check.warning(source.topic.span, message, "name the one device in the topic, or in device".to_owned());
     }
+    if let Some(network) = network
+        && source.broker.is_none()
+        && source.topic.matches(&network.own_topic)
+    {
+        let message = format!("`{}` hears what this gateway itself publishes", *source.topic);
+        check.error(source.topic.span, message, "name the topic that the device publishes on".to_owned());
+    }
     if let Some((span, message)) = source.contradiction() {
         check.error(span, message, None);
     }
@@ -80,8 +88,10 @@ fn mqtt(source: &MqttSource, network: Option<&KnownNetwork>, check: &mut Checker
 fn hears_everybody(topic: &str) -> bool {
     let levels: Vec<&str> = topic.split('/').collect();
     let any = |level: &str| level == "+" || level == "#";
+    let names_devices = |level: &&str| ["device", "devices"].contains(level);
     levels.iter().all(|level| any(level))
-        || levels.windows(2).any(|pair| ["device", "devices"].contains(&pair[0]) && any(pair[1]))
+        || (levels.last() == Some(&"+") && !levels.iter().any(names_devices))
+        || levels.windows(2).any(|pair| names_devices(&pair[0]) && any(pair[1]))
 }
 
 fn http(source: &HttpSource, check: &mut Checker<'_>) {
@@ -113,11 +123,26 @@ fn modbus(source: &ModbusSource, network: Option<&KnownNetwork>, check: &mut Che
         Some(bus) => {
             let checked = bus.as_ref().map_or(Ok(()), |bus| source.check(bus));
             check.mistakes(checked);
+            source.values.iter().for_each(|value| numbered_as_in_manuals(value, check));
         }
         None => {
             let known = network.buses.keys().map(Id::as_str);
             check.known("bus", "buses in gateway.toml", source.bus.as_str(), source.bus.span, known);
         }
+    }
+}
+
+/// Manuals count registers from 1 and put a digit for the table before them.
+fn numbered_as_in_manuals(value: &ModbusRegister, check: &mut Checker<'_>) {
+    let first = match value.table {
+        ModbusTable::Holding => 40_001,
+        ModbusTable::Input => 30_001,
+        ModbusTable::Coils | ModbusTable::Discrete => return,
+    };
+    if (first..first + 9_999).contains(&*value.address) {
+        let message = format!("address {} looks like a manual's number: addresses count from 0", *value.address);
+        let help = format!("if that is what it is, write address = {}", *value.address - first);
+        check.warning(value.address.span, message, help);
     }
 }
 
@@ -201,7 +226,7 @@ mod tests {
 
     #[test]
     fn a_wildcard_where_the_device_is_named_hears_everybody() {
-        for all in ["#", "+/#", "application/7/device/+/event/up", "v3/app@ttn/devices/#"] {
+        for all in ["#", "+/#", "gauges/+", "application/7/device/+/event/up", "v3/app@ttn/devices/#"] {
             assert!(hears_everybody(all), "{all}");
         }
         for one in ["application/+/device/24e1/event/up", "a/#", "device/a/+"] {

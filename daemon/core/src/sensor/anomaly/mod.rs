@@ -17,6 +17,9 @@
 //!   time of day matters only where a baseline of the hour is kept;
 //! - the same readings give the same scores: what is random is seeded.
 //!
+//! A model from outside may take a detector's place ([`outside`]); what it promises is its own affair, and only that its
+//! score lies within 0..=1 is seen to.
+//!
 //! *When* a score is an alarm is the rules' to say ([`AnomalyRuleSpec`](super::rules::spec::AnomalyRuleSpec)): a lasting
 //! anomaly is one.
 
@@ -24,6 +27,7 @@ pub mod auto;
 pub mod ewma;
 pub mod forest;
 pub mod neighbour;
+pub mod outside;
 pub mod page_hinkley;
 pub mod robust_z;
 pub mod same_time;
@@ -31,6 +35,7 @@ pub mod sorted_ring;
 pub mod spec;
 pub mod standstill;
 pub mod tail;
+pub mod window;
 
 #[cfg(test)]
 mod tests;

@@ -42,6 +42,12 @@ impl SortedRing {
         self.sorted.insert(self.place_of(value), value);
     }
 
+    /// The values, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = f64> {
+        let (newer, older) = self.values.split_at(self.oldest);
+        older.iter().chain(newer).copied()
+    }
+
     /// The median; 0 if there is no value.
     pub fn median(&self) -> f64 {
         match (self.sorted.len(), self.sorted.len() / 2) {
@@ -108,6 +114,7 @@ mod tests {
                 ring.push(value);
                 let last = values[(index + 1).saturating_sub(most)..=index].to_vec();
                 prop_assert_eq!(ring.len(), last.len());
+                prop_assert_eq!(ring.iter().collect::<Vec<_>>(), last.clone());
                 let median = middle(last.clone());
                 prop_assert_eq!(ring.median(), median);
                 let mut distances: Vec<f64> = last.iter().map(|v| (v - median).abs()).collect();

@@ -7,8 +7,9 @@ use serde::Serialize;
 
 use super::{Auto, Detector, Ewma, Forest, Neighbour, PageHinkley, RobustZ, SameTime, Standstill};
 use crate::{
+    ids::Id,
     spec,
-    spec::{DeserError, Deserialize, Value, number_between},
+    spec::{DeserError, Deserialize, Located, Value, number_between},
     tagged,
 };
 
@@ -22,7 +23,7 @@ spec! {
 
 tagged! {
     /// The ways to find out.
-    pub enum Method by "method" {
+    pub enum Method by "method" or "auto" {
         /// What is best on most sensors, and needs no tuning.
         "auto" => Auto(AutoSpec),
         /// Has it ever done what it is doing now? (nearest neighbour among its own past)
@@ -39,13 +40,18 @@ tagged! {
         "standstill" => Standstill(StandstillSpec),
         /// The last readings are easily told apart from all others. (random cut forest)
         "forest" => Forest(ForestSpec),
+        /// A model of the box's own scores the last readings. (ONNX)
+        "onnx" => Onnx(OnnxSpec),
     }
 }
 
 impl Method {
     /// The detector.
-    pub fn detector(&self) -> Box<dyn Detector> {
-        match self {
+    ///
+    /// # Errors
+    /// None is built in: it is the place of the model that is answered.
+    pub fn detector(&self) -> Result<Box<dyn Detector>, &Id> {
+        Ok(match self {
             Self::Auto(_) => Box::new(Auto::new()),
             Self::Neighbour(spec) => Box::new(Neighbour::new(spec)),
             Self::SameTime(spec) => Box::new(SameTime::new(spec)),
@@ -54,6 +60,15 @@ impl Method {
             Self::PageHinkley(spec) => Box::new(PageHinkley::new(spec)),
             Self::Standstill(spec) => Box::new(Standstill::new(spec)),
             Self::Forest(spec) => Box::new(Forest::new(spec)),
+            Self::Onnx(spec) => return Err(&spec.model.value),
+        })
+    }
+
+    /// The model that takes a detector's place, if one does.
+    pub fn model(&self) -> Option<&Located<Id>> {
+        match self {
+            Self::Onnx(spec) => Some(&spec.model),
+            _ => None,
         }
     }
 }
@@ -159,6 +174,14 @@ spec! {
     }
 }
 
+spec! {
+    /// A model.
+    pub struct OnnxSpec {
+        /// Its id, as its manifest says.
+        model: Located<Id>,
+    }
+}
+
 /// A whole number between `MIN` and `MAX`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
@@ -238,8 +261,9 @@ mod tests {
 
     #[test]
     fn one_line_is_enough() {
-        let spec = read("method = 'auto'").unwrap();
-        assert_eq!(spec, AnomalySpec { method: Method::Auto(AutoSpec {}) });
+        for text in ["", "method = 'auto'"] {
+            assert_eq!(read(text).unwrap(), AnomalySpec { method: Method::Auto(AutoSpec {}) });
+        }
         for method in ["neighbour", "same_time", "robust_z", "ewma", "page_hinkley", "standstill", "forest"] {
             assert_eq!(read(&format!("method = '{method}'")).unwrap().method.tag(), method);
         }
@@ -252,10 +276,20 @@ mod tests {
             ("method = 'neighbour'\nhistory = 1e9", "outside 64 to 20000"),
             ("method = 'forest'\ntrees = 2.5", "not a whole number"),
             ("method = 'ewma'\ntrees = 3", "trees"),
+            ("method = 'onnx'", "model"),
         ] {
             let errors = read(text).unwrap_err();
             assert!(errors.contains(part), "{part} is missing from {errors}");
         }
+    }
+
+    #[test]
+    fn a_model_takes_the_place_of_a_built_in_detector() {
+        let method = read("method = 'onnx'\nmodel = 'tides'").unwrap().method;
+        assert_eq!(method.model().unwrap().value.as_str(), "tides");
+        assert_eq!(method.detector().unwrap_err().as_str(), "tides");
+        let method = read("method = 'auto'").unwrap().method;
+        assert!(method.model().is_none() && method.detector().is_ok());
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl Watch {
     fn new(name: &str) -> Self {
         let rule = "id = 'odd'\nquantity = 'level'\nkind = 'anomaly'";
         let rule: SensorRuleSpec = read_table(&mut toml_span::parse(rule).unwrap()).unwrap();
-        let detector = method(&format!("method = {name:?}")).detector();
+        let detector = method(&format!("method = {name:?}")).detector().unwrap();
         Self { detector, rules: SensorRules::new([&rule], Mono(0)), heard: 0 }
     }
 
@@ -115,7 +115,7 @@ proptest! {
         readings in prop::collection::vec((anything(), prop_oneof![any::<f64>(), 1.7e9..1.8e9], any::<i32>()), 1..400),
     ) {
         for name in METHODS {
-            let (mut one, mut other) = (usual(name).detector(), usual(name).detector());
+            let (mut one, mut other) = (usual(name).detector().unwrap(), usual(name).detector().unwrap());
             let bytes = one.state_bytes();
             for &(value, unix, utc_offset) in &readings {
                 let at = LocalTime { unix, utc_offset };
@@ -131,7 +131,7 @@ proptest! {
 #[test]
 fn memory_does_not_grow() {
     for name in METHODS {
-        let mut detector = usual(name).detector();
+        let mut detector = usual(name).detector().unwrap();
         let bytes = detector.state_bytes();
         for (i, value) in Noise::gaussian(1).take(20_000).enumerate() {
             detector.observe(five_minutes(i), value);
@@ -144,7 +144,7 @@ fn memory_does_not_grow() {
 #[test]
 fn the_unit_does_not_matter() {
     for name in METHODS {
-        let (mut one, mut other) = (usual(name).detector(), usual(name).detector());
+        let (mut one, mut other) = (usual(name).detector().unwrap(), usual(name).detector().unwrap());
         for (i, value) in Noise::gaussian(3).take(2000).enumerate() {
             let (a, b) = (one.observe(five_minutes(i), value), other.observe(five_minutes(i), value * 1024.0));
             // Rounding may put a distance into the next bucket.
@@ -156,7 +156,7 @@ fn the_unit_does_not_matter() {
 #[test]
 fn what_is_not_a_number_changes_nothing() {
     for name in METHODS {
-        let (mut one, mut other) = (usual(name).detector(), usual(name).detector());
+        let (mut one, mut other) = (usual(name).detector().unwrap(), usual(name).detector().unwrap());
         for (i, value) in Noise::gaussian(4).take(500).enumerate() {
             assert_eq!(other.observe(five_minutes(i), f64::NAN), 0.0);
             assert_eq!(one.observe(five_minutes(i), value), other.observe(five_minutes(i), value), "{name}");
@@ -177,7 +177,7 @@ fn hours_are_local_and_survive_any_time() {
 #[test]
 fn a_constant_reading_scores_nothing() {
     for name in METHODS {
-        let mut detector = usual(name).detector();
+        let mut detector = usual(name).detector().unwrap();
         for i in 0..3000 {
             assert_eq!(detector.observe(five_minutes(i), 45.0), 0.0, "{name} at {i}");
         }
@@ -201,7 +201,7 @@ fn a_constant_that_changes_is_one_alarm() {
 #[test]
 fn a_spike_is_seen_at_once() {
     for name in ["auto", "neighbour", "same_time", "robust_z"] {
-        let mut detector = usual(name).detector();
+        let mut detector = usual(name).detector().unwrap();
         for (i, noise) in Noise::gaussian(5).take(2000).enumerate() {
             let spike = i == 1500;
             let score = detector.observe(five_minutes(i), if spike { 25.0 } else { 10.0 + noise });
@@ -344,7 +344,7 @@ fn an_absurd_value_does_not_blind() {
 #[test]
 fn a_handful_of_readings_says_nothing() {
     for name in METHODS {
-        let mut detector = usual(name).detector();
+        let mut detector = usual(name).detector().unwrap();
         for i in 0..15 {
             assert_eq!(detector.observe(five_minutes(i), if i == 10 { 1e6 } else { 1.0 }), 0.0, "{name} at {i}");
         }

@@ -1,5 +1,8 @@
 //! Seeded mutations of valid frames, for every codec: the same inputs in every run. `SNOWGATE_MUTATIONS` sets how many
 //! (20,000 unless set; a release build does 1,000,000 in seconds).
+//!
+//! The simulators' `noise` makes the same mistakes for the adapters' tests. It is not used here, because the simulators build
+//! on this crate: they would bring a second build of it along.
 
 use super::{Framing, StreamDecoder};
 

@@ -6,7 +6,7 @@
 //! `Grew` in between.
 //!
 //! - A value that [does not count](super::reading::Verdict::counts) neither begins nor ends anything. It breaks silence.
-//! - A pressed button is told of at once: `for` does not hold it back, and each further press while the incident is open is
+//! - A pressed button is told of at once, whatever the device's clock says: `for` does not hold it back, and each further press while the incident is open is
 //!   a `Grew` of its own.
 //! - Time is that of arrival; a recording tells the same alarms as the live sensor did.
 
@@ -18,7 +18,7 @@ mod tests;
 use std::{collections::VecDeque, time::Duration};
 
 use self::spec::{AnomalyRuleSpec, ButtonSpec, ChangeSpec, SensorRuleKind, SensorRuleSpec, SilenceSpec, ThresholdSpec};
-use super::reading::Verdict;
+use super::reading::{Verdict, tidy};
 use crate::{ids::Id, rules::Change, time::Mono};
 
 /// The most values a change rule remembers; more within its while are thinned.
@@ -161,7 +161,10 @@ impl Rule {
     fn hear(&mut self, heard: &Heard<'_>, alarms: &mut Vec<Alarm>) {
         // What came before is settled by the time it had until now.
         self.tick(heard.at, alarms);
-        let counts = heard.verdict.counts();
+        let counts = match self.condition {
+            Condition::Button { .. } => heard.verdict.tells_of_a_press(),
+            _ => heard.verdict.counts(),
+        };
         if counts {
             self.value = Some(heard.value);
         }
@@ -391,7 +394,7 @@ fn change(spec: &ChangeSpec, past: &mut VecDeque<(Mono, f64)>, at: Mono, value: 
         });
     }
     past.push_back((at, value));
-    let (risen, fallen) = (value - lowest, highest - value);
+    let (risen, fallen) = (tidy(value - lowest), tidy(highest - value));
     let falls = spec.fall.is_some_and(|most| fallen > most.0);
     let rises = spec.rise.is_some_and(|most| risen > most.0);
     Sign::when(rises || falls, if rises { Extreme::Highest(risen) } else { Extreme::Lowest(-fallen) })

@@ -10,13 +10,18 @@ mod recording;
 mod summary;
 mod trace;
 
-use std::{collections::HashMap, path::Path};
+use std::{collections::HashMap, path::Path, sync::Arc};
 
 use jiff::tz::TimeZone;
 use snowgate_core::{
     ids::{CountedIds, Id},
     incidents::Book,
-    sensor::{rules::spec::SensorRuleSpec, spec::QuantitySpec, watch::SensorWatch},
+    sensor::{
+        anomaly::outside::{Models, NoModels},
+        rules::spec::SensorRuleSpec,
+        spec::QuantitySpec,
+        watch::{SensorWatch, WatchError},
+    },
     spec::{Maybe, Number},
     time::{Clock as _, ManualClock, Mono},
 };
@@ -24,8 +29,9 @@ use snowgate_core::{
 use self::{incident::SensorIncident, player::Player, recording::Recording, summary::Summary, trace::Trace};
 use super::{ReplayError, data};
 use crate::{
-    config::{Config, SensorConfig},
-    run::sensors,
+    config::{Config, Problems, SensorConfig},
+    run::{models::preflight, sensors},
+    sensor::model::SensorModels,
 };
 
 /// The most bad lines that are named; further ones are only counted.
@@ -53,9 +59,13 @@ pub(super) struct Replayed {
 
 /// Hears a whole recording. With `reported` its values are already in the unit in which they are reported.
 pub(super) fn replay(directory: &Path, id: &Id, file: &Path, reported: bool) -> Result<Replayed, ReplayError> {
-    let config = Config::load(directory).map_err(|problems| ReplayError::Config(problems.render(false)))?;
+    let (config, models) = load(directory, id).map_err(|problems| ReplayError::Config(problems.render(false)))?;
     let missing = || ReplayError::Missing { what: "sensor", id: id.clone(), directory: directory.to_owned() };
     let sensor = config.sensor(id).ok_or_else(missing)?;
+    let models: &dyn Models = match &models {
+        Some(models) => models,
+        None => &NoModels,
+    };
     let mut quantities: Vec<_> = sensor.source.quantities().into_iter().cloned().collect();
     if reported {
         quantities.iter_mut().for_each(as_reported);
@@ -77,7 +87,7 @@ pub(super) fn replay(directory: &Path, id: &Id, file: &Path, reported: bool) -> 
         };
         let player = match &mut player {
             Some(player) => player,
-            none => none.insert(start(&config, sensor, &quantities, row.at)?),
+            none => none.insert(start(&config, sensor, &quantities, models, row.at)?),
         };
         player.hear(&row)?;
     }
@@ -100,22 +110,45 @@ pub(super) fn replay(directory: &Path, id: &Id, file: &Path, reported: bool) -> 
     })
 }
 
+/// The configuration; and the models of this machine, if the sensor's readings are scored by one of them.
+fn load(directory: &Path, id: &Id) -> Result<(Config, Option<SensorModels>), Problems> {
+    let config = Config::load(directory)?;
+    if config.sensor(id).is_none_or(|sensor| sensor.models().next().is_none()) {
+        return Ok((config, None));
+    }
+    let (config, models, _) = preflight(config)?;
+    Ok((config, Some(models.into_sensors())))
+}
+
 /// A player whose clock stands at the first row.
 fn start(
     config: &Config,
     sensor: &SensorConfig,
     quantities: &[QuantitySpec],
+    models: &dyn Models,
     first: jiff::Timestamp,
 ) -> Result<Player, ReplayError> {
     let zone = config.gateway.time_zone.clone();
     let rules = sensor.rules.iter().map(|rule| &rule.spec);
-    let watch = SensorWatch::new(sensor.id.clone(), zone, quantities, rules, Mono(0))
-        .map_err(|error| ReplayError::Config(format!("sensor {}: {error}", sensor.id)))?;
+    let watch = SensorWatch::new(sensor.id.clone(), zone, quantities, rules, models, Mono(0))
+        .map_err(|error| refused(sensor, &error))?;
     let sources = sensor.rules.iter().filter_map(|rule| sensors::source(config, sensor, rule));
     let sources: HashMap<_, _> = sources.map(|source| (source.rule.clone(), source)).collect();
     let clock = ManualClock::new("replay", first);
-    let book = Book::new(config.gateway.locale, clock.boot_id().clone(), config.digest(), CountedIds::default());
+    let book = Book::new(
+        config.gateway.locale,
+        clock.boot_id().clone(),
+        config.digest(),
+        Arc::clone(&config.calendar),
+        CountedIds::default(),
+    );
     Ok(Player::new(watch, quantities, sources, book, clock))
+}
+
+fn refused(sensor: &SensorConfig, error: &WatchError) -> ReplayError {
+    // Checking the configuration has found out what is wrong with the model.
+    let reason = sensor.refused.clone().unwrap_or_else(|| error.to_string());
+    ReplayError::Refused { what: "sensor", id: sensor.id.clone(), reason }
 }
 
 /// The same quantity where its values have been converted already.

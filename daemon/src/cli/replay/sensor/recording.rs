@@ -1,6 +1,6 @@
 //! A sensor's recording: CSV with a header, a column of times and a column for each quantity.
 //!
-//! - The times' column is called timestamp, time, datetime, date, measured or arrived. A time is RFC 3339, the same without a
+//! - The times' column is called timestamp, time, datetime, date, measured, arrived, 时间, 采集时间 or 测量时间. A time is RFC 3339, the same without a
 //!   zone (China Standard Time, as devices mean it), `2026/5/1 8:00` as spreadsheets write it, or the seconds,
 //!   milliseconds… since 1970.
 //! - A quantity's column is called by its id or its name, or `value` where the sensor has one quantity. A value is a number,
@@ -22,9 +22,18 @@ use snowgate_core::sensor::{json::time_of, spec::QuantitySpec};
 /// The most that one row may hold.
 const MAX_ROW_BYTES: usize = 64 << 10;
 /// Names of the times' column, the first that is there counts.
-const TIMES: [&str; 6] = ["timestamp", "time", "datetime", "date", "measured", "arrived"];
+const TIMES: [&str; 9] =
+    ["timestamp", "time", "datetime", "date", "measured", "arrived", "时间", "采集时间", "测量时间"];
 /// How spreadsheets write times.
 const SPREADSHEET: [&str; 3] = ["%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%Y-%m-%d %H:%M"];
+
+/// What spreadsheets write that is no CSV in UTF-8 with commas, and how to have them write that.
+fn unreadable(cell: &[u8]) -> Option<&'static str> {
+    if cell.contains(&0) || cell.starts_with(&[0xFF, 0xFE]) || std::str::from_utf8(cell).is_err() {
+        return Some("the file is not in UTF-8: save it as \"CSV UTF-8 (comma delimited)\"");
+    }
+    cell.contains(&b';').then_some("columns are separated by commas, and here stand semicolons")
+}
 
 /// A table of readings that is read row by row.
 pub struct Recording<R> {
@@ -109,6 +118,9 @@ impl<R: Read> Recording<R> {
         };
         if !recording.read()? {
             return Err(recording.header("the file is empty; it begins with a line of column names"));
+        }
+        if let Some(why) = recording.record.iter().find_map(unreadable) {
+            return Err(recording.header(why));
         }
         let name = |cell: &[u8]| String::from_utf8_lossy(cell).trim_start_matches('\u{feff}').trim().to_owned();
         let header: Vec<String> = recording.record.iter().map(name).collect();

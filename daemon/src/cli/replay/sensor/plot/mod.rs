@@ -121,7 +121,7 @@ fn draw_values<'a>(
     }
     names(canvas, frame, times, incidents);
     let quantity = course.quantity;
-    let unit = quantity.report_in.as_ref().map_or(&quantity.unit, |unit| &unit.value);
+    let unit = quantity.reported_unit();
     let caption = match unit.code() {
         "1" => quantity.id.to_string(),
         unit => format!("{} ({unit})", quantity.id.value),

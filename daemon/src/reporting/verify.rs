@@ -1,0 +1,50 @@
+//! Looking again (任务核查), as the reporting thread asks for it and hears of it.
+
+use snowgate_core::{
+    ids::Id,
+    incidents::{
+        Place,
+        verify::{Seen, Verify},
+    },
+    time::Moment,
+};
+
+use crate::evidence::worker::StillReady;
+
+/// The wish to look again: at what a rule watches, for as long as the command says.
+#[derive(Debug, Clone)]
+pub struct LookAgain {
+    /// The command, admitted.
+    pub command: Verify,
+    /// Who found the incident.
+    pub by: Finder,
+    /// The rule whose condition is held against what is seen.
+    pub rule: Id,
+    /// The incident's grid.
+    pub grid: String,
+    /// Where the camera or the sensor stands.
+    pub place: Option<Place>,
+}
+
+/// Who has found an incident.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finder {
+    /// A camera.
+    Camera(Id),
+    /// A sensor.
+    Sensor(Id),
+}
+
+/// What was seen.
+pub struct Looked {
+    /// The command.
+    pub command: Verify,
+    /// What.
+    pub seen: Seen,
+    /// Since when.
+    pub from: Moment,
+    /// Until when.
+    pub until: Moment,
+    /// A fresh still, redacted like every other; none where none could be had in time.
+    pub still: Option<StillReady>,
+}
