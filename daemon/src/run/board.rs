@@ -12,6 +12,7 @@ use crate::{
     camera::health::{CameraHealth, CameraState, HealthSink},
     health::{Health, Part},
     uplink::{RetainedStates, Topics},
+    uptime::{Kind, Uptimes},
 };
 
 /// The last word of every camera.
@@ -19,6 +20,7 @@ pub struct Board {
     topics: Topics,
     retained: RetainedStates,
     health: Arc<Health>,
+    uptimes: Arc<Uptimes>,
     clock: Arc<dyn Clock>,
     cameras: Mutex<BTreeMap<Id, (CameraState, Option<String>)>>,
 }
@@ -38,8 +40,14 @@ struct StateMessage<'a> {
 
 impl Board {
     /// A board for these cameras, none of which has said anything.
-    pub fn new(topics: Topics, retained: RetainedStates, health: Arc<Health>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { topics, retained, health, clock, cameras: Mutex::default() })
+    pub fn new(
+        topics: Topics,
+        retained: RetainedStates,
+        health: Arc<Health>,
+        uptimes: Arc<Uptimes>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self { topics, retained, health, uptimes, clock, cameras: Mutex::default() })
     }
 
     /// Where a camera's receiver reports to.
@@ -67,6 +75,7 @@ impl Board {
         record_reason: Option<String>,
         since: jiff::Timestamp,
     ) {
+        self.uptimes.set(Kind::Camera, camera, state == CameraState::Live, self.clock.mono());
         let since = since.to_string();
         let message = StateMessage { camera, state, reason: reason.as_deref(), record_reason, since };
         // A struct of strings always serialises.

@@ -34,6 +34,7 @@ use crate::{
     config::{self, CameraConfig, Config, Problems, last_good},
     events::config::{LastGoodUsed, Loaded},
     evidence::{
+        access_log::{AccessLog, AccessLogError},
         detectors::StillModels,
         files::{EvidenceFiles, FilesError, Limits},
         worker,
@@ -44,11 +45,15 @@ use crate::{
     shutdown::Shutdown,
     store::{Store, StoreError},
     uplink::{RetainedStates, Topics, Uplink, UplinkConfig},
+    uptime::{Kind, Uptimes},
     watch::{Tools, Watched, Workers, lookout},
 };
 
 /// Stopping may take so long; systemd's own limit is longer.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// Commands of the grid system that wait; the broker keeps the rest.
+const QUEUED_COMMANDS: usize = 256;
 
 /// How often the main thread looks after the others, tells the watchdog and refreshes slow gauges.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
@@ -88,6 +93,9 @@ pub enum RunError {
     /// The evidence directory cannot be used.
     #[error("evidence: {0}")]
     Evidence(#[from] FilesError),
+    /// The access log cannot be used.
+    #[error("access log: {0}")]
+    AccessLog(#[from] AccessLogError),
     /// The system gave no thread, runtime or signal.
     #[error("cannot start a thread: {0}")]
     System(#[from] std::io::Error),
@@ -126,11 +134,22 @@ pub fn run(options: &Options) -> Result<(), RunError> {
 
     let topics = Topics::new(&config.gateway.id);
     let retained = RetainedStates::new();
-    let board = Board::new(topics.clone(), retained.clone(), Arc::clone(&health), Arc::clone(&clock));
+    let uptimes = Arc::new(Uptimes::default());
+    let board = Board::new(
+        topics.clone(),
+        retained.clone(),
+        Arc::clone(&health),
+        Arc::clone(&uptimes),
+        Arc::clone(&clock),
+    );
     let sensor_states = {
-        let retained = retained.clone();
-        StateSink::new(move |sensor, state| retained.set(topics.sensor_state(sensor), state))
+        let (retained, uptimes, clock) = (retained.clone(), Arc::clone(&uptimes), Arc::clone(&clock));
+        StateSink::new(move |sensor, state, payload| {
+            uptimes.set(Kind::Sensor, sensor, state.is_up(), clock.mono());
+            retained.set(topics.sensor_state(sensor), payload);
+        })
     };
+    let (commands, commanded) = crossbeam_channel::bounded(QUEUED_COMMANDS);
     let network =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("network").enable_all().build()?;
     let uplink = Uplink::spawn(
@@ -138,7 +157,8 @@ pub fn run(options: &Options) -> Result<(), RunError> {
             gateway: config.gateway.id.clone(),
             broker: config.broker.clone(),
             store: store.clone(),
-            retained,
+            retained: retained.clone(),
+            commands,
             clock: Arc::clone(&clock),
             shutdown: shutdown.clone(),
         },
@@ -156,8 +176,14 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         config_digest: config.digest(),
         calendar: Arc::clone(&config.calendar),
         store: store.clone(),
+        commands: commanded,
         stills,
         looks: lookout_stills.is_some().then_some(looks),
+        verifier,
+        verify: config.verify.clone(),
+        access_log: open_access_log(&data)?,
+        retained,
+        uptimes,
         health: Arc::clone(&health),
         clock: Arc::clone(&clock),
         shutdown: shutdown.clone(),
@@ -291,6 +317,15 @@ fn log_problems(problems: &Problems) {
             config::Severity::Warning => tracing::warn!("{problem}"),
         }
     }
+}
+
+/// The access log; one whose chain is broken is put aside for whoever has to look at it, and a new one begun.
+fn open_access_log(data: &Path) -> Result<AccessLog, RunError> {
+    let (log, broken) = AccessLog::open(data)?;
+    if let Some(error) = broken {
+        tracing::error!(%error, "the access log has been tampered with or damaged: it is put aside");
+    }
+    Ok(log)
 }
 
 type Evidence = (JoinHandle<()>, StillRequests);

@@ -295,7 +295,7 @@ mod tests {
         let judged: Arc<Mutex<Vec<Judged>>> = Arc::default();
         let sink = {
             let states = Arc::clone(&states);
-            StateSink::new(move |_, state| states.lock().unwrap().push(serde_json::from_slice(&state).unwrap()))
+            StateSink::new(move |_, _, state| states.lock().unwrap().push(serde_json::from_slice(&state).unwrap()))
         };
         let tell: Box<dyn FnMut(Judged)> = {
             let judged = Arc::clone(&judged);

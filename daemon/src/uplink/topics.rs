@@ -51,6 +51,16 @@ impl Topics {
         format!("{}/evidence/{incident}/{name}", self.root)
     }
 
+    /// What a day has brought, once it is over; retained.
+    pub fn daily_summary(&self) -> String {
+        format!("{}/summary/daily", self.root)
+    }
+
+    /// What the day that goes on has brought so far; retained.
+    pub fn summary_today(&self) -> String {
+        format!("{}/summary/today", self.root)
+    }
+
     /// Reports of messages that were given up.
     pub fn gap(&self) -> String {
         format!("{}/gap", self.root)
