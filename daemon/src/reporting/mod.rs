@@ -240,7 +240,7 @@ impl Reporter {
             origin: None,
         };
         let messages: Vec<Message> = batches.into_iter().map(message).collect();
-        let result = self.with.store.commit(|_| Commit { incidents: Vec::new(), messages: messages.clone() });
+        let result = self.with.store.commit(|_| Commit { messages: messages.clone(), ..Commit::default() });
         if let Err(error) = result {
             TelemetryLost { batches: count, error: &error }.emit();
         }
@@ -275,6 +275,7 @@ impl Reporter {
             id: incident.id.to_string(),
             revision: incident.revision,
             scene_active: incident.ended.is_none(),
+            finished: incident.handling.is_finished(),
             // A struct of plain fields always serialises; an empty record would be seen at once by the store's reader.
             json: serde_json::to_vec(incident).unwrap_or_default(),
         };
@@ -290,6 +291,7 @@ impl Reporter {
             let result = store.commit(|sequence| Commit {
                 incidents: vec![record.clone()],
                 messages: picture.clone().into_iter().chain([event(sequence.next())]).collect(),
+                ..Commit::default()
             });
             match result {
                 Ok(_) => {
