@@ -115,7 +115,7 @@ impl Reporter {
             origin: Some(self.clock.mono()),
         };
         let messages = messages.iter().map(message).collect();
-        self.store.commit(|_| Commit { incidents: vec![], messages }).unwrap_or_else(|error| panic!("{error}"));
+        self.store.commit(|_| Commit { messages, ..Commit::default() }).unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Waits until the connection's state satisfies a condition, and returns it; panics after a minute.

@@ -82,19 +82,18 @@ impl Reporter {
 
     /// Learns anew from the store what people have not finished with.
     fn recall(&mut self, at_start: bool) {
-        let unfinished = match self.with.store.unfinished_incidents() {
-            Ok(unfinished) => unfinished,
-            Err(error) => {
-                return events::Unreadable { incident: "unfinished ones", error: &error }.emit();
-            }
-        };
         self.upkeep.timer = LightTimer::default();
         self.upkeep.unfinished.clear();
-        for incident in unfinished.iter().filter_map(parse) {
-            self.upkeep.plan(&incident, &self.with);
+        let Self { upkeep, book, with, .. } = self;
+        let result = with.store.each_unfinished_incident(|record| {
+            let Some(incident) = parse(&record) else { return };
+            upkeep.plan(&incident, with);
             if at_start && incident.scene == Scene::Ended {
-                self.book.recall(incident);
+                book.recall(incident);
             }
+        });
+        if let Err(error) = result {
+            events::Unreadable { incident: "unfinished ones", error: &error }.emit();
         }
     }
 

@@ -61,8 +61,8 @@ pub(super) fn gap(gateway: &Id, gap: &Gap) -> Vec<u8> {
         reason: gap.reason.as_str(),
         messages: gap.messages,
         bytes: gap.bytes,
-        first_committed_at: gap.first,
-        last_committed_at: gap.last,
+        first_committed_at: gap.first.wall,
+        last_committed_at: gap.last.wall,
     })
 }
 
