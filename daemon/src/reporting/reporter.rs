@@ -22,7 +22,7 @@ use crate::{
     evidence::{still::StillRequest, worker::StillReady},
     health::Part,
     store::{Class, CommandRecord, Commit, IncidentRecord, Message, StoreError},
-    uplink::{Command, Topics},
+    uplink::Topics,
 };
 
 /// How long a full disk is left alone before the next try.

@@ -36,7 +36,8 @@ struct Desk {
     wishes: Receiver<LookAgain>,
     verifier: Sender<LookAgain>,
     running: Option<Running>,
-    read: RowId,
+    /// The last row read of each class.
+    read: [RowId; Class::COUNT],
 }
 
 struct Running {
@@ -64,7 +65,7 @@ impl Desk {
             wishes,
             verifier,
             running: None,
-            read: RowId(0),
+            read: [RowId(0); Class::COUNT],
         };
         desk.start();
         desk
@@ -149,10 +150,9 @@ impl Desk {
     fn next_row(&mut self, class: Class) -> OutboxRow {
         let give_up = Instant::now() + Duration::from_secs(30);
         loop {
-            if let Some(row) = self.rows(class).into_iter().find(|row| row.row > self.read) {
-                if class == Class::Incident {
-                    self.read = row.row;
-                }
+            let read = self.read[class.index()];
+            if let Some(row) = self.rows(class).into_iter().find(|row| row.row > read) {
+                self.read[class.index()] = row.row;
                 return row;
             }
             assert!(Instant::now() < give_up, "no message of class {}", class.as_str());
@@ -270,7 +270,7 @@ fn a_command_is_carried_out_once_over_a_restart_too() {
 
 #[test]
 fn what_is_no_command_is_answered_but_not_without_end() {
-    let mut desk = Desk::open();
+    let desk = Desk::open();
     for number in 0..300 {
         desk.command("disposition", format!("{{ \"id\": \"{number}\" "));
     }
@@ -321,7 +321,7 @@ fn the_box_looks_again_and_says_what_it_has_seen() {
     assert_eq!(fate.recv_timeout(Duration::from_secs(30)), Ok(Fate::Settled));
     assert_eq!(desk.next(Class::DispositionAck)["result"], "looking");
     let wish = desk.wishes.recv_timeout(Duration::from_secs(30)).unwrap();
-    assert_eq!((wish.by, wish.rule.as_str()), (Finder::Sensor("bridge".parse().unwrap()), "high"));
+    assert_eq!((wish.by, wish.rule.as_str()), (super::verify::Finder::Sensor("bridge".parse().unwrap()), "high"));
     let log = std::fs::read_to_string(desk.home.path().join("access.jsonl")).unwrap();
     assert!(log.contains("\"by\":\"Li\"") && log.contains("\"granted\":true"), "{log}");
 
@@ -375,8 +375,8 @@ fn times_are_filled_in_once_the_clock_is_right() {
     desk.clock.set_wall("2026-03-02T01:10:00Z".parse().unwrap(), true);
     let event = desk.next(Class::Incident);
     assert_eq!(event["data"]["times"]["clock_synchronised"], true);
-    assert_eq!(event["data"]["times"]["opened"], "2026-03-02T09:00:00+08:00");
-    assert_eq!(event["data"]["time_limit"]["due"], "2026-03-02T10:00:00+08:00");
+    assert_eq!(event["data"]["times"]["opened"], "2026-03-02T09:00:00.000+08:00");
+    assert_eq!(event["data"]["time_limit"]["due"], "2026-03-02T10:00:00.000+08:00");
 }
 
 #[test]

@@ -150,6 +150,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         })
     };
     let (commands, commanded) = crossbeam_channel::bounded(QUEUED_COMMANDS);
+    let (verifier, _wishes) = crossbeam_channel::bounded(64);
     let network =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("network").enable_all().build()?;
     let uplink = Uplink::spawn(
