@@ -133,12 +133,14 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     };
     let network =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("network").enable_all().build()?;
+    let (commands, _commands) = crossbeam_channel::bounded(256);
     let uplink = Uplink::spawn(
         UplinkConfig {
             gateway: config.gateway.id.clone(),
             broker: config.broker.clone(),
             store: store.clone(),
             retained,
+            commands,
             clock: Arc::clone(&clock),
             shutdown: shutdown.clone(),
         },
