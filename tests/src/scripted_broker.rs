@@ -28,6 +28,12 @@ pub enum Act {
     ForgetFirst,
     /// Nothing is ever acknowledged, pings are answered.
     NeverAcknowledge,
+    /// Who subscribes is not welcome any more; everything else is acknowledged.
+    CloseOnSubscribe,
+    /// Subscriptions are not answered, everything else is acknowledged.
+    IgnoreSubscribe,
+    /// Subscriptions are refused, everything else is acknowledged.
+    RefuseSubscribe,
 }
 
 /// A publish as it came.
@@ -91,6 +97,7 @@ impl ScriptedBroker {
 fn serve(mut stream: TcpStream, act: &Act, connection: usize, log: &Log) -> io::Result<()> {
     const CONNECT: u8 = 1;
     const PUBLISH: u8 = 3;
+    const SUBSCRIBE: u8 = 8;
     const PINGREQ: u8 = 12;
     let mut count = 0;
     loop {
@@ -119,6 +126,15 @@ fn serve(mut stream: TcpStream, act: &Act, connection: usize, log: &Log) -> io::
                 };
                 for _ in 0..if acknowledged { times } else { 0 } {
                     stream.write_all(&[0x40, 2, packet_id[0], packet_id[1]])?;
+                }
+            }
+            SUBSCRIBE => {
+                let packet_id = body.first_chunk::<2>().ok_or(io::ErrorKind::UnexpectedEof)?;
+                match act {
+                    Act::CloseOnSubscribe => return Ok(()),
+                    Act::IgnoreSubscribe => {}
+                    Act::RefuseSubscribe => stream.write_all(&[0x90, 3, packet_id[0], packet_id[1], 0x80])?,
+                    _ => stream.write_all(&[0x90, 3, packet_id[0], packet_id[1], 1])?,
                 }
             }
             PINGREQ => stream.write_all(&[0xD0, 0])?,

@@ -19,7 +19,7 @@ use snowgate_core::{
 };
 use tempfile::TempDir;
 
-use super::*;
+use super::{verify::Finder, *};
 use crate::{
     store::{Class, OutboxRow, RowId, Selection, spec::StorageSpec},
     uplink::{Fate, Receipt},
@@ -129,7 +129,7 @@ impl Desk {
     /// Sends a command; answers where its fate is told.
     fn command(&self, name: &str, payload: impl Into<Vec<u8>>) -> Receiver<Fate> {
         let (tell, fate) = unbounded();
-        let receipt = Receipt::new(move |fate| drop(tell.send(fate)));
+        let receipt = Receipt::new(move |fate| tell.send(fate).unwrap_or_default());
         let command = Command { name: name.into(), payload: Ok(payload.into()), receipt };
         self.running().commands.send(command).unwrap();
         fate
@@ -321,7 +321,7 @@ fn the_box_looks_again_and_says_what_it_has_seen() {
     assert_eq!(fate.recv_timeout(Duration::from_secs(30)), Ok(Fate::Settled));
     assert_eq!(desk.next(Class::DispositionAck)["result"], "looking");
     let wish = desk.wishes.recv_timeout(Duration::from_secs(30)).unwrap();
-    assert_eq!((wish.by, wish.rule.as_str()), (super::verify::Finder::Sensor("bridge".parse().unwrap()), "high"));
+    assert_eq!((wish.by, wish.rule.as_str()), (Finder::Sensor("bridge".parse().unwrap()), "high"));
     let log = std::fs::read_to_string(desk.home.path().join("access.jsonl")).unwrap();
     assert!(log.contains("\"by\":\"Li\"") && log.contains("\"granted\":true"), "{log}");
 

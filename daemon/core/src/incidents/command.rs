@@ -135,14 +135,20 @@ pub struct Malformed {
     pub detail: String,
 }
 
+impl Malformed {
+    /// A payload of so many bytes, which are more than [`MAX_COMMAND_BYTES`].
+    pub fn too_large(bytes: usize) -> Self {
+        Self { id: None, detail: format!("{bytes} bytes are too many for a command: {MAX_COMMAND_BYTES} at the most") }
+    }
+}
+
 /// Reads a command.
 ///
 /// # Errors
 /// What is wrong with it, and its id where that can be read.
 pub fn read<C: DeserializeOwned>(payload: &[u8]) -> Result<C, Malformed> {
     if payload.len() > MAX_COMMAND_BYTES {
-        let detail = format!("{} bytes are too many for a command: {MAX_COMMAND_BYTES} at the most", payload.len());
-        return Err(Malformed { id: None, detail });
+        return Err(Malformed::too_large(payload.len()));
     }
     serde_json::from_slice(payload).map_err(|error| Malformed {
         id: read_id(payload),
