@@ -5,10 +5,10 @@
 //! whatever waits in the outbox, and it is done for all rows of the boot or for none.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, OptionalExtension, Row};
 use snowgate_core::time::{BootId, Moment, Mono, Synchronisation};
 
-use super::{error::StoreError, message::CommitTime, outbox::out_of_range};
+use super::{checksum, error::StoreError, message::CommitTime, outbox::out_of_range};
 
 /// When a row was committed, as the file has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +57,7 @@ pub(super) fn number_of_boot(connection: &mut Connection, boot_id: &BootId) -> R
         Some((number, id)) if id == boot_id.0 => number,
         last => {
             let number = last.map_or(1, |(number, _)| number.saturating_add(1));
-            transaction.execute("INSERT INTO boots (number, id) VALUES (?1, ?2)", params![number, boot_id.0])?;
+            put(&transaction, number, &boot_id.0, None)?;
             number
         }
     };
@@ -74,9 +74,20 @@ pub(super) fn number_of_boot(connection: &mut Connection, boot_id: &BootId) -> R
 
 /// Puts down the relation of the present boot's clocks, unless it is known already.
 pub(super) fn fill_in(connection: &Connection, boot: i64, known: Moment) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("UPDATE boots SET known_mono = ?2, known_wall = ?3 WHERE number = ?1 AND known_mono IS NULL")?
-        .execute(params![boot, nanoseconds(known.mono), known.wall.as_millisecond()])?;
+    let unknown: Option<String> = connection
+        .prepare_cached("SELECT id FROM boots WHERE number = ?1 AND known_mono IS NULL")?
+        .query_row([boot], |row| row.get(0))
+        .optional()?;
+    unknown.map_or(Ok(()), |id| put(connection, boot, &id, Some(known)))
+}
+
+fn put(connection: &Connection, number: i64, id: &str, known: Option<Moment>) -> Result<(), StoreError> {
+    let known = known.map(|known| (nanoseconds(known.mono), known.wall.as_millisecond()));
+    checksum::write(
+        connection,
+        "INSERT OR REPLACE INTO boots (number, id, known_mono, known_wall, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+        &[&number, &id, &known.map(|(mono, _)| mono), &known.map(|(_, wall)| wall)],
+    )?;
     Ok(())
 }
 

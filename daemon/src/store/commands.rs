@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::{error::StoreError, message::CommandRecord};
+use super::{checksum, error::StoreError, message::CommandRecord};
 
 /// What is remembered of commands at most. The ones that expire first give way, those still open last.
 #[derive(Debug, Clone, Copy)]
@@ -26,13 +26,13 @@ pub(super) fn put(connection: &Connection, command: &CommandRecord) -> Result<()
         .prepare_cached("SELECT length(json) FROM commands WHERE name = ?1 AND id = ?2")?
         .query_row([&command.name, &command.id], |row| row.get(0))
         .optional()?;
-    connection
-        .prepare_cached(
-            "INSERT INTO commands (name, id, expires, open, json) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (name, id) DO UPDATE SET expires = excluded.expires, open = excluded.open,
-                 json = excluded.json",
-        )?
-        .execute(params![command.name, command.id, command.expires.as_millisecond(), command.open, command.json])?;
+    checksum::write(
+        connection,
+        "INSERT INTO commands (name, id, expires, open, json, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (name, id) DO UPDATE SET expires = excluded.expires, open = excluded.open,
+             json = excluded.json, checksum = excluded.checksum",
+        &[&command.name, &command.id, &command.expires.as_millisecond(), &command.open, &command.json],
+    )?;
     let (more, bytes) = (i64::from(before.is_none()), command.json.len() as u64);
     change_books(connection, more, signed(bytes) - signed(before.unwrap_or(0)))
 }
@@ -88,9 +88,12 @@ pub(super) fn open(connection: &Connection, name: &str) -> Result<Vec<Vec<u8>>, 
 
 /// Puts down the day as it stands.
 pub(super) fn put_day(connection: &Connection, json: &[u8]) -> Result<(), StoreError> {
-    connection
-        .prepare_cached("INSERT INTO day VALUES (1, ?1) ON CONFLICT DO UPDATE SET json = excluded.json")?
-        .execute([json])?;
+    checksum::write(
+        connection,
+        "INSERT INTO day (only, json, checksum) VALUES (1, ?1, ?2)
+         ON CONFLICT DO UPDATE SET json = excluded.json, checksum = excluded.checksum",
+        &[&json],
+    )?;
     Ok(())
 }
 
@@ -107,7 +110,8 @@ fn books(connection: &Connection) -> Result<(u64, u64), StoreError> {
 }
 
 fn change_books(connection: &Connection, commands: i64, bytes: i64) -> Result<(), StoreError> {
-    let mut update = connection.prepare_cached("UPDATE meta SET value = value + ?2 WHERE key = ?1")?;
+    let mut update =
+        connection.prepare_cached("UPDATE meta SET value = value + ?2, inverse = ~(value + ?2) WHERE key = ?1")?;
     update.execute(params!["commands", commands])?;
     update.execute(params!["command_bytes", bytes])?;
     Ok(())

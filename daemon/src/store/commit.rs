@@ -119,7 +119,9 @@ pub(super) fn apply(
     for class in Class::ALL.into_iter().filter(|class| touched[class.index()]) {
         gave_way.messages[class.index()] = outbox::evict(connection, class, limits.classes[class.index()])?;
     }
-    connection.prepare_cached("UPDATE meta SET value = max(value, ?1) WHERE key = 'sequence'")?.execute([sequence])?;
+    connection
+        .prepare_cached("UPDATE meta SET value = max(value, ?1), inverse = ~max(value, ?1) WHERE key = 'sequence'")?
+        .execute([sequence])?;
     let last_row = match last_row {
         Some(row) => row,
         None => outbox::last_row(connection)?,

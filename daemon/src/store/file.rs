@@ -16,7 +16,7 @@ use super::{
     error::StoreError,
     message::{Class, LossReason},
     outbox::Books,
-    schema,
+    schema, soundness,
 };
 use crate::events::store as events;
 
@@ -110,19 +110,20 @@ fn open_sound(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     // A reader beside us (`outbox status`) may hold up a checkpoint for a moment.
     connection.busy_timeout(Duration::from_secs(5))?;
-    schema::refuse_newer(&connection, path)?;
-    let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if check != "ok" {
-        let damaged = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-        return Err(StoreError::Corrupt(rusqlite::Error::SqliteFailure(damaged, Some(check))));
-    }
+    prepare(&mut connection, path).map_err(soundness::blame)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let found = schema::known_format(connection, path)?;
+    soundness::check_file(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // A burst must not leave its log behind at full length.
     connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
     connection.set_prepared_statement_cache_capacity(64);
-    schema::migrate(&mut connection)?;
-    Ok(connection)
+    schema::migrate(connection, found)?;
+    soundness::check(connection)
 }
 
 /// The number events of a fresh store begin after, so that none is used twice: the damaged store's, where it can still
@@ -139,7 +140,7 @@ fn salvage_sequence(path: &Path, now: Moment) -> u64 {
 }
 
 fn begin_after_loss(connection: &Connection, sequence: u64, now: Moment) -> Result<(), StoreError> {
-    connection.execute("UPDATE meta SET value = ?1 WHERE key = 'sequence'", params![sequence])?;
+    connection.execute("UPDATE meta SET value = ?1, inverse = ~?1 WHERE key = 'sequence'", params![sequence])?;
     // Before every row of the fresh store, and of no boot that it knows.
     let mut books = Books::default();
     books.lose(Class::Incident, LossReason::Corrupt, 0, 0, 0, Stamp::new(now, 0));

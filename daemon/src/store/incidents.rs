@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
-use super::{error::StoreError, message::IncidentRecord};
+use super::{checksum, error::StoreError, message::IncidentRecord};
 
 /// Stores a revision.
 pub(super) fn put(connection: &Connection, record: &IncidentRecord) -> Result<(), StoreError> {
@@ -11,14 +11,14 @@ pub(super) fn put(connection: &Connection, record: &IncidentRecord) -> Result<()
         .query_row([&record.id], |row| row.get(0))
         .optional()?
         .unwrap_or(0);
-    let changed = connection
-        .prepare_cached(
-            "INSERT INTO incidents (id, revision, scene_active, finished, json) VALUES (?1, ?2, ?3, ?4, ?5)
-             ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, scene_active = excluded.scene_active,
-                 finished = excluded.finished, json = excluded.json
-             WHERE excluded.revision > revision",
-        )?
-        .execute(params![record.id, record.revision, record.scene_active, record.finished, record.json])?;
+    let changed = checksum::write(
+        connection,
+        "INSERT INTO incidents (id, revision, scene_active, finished, json, checksum) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, scene_active = excluded.scene_active,
+             finished = excluded.finished, json = excluded.json, checksum = excluded.checksum
+         WHERE excluded.revision > revision",
+        &[&record.id, &record.revision, &record.scene_active, &record.finished, &record.json],
+    )?;
     if changed == 0 {
         return Err(StoreError::StaleRevision { id: record.id.clone(), offered: record.revision });
     }
@@ -70,7 +70,9 @@ fn bytes(connection: &Connection) -> Result<u64, StoreError> {
 
 fn grow(connection: &Connection, by: u64, less: u64) -> Result<(), StoreError> {
     connection
-        .prepare_cached("UPDATE meta SET value = value + ?1 - ?2 WHERE key = 'incident_bytes'")?
+        .prepare_cached(
+            "UPDATE meta SET value = value + ?1 - ?2, inverse = ~(value + ?1 - ?2) WHERE key = 'incident_bytes'",
+        )?
         .execute([by, less])?;
     Ok(())
 }

@@ -39,6 +39,7 @@
 //!
 //! Freed pages are used again but the file does not shrink: it stays below the sum of its quotas.
 
+mod checksum;
 mod clocks;
 mod commands;
 mod commit;
@@ -48,6 +49,7 @@ mod incidents;
 mod message;
 mod outbox;
 mod schema;
+mod soundness;
 pub mod spec;
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
 use snowgate_core::time::Mono;
 
 use super::{
+    checksum::{self, GAP},
     clocks::{self, Stamp},
     error::StoreError,
     message::{Class, ClassStatus, Gap, LossReason, Message, OutboxRow, OutboxStatus, RowId},
@@ -36,6 +37,8 @@ pub(super) struct Books {
     /// Messages and bytes more, or less, by [`Class::index`].
     classes: [(i64, i64); Class::COUNT],
     losses: BTreeMap<(Class, LossReason), Losses>,
+    /// The newest message, if there is a new one.
+    last_row: Option<RowId>,
 }
 
 /// Messages of one class that were given up for one reason.
@@ -93,46 +96,50 @@ impl Books {
         }
         for ((class, reason), lost) in self.losses {
             let known = connection
-                .prepare_cached(&format!("SELECT {LOSSES} FROM gaps WHERE class = ?1 AND reason = ?2"))?
-                .query_row([class as i64, reason as i64], |row| read_losses(row, 0))
+                .prepare_cached(&format!("SELECT {GAP} FROM gaps WHERE class = ?1 AND reason = ?2"))?
+                .query_row([class as i64, reason as i64], read_losses)
                 .optional()?;
             let Losses { messages, bytes, first, last } = known.map_or(lost, |known| known.and(lost));
+            checksum::write(
+                connection,
+                &format!(
+                    "INSERT OR REPLACE INTO gaps ({GAP}, checksum)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+                ),
+                &[
+                    &(class as i64),
+                    &(reason as i64),
+                    &messages,
+                    &bytes,
+                    &first.0,
+                    &first.1.at_millis,
+                    &first.1.boot,
+                    &first.1.mono,
+                    &first.1.synchronised,
+                    &last.0,
+                    &last.1.at_millis,
+                    &last.1.boot,
+                    &last.1.mono,
+                    &last.1.synchronised,
+                ],
+            )?;
+        }
+        if let Some(last) = self.last_row {
             connection
-                .prepare_cached(&format!(
-                    "INSERT OR REPLACE INTO gaps (class, reason, {LOSSES})
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"
-                ))?
-                .execute(params![
-                    class as i64,
-                    reason as i64,
-                    messages,
-                    bytes,
-                    first.0,
-                    first.1.at_millis,
-                    first.1.boot,
-                    first.1.mono,
-                    first.1.synchronised,
-                    last.0,
-                    last.1.at_millis,
-                    last.1.boot,
-                    last.1.mono,
-                    last.1.synchronised,
-                ])?;
+                .prepare_cached("UPDATE meta SET value = ?1, inverse = ~?1 WHERE key = 'last_row'")?
+                .execute([last.0])?;
         }
         Ok(())
     }
 }
 
-/// The columns of [`Losses`], in the order of its fields.
-const LOSSES: &str = "messages, bytes, first_row, first_at, first_boot, first_mono, first_synchronised,
-    last_row, last_at, last_boot, last_mono, last_synchronised";
-
-fn read_losses(row: &Row<'_>, from: usize) -> rusqlite::Result<Losses> {
+/// Reads losses from the columns [`GAP`].
+fn read_losses(row: &Row<'_>) -> rusqlite::Result<Losses> {
     Ok(Losses {
-        messages: row.get(from)?,
-        bytes: row.get(from + 1)?,
-        first: (row.get(from + 2)?, Stamp::read(row, from + 3)?),
-        last: (row.get(from + 7)?, Stamp::read(row, from + 8)?),
+        messages: row.get(2)?,
+        bytes: row.get(3)?,
+        first: (row.get(4)?, Stamp::read(row, 5)?),
+        last: (row.get(9)?, Stamp::read(row, 10)?),
     })
 }
 
@@ -144,27 +151,29 @@ pub(super) fn put(
     books: &mut Books,
 ) -> Result<RowId, StoreError> {
     let bytes = message.stored_bytes();
-    connection
-        .prepare_cached(
-            "INSERT INTO outbox
-                 (class, lane, topic, payload, retain, committed_at, boot, mono, synchronised, origin, bytes)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
-        )?
-        .execute(params![
-            message.class as i64,
-            message.lane,
-            message.topic,
-            message.payload,
-            message.retain,
-            committed.at_millis,
-            committed.boot,
-            committed.mono,
-            committed.synchronised,
-            message.origin.map(|origin| origin.0),
-            bytes
-        ])?;
+    checksum::write(
+        connection,
+        "INSERT INTO outbox
+             (class, lane, topic, retain, committed_at, boot, mono, synchronised, origin, bytes, payload, checksum)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+        &[
+            &(message.class as i64),
+            &message.lane,
+            &message.topic,
+            &message.retain,
+            &committed.at_millis,
+            &committed.boot,
+            &committed.mono,
+            &committed.synchronised,
+            &message.origin.map(|origin| origin.0),
+            &bytes,
+            &message.payload,
+        ],
+    )?;
     books.wait(message.class, 1, bytes);
-    Ok(RowId(connection.last_insert_rowid()))
+    let row = RowId(connection.last_insert_rowid());
+    books.last_row = Some(row);
+    Ok(row)
 }
 
 /// Gives up the oldest messages of a class until it is within its quota, writes down how many, and returns that. The books
@@ -263,11 +272,10 @@ fn read(row: &Row<'_>, boot: i64) -> rusqlite::Result<OutboxRow> {
 
 /// Every loss not yet announced; `boot` is the number of the present boot, where that is known.
 pub(super) fn gaps(connection: &Connection, boot: Option<i64>) -> Result<Vec<Gap>, StoreError> {
-    let mut select =
-        connection.prepare_cached(&format!("SELECT class, reason, {LOSSES} FROM gaps ORDER BY class, reason"))?;
+    let mut select = connection.prepare_cached(&format!("SELECT {GAP} FROM gaps ORDER BY class, reason"))?;
     let gaps = select.query_map([], |row| {
         let reason: i64 = row.get(1)?;
-        Ok((class(row, 0)?, LossReason::from_number(reason).ok_or_else(|| out_of_range(reason))?, read_losses(row, 2)?))
+        Ok((class(row, 0)?, LossReason::from_number(reason).ok_or_else(|| out_of_range(reason))?, read_losses(row)?))
     })?;
     gaps.map(|gap| {
         let (class, reason, Losses { messages, bytes, first, last }) = gap?;

@@ -208,7 +208,10 @@ fn a_newer_format_is_left_alone() {
     let home = TempDir::new().unwrap();
     drop(open(home.path()));
     let path = home.path().join(file::FILE);
-    Connection::open(&path).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let connection = Connection::open(&path).unwrap();
+    connection.execute("UPDATE meta SET value = 99, inverse = ~99 WHERE key = 'format'", []).unwrap();
+    connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(connection);
     let before = fs::read(&path).unwrap();
     let refused = Store::open(home.path(), &spec(), ByteSize::mib(1), clock("boot")).map(|_| ()).unwrap_err();
     assert!(matches!(refused, StoreError::Newer { found: 99, known: schema::FORMAT, .. }), "{refused}");
