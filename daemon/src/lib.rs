@@ -19,5 +19,6 @@ pub mod sensor;
 pub mod shutdown;
 pub mod store;
 pub mod uplink;
+pub mod verify;
 pub mod vision;
 pub mod watch;

@@ -19,14 +19,19 @@ use snowgate_core::{
     ids::{Id, IncidentId},
     incidents::{
         Book, CameraSource, Incident, Locale, Place, SensorSource, Source,
+        command::CommandId,
         event::{EventKind, Gateway, Revision},
+        verify::Verification,
     },
     rules::{Change, Finding},
     sensor::{reading::Reading, rules::Alarm},
     time::{Clock, Mono},
 };
 
-use self::ids::RandomIds;
+use self::{
+    ids::RandomIds,
+    verify::{LookAgain, Looked},
+};
 use crate::{
     camera::picture::Picture,
     events::{incident as events, sensor::TelemetryLost},
@@ -87,11 +92,13 @@ pub struct Alarmed {
     pub readings: Vec<Reading>,
 }
 
-/// The wish for a still of a place where a sensor's incident has opened.
+/// The wish for a still of a place where a sensor's incident has opened, or is looked at again.
 #[derive(Debug, Clone)]
 pub struct Look {
     /// The incident.
     pub incident: IncidentId,
+    /// The command of the verification that looks again, if one does.
+    pub verification: Option<CommandId>,
     /// Its grid.
     pub grid: String,
     /// Where the sensor stands.
@@ -108,6 +115,8 @@ pub enum Item {
     Telemetry(Vec<(Id, Vec<u8>)>),
     /// A still is ready.
     Still(Box<StillReady>),
+    /// The box has looked again.
+    Looked(Box<Looked>),
 }
 
 /// Where the reporting thread asks for stills.
@@ -138,6 +147,8 @@ pub struct Reporting {
     /// Who looks at the place of a sensor's incident; none where stills are off or there are no cameras. Policy
     /// `refuse_newest`: an incident that finds it full goes without a still.
     pub looks: Option<Sender<Look>>,
+    /// Who looks again at what a rule watches. Policy `refuse_newest`.
+    pub look_again: Sender<LookAgain>,
     /// Whom to tell when the outbox cannot be written.
     pub health: Arc<Health>,
     /// The time.
@@ -177,6 +188,7 @@ impl Reporter {
                 Item::Alarmed(alarmed) => self.alarmed(&alarmed),
                 Item::Telemetry(batches) => self.telemetry(batches),
                 Item::Still(still) => self.still_ready(*still),
+                Item::Looked(looked) => self.looked(*looked),
             }
         }
     }
@@ -204,6 +216,7 @@ impl Reporter {
         if let (EventKind::Opened, Some(sight), Some(stills)) = (revision.kind, sight, &self.with.stills) {
             stills.request(StillRequest {
                 incident: revision.incident.id,
+                verification: None,
                 camera: rule.source.of.camera.clone(),
                 taken: revision.incident.opened,
                 picture: sight.picture,
@@ -224,7 +237,7 @@ impl Reporter {
         if let (EventKind::Opened, Some(looks)) = (revision.kind, &self.with.looks) {
             let Incident { id: incident, target, place, .. } = revision.incident;
             // Nobody waits for a picture; that there is none is seen in the incident.
-            let _ = looks.try_send(Look { incident, grid: target.grid, place });
+            let _ = looks.try_send(Look { incident, verification: None, grid: target.grid, place });
         }
     }
 
@@ -265,6 +278,29 @@ impl Reporter {
         };
         let revision = self.book.add_evidence(incident, ready.evidence);
         self.announce(&revision, None, Some(picture));
+    }
+
+    fn looked(&mut self, looked: Looked) {
+        let Looked { command, seen, from, until, still } = looked;
+        let id = command.incident.to_string();
+        let incident = match self.with.store.incident(&id) {
+            Ok(Some(record)) => parse(&record),
+            Ok(None) => None,
+            Err(error) => return events::Unreadable { incident: &id, error: &error }.emit(),
+        };
+        let Some(mut incident) = incident else { return };
+        let mut verification = Verification::looked(&command, seen, from, until, self.with.clock.boot_id().clone());
+        let picture = still.map(|still| {
+            verification.still = Some(still.evidence.name.clone());
+            let topic = self.topics.evidence(still.incident, &still.evidence.name);
+            incident.evidence.push(still.evidence);
+            let (class, lane, payload) = (Class::Evidence, Some(id), still.still.jpeg);
+            Message { class, lane, topic, payload, retain: false, origin: None }
+        });
+        let revision = self.book.verified(incident, verification);
+        if self.announce(&revision, None, picture) {
+            self.book.committed(&revision.incident);
+        }
     }
 
     /// Puts a revision and its messages on disk; waits out a full disk. Answers whether it is there.
