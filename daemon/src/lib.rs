@@ -20,5 +20,6 @@ pub mod shutdown;
 pub mod store;
 pub mod uplink;
 pub mod uptime;
+pub mod verify;
 pub mod vision;
 pub mod watch;

@@ -13,6 +13,7 @@ pub mod incident;
 pub mod sensor;
 pub mod store;
 pub mod uplink;
+pub mod verify;
 pub mod vision;
 pub mod watch;
 

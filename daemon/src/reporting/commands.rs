@@ -115,7 +115,7 @@ impl Reporter {
             grid: incident.target.grid.clone(),
             place: incident.place.clone(),
         };
-        if self.with.verifier.try_send(wish).is_err() {
+        if self.with.look_again.try_send(wish).is_err() {
             let now = self.with.clock.now();
             let command = command.clone();
             self.looked(Looked { command, seen: Seen::NOT_WATCHED, from: now, until: now, still: None });

@@ -28,7 +28,9 @@ use snowgate_core::{
     calendar::Calendar,
     geometry::{Polygon, Rect},
     ids::{Id, IncidentId},
-    incidents::{CameraSource, Locale, Place, SensorSource, Source, event::Gateway, verify::VerifySpec},
+    incidents::{
+        CameraSource, Locale, Place, SensorSource, Source, command::CommandId, event::Gateway, verify::VerifySpec,
+    },
     rules::Finding,
     sensor::{reading::Reading, rules::Alarm},
     time::{Clock, Mono},
@@ -96,11 +98,13 @@ pub struct Alarmed {
     pub readings: Vec<Reading>,
 }
 
-/// The wish for a still of a place where a sensor's incident has opened.
+/// The wish for a still of a place where a sensor's incident has opened, or is looked at again.
 #[derive(Debug, Clone)]
 pub struct Look {
     /// The incident.
     pub incident: IncidentId,
+    /// The command of the verification that looks again, if one does.
+    pub verification: Option<CommandId>,
     /// Its grid.
     pub grid: String,
     /// Where the sensor stands.
@@ -152,7 +156,7 @@ pub struct Reporting {
     /// `refuse_newest`: an incident that finds it full goes without a still.
     pub looks: Option<Sender<Look>>,
     /// Who looks again. Policy `refuse_newest`: a command that finds it full is answered that nobody can look.
-    pub verifier: Sender<LookAgain>,
+    pub look_again: Sender<LookAgain>,
     /// How often the box may be asked to look again.
     pub verify: VerifySpec,
     /// Who has asked to see something, and why.

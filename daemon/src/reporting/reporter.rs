@@ -121,6 +121,7 @@ impl Reporter {
         if let (EventKind::Opened, Some(sight), Some(stills)) = (kind, sight, &self.with.stills) {
             stills.request(StillRequest {
                 incident,
+                verification: None,
                 camera: rule.source.of.camera.clone(),
                 taken: opened,
                 picture: sight.picture,
@@ -142,7 +143,7 @@ impl Reporter {
         if let (EventKind::Opened, Some(looks)) = (kind, &self.with.looks) {
             let (grid, place) = (source.target.grid.clone(), source.place.clone());
             // Nobody waits for a picture; that there is none is seen in the incident.
-            let _ = looks.try_send(Look { incident, grid, place });
+            let _ = looks.try_send(Look { incident, verification: None, grid, place });
         }
     }
 

@@ -34,7 +34,7 @@ struct Desk {
     store: Store,
     retained: RetainedStates,
     wishes: Receiver<LookAgain>,
-    verifier: Sender<LookAgain>,
+    look_again: Sender<LookAgain>,
     running: Option<Running>,
     /// The last row read of each class.
     read: [RowId; Class::COUNT],
@@ -56,14 +56,14 @@ impl Desk {
         let home = TempDir::new().unwrap();
         let clock = Arc::new(clock);
         let store = store(&home, &clock);
-        let (verifier, wishes) = crossbeam_channel::bounded(4);
+        let (look_again, wishes) = crossbeam_channel::bounded(4);
         let mut desk = Self {
             home,
             clock,
             store,
             retained: RetainedStates::new(),
             wishes,
-            verifier,
+            look_again,
             running: None,
             read: [RowId(0); Class::COUNT],
         };
@@ -85,7 +85,7 @@ impl Desk {
             commands: commanded,
             stills: None,
             looks: None,
-            verifier: self.verifier.clone(),
+            look_again: self.look_again.clone(),
             verify: all_defaults(),
             access_log: AccessLog::open(self.home.path()).unwrap().0,
             retained: self.retained.clone(),

@@ -6,6 +6,7 @@ pub mod cameras;
 pub mod models;
 pub mod sensors;
 mod stop;
+mod verify;
 
 use std::{
     collections::BTreeMap,
@@ -16,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use crossbeam_channel::Sender;
 use sd_notify::NotifyState;
 use snowgate_core::{ids::Id, incidents::event::Gateway, sensor::watch::WatchError, time::Clock};
 use snowgate_sensors::intake::Intake;
@@ -37,7 +39,7 @@ use crate::{
         access_log::{AccessLog, AccessLogError},
         detectors::StillModels,
         files::{EvidenceFiles, FilesError, Limits},
-        worker,
+        worker::{self, StillReady},
     },
     health::{Health, Part},
     reporting::{self, Item, Reporting, StillRequests},
@@ -150,7 +152,6 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         })
     };
     let (commands, commanded) = crossbeam_channel::bounded(QUEUED_COMMANDS);
-    let (verifier, _wishes) = crossbeam_channel::bounded(64);
     let network =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("network").enable_all().build()?;
     let uplink = Uplink::spawn(
@@ -167,10 +168,13 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     );
 
     let (items, queued) = reporting::queue();
-    let evidence = start_evidence(&config, &models, items.clone(), &clock, &shutdown, &data)?;
+    let (look_ends, look_queues) = verify::queues();
+    let evidence = start_evidence(&config, &models, (items.clone(), look_ends.made), &clock, &shutdown, &data)?;
     let (evidence_thread, stills) = evidence.unzip();
+    let verify_stills = stills.clone();
     let lookout_stills = stills.clone().filter(|_| !config.sensors.is_empty());
     let (looks, wished) = crossbeam_channel::bounded(lookout::QUEUED);
+    let looks = lookout_stills.is_some().then_some(looks);
     let reporting_thread = Reporting {
         locale: config.gateway.locale,
         gateway: Gateway { id: config.gateway.id.clone(), time_zone: config.gateway.time_zone.clone() },
@@ -179,8 +183,8 @@ pub fn run(options: &Options) -> Result<(), RunError> {
         store: store.clone(),
         commands: commanded,
         stills,
-        looks: lookout_stills.is_some().then_some(looks),
-        verifier,
+        looks: looks.clone(),
+        look_again: look_ends.look_again,
         verify: config.verify.clone(),
         access_log: open_access_log(&data)?,
         retained,
@@ -234,10 +238,12 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     }
     // Held to the end: the judge stops with everything else, not when the last adapter gives up.
     let (intake, told) = Intake::new(Arc::clone(&clock));
-    threads.insert(
-        "sensors".to_owned(),
-        sensors::spawn_judge(&config, &sensor_models, told, items, sensor_states, &clock, &shutdown)?,
-    );
+    let (judge, sensor_watchables) =
+        sensors::spawn_judge(&config, &sensor_models, told, items.clone(), sensor_states, &clock, &shutdown)?;
+    threads.insert("sensors".to_owned(), judge);
+    let stills = verify::Stills { own: verify_stills, lookout: looks };
+    let verifier = verify::spawn(&workers, sensor_watchables, stills, look_queues, items, &clock, &shutdown)?;
+    threads.insert("verify".to_owned(), verifier);
     sensors::spawn_adapters(&config, &intake, &shutdown, network.handle());
 
     if origin == Origin::Given
@@ -334,7 +340,7 @@ type Evidence = (JoinHandle<()>, StillRequests);
 fn start_evidence(
     config: &Config,
     models: &LoadedModels,
-    items: reporting::Items,
+    (items, made_for_looks): (reporting::Items, Sender<StillReady>),
     clock: &Arc<dyn Clock>,
     shutdown: &Shutdown,
     data: &Path,
@@ -356,9 +362,13 @@ fn start_evidence(
         }
         _ => Err("the gateway's face or object model is not usable".into()),
     };
-    let ready = move |still| {
-        // The reporting thread outlives this one; it takes every still that is made.
-        let _ = items.send(Item::Still(Box::new(still)));
+    let ready = move |still: StillReady| {
+        // The reporting thread outlives this one; it takes every still that is made. One that was made for a look is nobody's
+        // once there is no verifier any more.
+        let _ = match still.verification {
+            None => items.send(Item::Still(Box::new(still))).is_ok(),
+            Some(_) => made_for_looks.try_send(still).is_ok(),
+        };
     };
     Ok(Some(worker::spawn(open, files, Arc::clone(clock), shutdown.clone(), ready)?))
 }

@@ -13,6 +13,7 @@
 //!   sensor is named.
 
 mod allowance;
+pub mod asked;
 pub mod judge;
 pub mod manifest;
 pub mod model;
