@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Modules from the bottom to the top: each may use those before it, and the leaves.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "camera",
     "vision",
     "store",
@@ -21,6 +21,7 @@ const LAYERS: [&str; 12] = [
     "admin",
     "config",
     "run",
+    "messages",
     "cli",
 ];
 

@@ -20,4 +20,4 @@ pub mod spec;
 pub mod state;
 mod telemetry;
 
-pub use telemetry::Batch;
+pub use telemetry::{Batch, Readings};

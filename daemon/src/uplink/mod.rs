@@ -27,6 +27,7 @@ pub use self::{
     broker::{Broker, BrokerError, MqttSecrets},
     fault::Fault,
     retained::RetainedStates,
+    status::{Absence, GapReport, Presence, Status},
     topics::Topics,
 };
 use self::{
