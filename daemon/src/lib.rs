@@ -13,6 +13,7 @@ pub mod config;
 pub mod events;
 pub mod evidence;
 pub mod health;
+pub mod messages;
 pub mod reporting;
 pub mod run;
 pub mod sensor;

@@ -22,6 +22,7 @@ const LAYERS: [&str; 13] = [
     "admin",
     "config",
     "run",
+    "messages",
     "cli",
 ];
 

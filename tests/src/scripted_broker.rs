@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::contract;
+
 /// How one connection is treated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
@@ -47,7 +49,8 @@ pub struct Publish {
     pub payload: Vec<u8>,
 }
 
-/// Serves one connection after the other by a script; after its end, the last act is repeated.
+/// Serves one connection after the other by a script; after its end, the last act is repeated. Dropping it panics if anything
+/// was published that is neither a stand-in ([`contract::is_stand_in`]) nor as the published schemas say.
 pub struct ScriptedBroker {
     address: SocketAddr,
     log: Arc<Log>,
@@ -91,6 +94,17 @@ impl ScriptedBroker {
             publishes = self.log.more.wait_timeout(publishes, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         publishes.clone()
+    }
+}
+
+impl Drop for ScriptedBroker {
+    fn drop(&mut self) {
+        let publishes = self.log.publishes.lock().unwrap_or_else(PoisonError::into_inner);
+        let checked = publishes.iter().filter(|p| !contract::is_stand_in(&p.topic, &p.payload));
+        let violations = checked.filter_map(|p| contract::check(&p.topic, &p.payload).err());
+        let violations: Vec<_> = violations.map(|violation| violation.to_string()).collect();
+        drop(publishes);
+        contract::answer_for(&violations);
     }
 }
 

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use snowgate_core::{ids::Id, time::Clock};
 
@@ -25,16 +26,21 @@ pub struct Board {
     cameras: Mutex<BTreeMap<Id, (CameraState, Option<String>)>>,
 }
 
-/// Payload of a camera's state topic.
-#[derive(Serialize)]
-struct StateMessage<'a> {
+/// How a camera is, and why: payload of its state topic.
+#[derive(Serialize, JsonSchema)]
+pub struct CameraStateMessage<'a> {
+    /// The camera.
     camera: &'a Id,
+    /// How the stream is that is watched.
     state: CameraState,
+    /// Why; missing while live and at the first attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
     /// Why the record stream is not live, where the camera has one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     record_reason: Option<String>,
+    /// Since when.
+    #[schemars(extend("format" = "date-time"))]
     since: String,
 }
 
@@ -77,7 +83,7 @@ impl Board {
     ) {
         self.uptimes.set(Kind::Camera, camera, state == CameraState::Live, self.clock.mono());
         let since = since.to_string();
-        let message = StateMessage { camera, state, reason: reason.as_deref(), record_reason, since };
+        let message = CameraStateMessage { camera, state, reason: reason.as_deref(), record_reason, since };
         // A struct of strings always serialises.
         self.retained.set(self.topics.camera_state(camera), serde_json::to_vec(&message).unwrap_or_default());
         let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);

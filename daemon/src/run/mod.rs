@@ -22,6 +22,7 @@ use sd_notify::NotifyState;
 use snowgate_core::{ids::Id, incidents::event::Gateway, sensor::watch::WatchError, time::Clock};
 use snowgate_sensors::intake::Intake;
 
+pub use self::board::CameraStateMessage;
 use self::{board::Board, models::LoadedModels, stop::Stopping};
 use crate::{
     admin,

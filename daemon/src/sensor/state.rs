@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use snowgate_core::{
     choice,
@@ -85,13 +86,18 @@ impl StateSink {
     }
 }
 
-/// Payload of a sensor's state topic.
-#[derive(Serialize)]
-struct StateMessage<'a> {
+/// How a sensor is, and why: payload of its state topic.
+#[derive(Serialize, JsonSchema)]
+pub struct SensorStateMessage<'a> {
+    /// The sensor.
     sensor: &'a Id,
+    /// How it is.
     state: SensorState,
+    /// Why, where it is neither waiting nor live.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// Since when.
+    #[schemars(extend("format" = "date-time"))]
     since: String,
     /// What is thought of the last reading of each quantity of which there was one.
     quantities: BTreeMap<&'a Id, Verdict>,
@@ -150,7 +156,7 @@ impl StateTeller {
                 clock.now().wall
             }
         };
-        let message = StateMessage {
+        let message = SensorStateMessage {
             sensor: &self.sensor,
             state,
             reason: reason.as_deref(),

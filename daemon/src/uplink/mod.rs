@@ -36,6 +36,7 @@ pub use self::{
     command::{Command, Fate, Receipt},
     fault::Fault,
     retained::RetainedStates,
+    status::{Absence, GapReport, Presence, Status},
     topics::Topics,
 };
 use self::{

@@ -51,6 +51,12 @@ pub struct Disposition {
 
 /// `cmd/disposition` as it is written.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(
+    rename = "Disposition",
+    extend("if" = { "properties": { "stage": { "const": "extended" } } }),
+    extend("then" = { "oneOf": [{ "required": ["until"] }, { "required": ["for_seconds"] }] }),
+    extend("else" = { "properties": { "until": { "type": "null" }, "for_seconds": { "type": "null" } } })
+)]
 pub struct DispositionPayload {
     /// The command's own id: the same one again is the same command.
     id: CommandId,
