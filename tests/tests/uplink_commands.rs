@@ -366,7 +366,7 @@ fn a_flood_of_commands_is_not_in_the_way_of_incidents() {
     let wanted: Vec<_> = (0..number).map(|n| format!("A {n}")).collect();
     let received = subscriber.wait_until("all incidents", |received| incidents(received).len() >= number);
     assert_eq!(incidents(&received), wanted);
-    assert!(slowest < Duration::from_secs(1), "one took {slowest:?}");
+    assert!(slowest < Duration::from_secs(5), "one took {slowest:?}");
     assert!(!received.iter().any(|message| message.text().contains("connection_lost")), "keep-alive held");
     assert!(reporter.commands.is_full(), "the flood came this far");
 }
