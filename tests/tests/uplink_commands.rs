@@ -15,7 +15,7 @@ use snowgate::{
     uplink::{Command, Fault, LinkState, MqttSecrets},
 };
 use snowgate_core::incidents::command::MAX_COMMAND_BYTES;
-use snowgate_simulators::broker::Mosquitto;
+use snowgate_simulators::broker::{Mosquitto, Setup};
 use snowgate_tests::{
     proxy::FaultProxy,
     reporter::{COMMANDS, Reporter},
@@ -340,7 +340,7 @@ fn a_command_dropped_unsettled_is_fetched_again() {
 
 #[test]
 fn a_flood_of_commands_is_not_in_the_way_of_incidents() {
-    let broker = Mosquitto::start();
+    let broker = Mosquitto::start_with(&Setup { fleeting: true, ..Setup::default() });
     let subscriber = Subscriber::start(broker.address());
     let reporter = start(broker.address(), "keep_alive = '2s'");
     until_heard(&reporter, broker.address());
@@ -373,11 +373,37 @@ fn a_flood_of_commands_is_not_in_the_way_of_incidents() {
 
 #[test]
 fn a_flood_of_nonsense_is_acknowledged_to_the_end() {
-    let broker = Mosquitto::start();
+    let broker = Mosquitto::start_with(&Setup { fleeting: true, ..Setup::default() });
     let reporter = start(broker.address(), "");
     until_heard(&reporter, broker.address());
     send(broker.address(), (0..10_000).map(|_| command("NO-NAME", "x")).collect());
     send(broker.address(), vec![command("verify", "last")]);
     assert_eq!(settle_until(&reporter, "last"), Vec::<String>::new());
     assert_eq!(reporter.wait_for("a connection", |state| *state == LinkState::Online), LinkState::Online);
+}
+
+#[test]
+fn commands_are_counted() {
+    let broker = Mosquitto::start();
+    let reporter = start(broker.address(), "");
+    until_heard(&reporter, broker.address());
+    let names = ["disposition", "verify", "no-such-command", "NO-NAME", "last"];
+    send(broker.address(), names.map(|name| command(name, name)).into());
+    settle_until(&reporter, "last");
+    let count = |name: &str, label: &str| {
+        let metrics = snowgate::events::REGISTRY.gather();
+        let values = metrics.iter().filter(|metric| metric.name() == name).flat_map(|metric| metric.get_metric());
+        let labelled = values.filter(|value| label.is_empty() || value.get_label()[0].value() == label);
+        labelled.map(|value| value.get_counter().get_value()).sum::<f64>()
+    };
+    for (name, label) in [
+        ("snowgate_mqtt_commands_total", "disposition"),
+        ("snowgate_mqtt_commands_total", "verify"),
+        ("snowgate_mqtt_commands_total", "other"),
+        ("snowgate_mqtt_commands_dropped_total", "name"),
+        ("snowgate_mqtt_command_acks_total", ""),
+    ] {
+        assert!(wait_until(PATIENCE, || count(name, label) >= 1.0), "{name} {label}");
+    }
+    assert_eq!(count("snowgate_mqtt_commands_total", "no-such-command"), 0.0, "what is on the wire is no label");
 }

@@ -69,6 +69,7 @@ impl Fault {
                     _ => Self::unanswered(&error.to_string(), encrypted),
                 }
             }
+            ConnectionError::MqttState(StateError::Deserialization(error)) => Self::Protocol(error.to_string()),
             error => Self::connected(error),
         }
     }

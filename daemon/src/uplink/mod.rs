@@ -15,6 +15,7 @@
 mod broker;
 mod command;
 mod connection;
+mod exchange;
 mod fault;
 mod inbox;
 mod poller;
