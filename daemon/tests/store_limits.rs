@@ -29,9 +29,9 @@ use snowgate_simulators::noise::{Noise, inputs};
 use tempfile::TempDir;
 
 /// What opening and reading may hold at once, beside what SQLite does: a few copies of what the store holds.
-const HELD: usize = 4 << 20;
+const HELD: usize = 1 << 20;
 /// What SQLite may hold: its cache (2 MiB a connection) and what it sorts.
-const HELD_BY_SQLITE: i64 = 16 << 20;
+const HELD_BY_SQLITE: i64 = 8 << 20;
 /// Commits that the store is made of.
 const COMMITS: u32 = 40;
 
@@ -131,7 +131,7 @@ impl Gateway {
             day: store.day()?,
             ..Content::default()
         };
-        for number in 0..COMMITS {
+        for number in (0..COMMITS).step_by(9) {
             content.incidents.push(store.incident(&incident_id(number))?);
             content.commands.push(store.command("verify", &number.to_string())?);
         }
@@ -195,15 +195,38 @@ fn incident_id(number: u32) -> String {
     format!("{number:026}")
 }
 
-/// The files of a store, and what had been read of it after each of its transactions, the newest last.
-struct Original {
+/// A store's files.
+#[derive(Clone)]
+struct Files {
     database: Vec<u8>,
     log: Vec<u8>,
+}
+
+impl Files {
+    fn of(home: &Path) -> Self {
+        let file = |name| fs::read(home.join(name)).unwrap_or_default();
+        Self { database: file("store.sqlite"), log: file("store.sqlite-wal") }
+    }
+
+    fn write(&self, home: &Path) {
+        fs::write(home.join("store.sqlite"), &self.database).unwrap();
+        if !self.log.is_empty() {
+            fs::write(home.join("store.sqlite-wal"), &self.log).unwrap();
+        }
+    }
+}
+
+/// What mutations begin with.
+struct Original {
+    /// Half of it in the database, half of it in the log that a killed process leaves.
+    killed: Files,
+    /// All of it in the database, as an orderly end leaves it.
+    closed: Files,
+    /// What was read after each of the transactions in the log, the newest last.
     contents: Vec<Content>,
 }
 
 impl Original {
-    /// Half of it in the database, half of it in the log that a killed process leaves.
     fn make(workplace: &Workplace, gateway: &Gateway) -> Self {
         let home = workplace.fresh();
         let (store, _) = gateway.open(&home).unwrap();
@@ -214,8 +237,9 @@ impl Original {
         for number in COMMITS / 2..COMMITS {
             gateway.commit(&store, number, || contents.push(gateway.read(&store, &home).unwrap()));
         }
-        let file = |suffix| fs::read(home.join(format!("store.sqlite{suffix}"))).unwrap();
-        Self { database: file(""), log: file("-wal"), contents }
+        let killed = Files::of(&home);
+        drop(store);
+        Self { killed, closed: Files::of(&home), contents }
     }
 }
 
@@ -286,12 +310,11 @@ fn mutated_stores_are_read_whole_or_set_aside() {
     let (mut outcomes, mut most, mut most_by_sqlite) = (Outcomes::default(), 0, 0);
     let mut noise = Noise::new(0x5EED);
     for number in 0..inputs {
-        let (mut database, mut log) = (original.database.clone(), original.log.clone());
         let in_log = noise.below(3) == 0;
-        spoil(&mut noise, if in_log { &mut log } else { &mut database });
+        let mut files = if in_log || noise.below(4) == 0 { &original.killed } else { &original.closed }.clone();
+        spoil(&mut noise, if in_log { &mut files.log } else { &mut files.database });
         let home = workplace.fresh();
-        fs::write(home.join("store.sqlite"), &database).unwrap();
-        fs::write(home.join("store.sqlite-wal"), &log).unwrap();
+        files.write(&home);
 
         let ((content, set_aside), held, by_sqlite) = cost(|| {
             let (store, set_aside) = gateway.open(&home).unwrap_or_else(|error| panic!("input {number}: {error:?}"));
