@@ -19,7 +19,7 @@ use crate::events::store as events;
 pub(super) struct Limits {
     packet: u64,
     incidents: u64,
-    commands: CommandLimits,
+    pub(super) commands: CommandLimits,
     /// By [`Class::index`].
     classes: [u64; Class::COUNT],
 }

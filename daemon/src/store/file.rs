@@ -115,6 +115,7 @@ fn open_sound(path: &Path) -> Result<Connection, StoreError> {
 }
 
 fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    soundness::check_length(connection, path)?;
     let found = schema::known_format(connection, path)?;
     soundness::check_file(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;

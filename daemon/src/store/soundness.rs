@@ -8,6 +8,8 @@
 //! What a log (`-wal`) held is found by SQLite itself, whose log has checksums: a frame that is not whole ends it, as a power
 //! cut would have.
 
+use std::{fs, path::Path};
+
 use rusqlite::{Connection, ErrorCode, ffi};
 
 use super::{checksum, error::StoreError, outbox, schema};
@@ -21,6 +23,16 @@ pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
         check_rows(connection, table, columns)?;
     }
     check_books(connection)
+}
+
+/// What is left of a file that was cut off within its first page is an empty database to SQLite.
+pub(super) fn check_length(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let length = fs::metadata(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?.len();
+    let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
+    if pages == 0 && length > 0 {
+        return Err(damaged(format!("{length} bytes are no database")));
+    }
+    Ok(())
 }
 
 /// SQLite's own check of the file.
