@@ -269,6 +269,8 @@ mod tests {
     use std::sync::Mutex;
 
     use snowgate_core::{
+        ids::{CountedIds, IncidentIds as _},
+        incidents::verify::{LookFor, Outcome, Seen, Verify},
         rules::Change,
         sensor::{anomaly::outside::NoModels, rules::spec::SensorRuleSpec, spec::QuantitySpec},
         spec::read_table,
@@ -277,6 +279,11 @@ mod tests {
     use snowgate_sensors::intake::Fault;
 
     use super::*;
+    use crate::{
+        reporting::verify::{Finder, LookAgain},
+        sensor::asked::AskedSensor,
+        verify::{Verifier, Watchable},
+    };
 
     const RULES: [&str; 2] = [
         "id = 'high'\nquantity = 'level'\nkind = 'threshold'\nabove = 3.5",
@@ -407,6 +414,50 @@ mod tests {
         bench.judge.tick();
         assert_eq!(bench.last_state()["state"], "live");
         assert_eq!(bench.last_state()["quantities"]["level"]["quality"], "good");
+    }
+
+    #[test]
+    fn whoever_asked_to_look_hears_what_is_heard() {
+        for (level, outcome) in [(4.0, Outcome::Persists), (2.0, Outcome::Cleared)] {
+            let mut bench = bench(50.0);
+            let watchpoint = Arc::clone(&bench.judge.sensors[&id("gauge")].watchpoint);
+            let silent_after = Duration::from_secs(3600);
+            let asked = AskedSensor { watchpoint: Arc::clone(&watchpoint), rules: vec![id("high")], silent_after };
+            let asked: Box<dyn Watchable> = Box::new(asked);
+            let verifier = Verifier {
+                watched: [(Finder::Sensor(id("gauge")), asked)].into(),
+                stills: None,
+                lookout: None,
+                clock: Arc::<ManualClock>::clone(&bench.clock),
+                shutdown: Shutdown::new(),
+            };
+            let now = bench.clock.now();
+            let command = Verify {
+                id: "v".parse().unwrap(),
+                incident: CountedIds::default().next(now),
+                by: "desk".parse().unwrap(),
+                reason: "it is said to be over".parse().unwrap(),
+                at: now.wall,
+                expires: now.wall + Duration::from_secs(600),
+                for_seconds: LookFor::default(),
+            };
+            let by = Finder::Sensor(id("gauge"));
+            let wish = LookAgain { command, by, rule: id("high"), grid: "33".into(), place: None };
+            let (wishes, wished) = crossbeam_channel::bounded(1);
+            let (looked, answers) = crossbeam_channel::bounded(1);
+            let never = crossbeam_channel::never();
+            let thread = verifier.spawn(wished, never, move |answer| looked.send(answer).unwrap()).unwrap();
+            wishes.send(wish).unwrap();
+            while !watchpoint.is_on() {
+                std::thread::yield_now();
+            }
+            bench.clock.advance(Duration::from_secs(10));
+            bench.hear("level", level);
+            bench.clock.advance(Duration::from_secs(30));
+            drop(wishes);
+            thread.join().unwrap();
+            assert_eq!(answers.recv().unwrap().seen, Seen { outcome, obstacle: None });
+        }
     }
 
     #[test]

@@ -189,6 +189,7 @@ impl<L: FnMut(Looked)> Serving<L> {
     }
 
     fn ask_neighbour(&self, wish: &LookAgain, now: Mono) -> Still {
+        let Some(lookout) = &self.with.lookout else { return Still::None };
         let look = reporting::Look {
             incident: wish.command.incident,
             verification: Some(wish.command.id.clone()),
@@ -196,9 +197,9 @@ impl<L: FnMut(Looked)> Serving<L> {
             place: wish.place.clone(),
         };
         // Nobody waits for a picture; that there is none is seen in the answer.
-        match self.with.lookout.as_ref().map(|lookout| lookout.try_send(look)) {
-            Some(Ok(())) => Still::Asked(now),
-            Some(Err(_)) | None => Still::None,
+        match lookout.try_send(look) {
+            Ok(()) => Still::Asked(now),
+            Err(_) => Still::None,
         }
     }
 
@@ -283,3 +284,7 @@ fn answer(
     events::LookedAgain { command: &command, by: by.name(), rule: &rule, seen, still: still.is_some() }.emit();
     looked(Looked { command, seen, from, until, still });
 }
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

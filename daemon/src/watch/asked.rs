@@ -1,7 +1,6 @@
 //! A camera that is asked to look again.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use snowgate_core::{ids::Id, time::Mono};
 
@@ -48,8 +47,7 @@ impl Watchable for AskedCamera {
     }
 
     fn begin(&self, until: Mono) {
-        self.watched().look_afresh();
-        self.watched().pulse.ask(until);
+        self.watched().ask(until);
         self.go_on();
     }
 

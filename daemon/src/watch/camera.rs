@@ -174,9 +174,11 @@ impl Watched {
         (3 * picture).max(self.look_gap * limits.look_stretch)
     }
 
-    /// Models are shown all of the frame once more.
-    pub(super) fn look_afresh(&self) {
+    /// Somebody wants to look until then: the camera is followed whether anything moves or not, as far as overload leaves it
+    /// that, and models are shown all of its frame once more. It is for the caller to have it decode.
+    pub fn ask(&self, until: Mono) {
         lock(&self.inference).watcher().look_afresh();
+        self.pulse.ask(until);
     }
 
     /// The camera's judgement, for whoever drives it alone.
