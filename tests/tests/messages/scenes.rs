@@ -27,7 +27,7 @@ use snowgate_core::{
     time::{Clock, Mono},
 };
 
-use crate::story::{Story, moment, still};
+use crate::story::{DATE, Story, moment, still};
 
 /// Everything that is said, in order: first the loop.
 pub fn all() -> Vec<Example> {
@@ -90,6 +90,11 @@ fn tally(things: u32, since: Mono, last_seen: Mono) -> Tally {
     Tally { things, peak: things, left_to_right: 0, right_to_left: 0, score: 0.87, since, last_seen }
 }
 
+/// A time of the day, as people's systems write it.
+fn written(time: &str) -> String {
+    format!("{DATE}T{time}+08:00")
+}
+
 /// Somebody is at the spillway.
 fn intrusion(story: &mut Story, episode: u64) -> IncidentId {
     let (source, at) = (spillway(), story.clock.mono());
@@ -108,7 +113,7 @@ fn intrusion(story: &mut Story, episode: u64) -> IncidentId {
 fn disposition(id: &str, incident: IncidentId, stage: &str, at: &str, note: &str) -> Value {
     json!({
         "id": id, "incident": incident, "stage": stage, "by": "Qinglong desk", "note": note,
-        "at": moment(at), "expires": moment("20:00:00"),
+        "at": written(at), "expires": written("20:00:00"),
     })
 }
 
@@ -148,7 +153,7 @@ fn the_loop(story: &mut Story) {
     story.at("10:00:00.200");
     let mut verify = json!({
         "id": "v-1", "incident": incident, "by": "Qinglong desk", "reason": "team 3 reports it done",
-        "at": moment("10:00:00"), "expires": moment("10:05:00"), "for_seconds": 60,
+        "at": written("10:00:00"), "expires": written("10:05:00"), "for_seconds": 60,
     });
     let looking = story.verify(&verify).unwrap();
     story.look(&looking, still("verified.jpg", "reservoir", story.clock.now()));
@@ -167,7 +172,7 @@ fn the_loop(story: &mut Story) {
     // Nothing is looked at that is finished.
     story.at("10:30:00");
     verify["id"] = "v-2".into();
-    verify["expires"] = json!(moment("10:35:00"));
+    verify["expires"] = written("10:35:00").into();
     assert!(story.verify(&verify).is_none());
 }
 
@@ -175,28 +180,32 @@ fn side_roads(story: &mut Story) {
     // A false alarm.
     story.at("11:00:00");
     let shadow = intrusion(story, 2);
+    story.at("11:02:00.200");
     story.dispose(&disposition("s-1", shadow, "rejected_false_alarm", "11:02:00", "The shadow of a tree"));
     // Suspended and resumed, and what is refused.
     story.at("11:10:00");
     let incident = intrusion(story, 3);
-    story.at("11:20:00");
+    story.at("11:20:00.200");
     story.dispose(&disposition("s-2", incident, "suspended", "11:20:00", "Until the water is down"));
     story.dispose(&disposition("s-3", incident, "handled", "11:21:00", ""));
+    story.at("11:50:00.200");
     story.dispose(&disposition("s-4", incident, "resumed", "11:50:00", "The water is down"));
+    story.at("11:51:00.200");
     story.dispose(&disposition("s-5", incident, "closed", "11:51:00", ""));
     // The same command again, another one under its id, one that comes too late.
     story.dispose(&disposition("s-4", incident, "resumed", "11:50:00", "The water is down"));
     story.dispose(&disposition("s-4", incident, "handled", "11:52:00", ""));
     let mut late = disposition("s-6", incident, "handled", "11:00:00", "");
-    late["expires"] = json!(moment("11:05:00"));
+    late["expires"] = written("11:05:00").into();
     story.dispose(&late);
     // One that cannot be read.
     story.dispose(&disposition("s-7", incident, "handed over", "11:55:00", ""));
     // The box is asked too often.
     let verify = |id: &str| {
         json!({ "id": id, "incident": incident, "by": "Qinglong desk", "reason": "is it over?",
-            "at": moment("11:55:00"), "expires": moment("12:00:00") })
+            "at": written("11:55:00"), "expires": written("12:00:00") })
     };
+    story.at("11:55:00.200");
     story.verify(&verify("v-3")).unwrap();
     assert!(story.verify(&verify("v-4")).is_none());
 }
@@ -231,6 +240,8 @@ fn besides(story: &mut Story) {
     let summary = story.summary();
     let uptime = |name: &str, up_seconds| Uptime { id: id(name), up_seconds, watched_seconds: 18_000 };
     summary.set_uptimes([uptime("reservoir", 17_940)], [uptime("bridge-gauge", 18_000)]);
+    // The incident that was resumed, and the high water.
+    summary.unfinished_by_light.green = 2;
     let summary = summary.clone();
     story.say(format!("{}/summary/daily", topics.root()), &serde_json::to_vec(&summary).unwrap());
 }

@@ -22,7 +22,7 @@ use snowgate_core::{
 use snowgate_tests::contract::{channel_of, check};
 
 /// The day it is.
-const DATE: &str = "2026-03-02";
+pub const DATE: &str = "2026-03-02";
 
 /// What has happened and been said so far.
 pub struct Story {
