@@ -30,18 +30,18 @@ pub struct Board {
 #[derive(Serialize, JsonSchema)]
 pub struct CameraStateMessage<'a> {
     /// The camera.
-    camera: &'a Id,
+    pub camera: &'a Id,
     /// How the stream is that is watched.
-    state: CameraState,
+    pub state: CameraState,
     /// Why; missing while live and at the first attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+    pub reason: Option<&'a str>,
     /// Why the record stream is not live, where the camera has one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
-    record_reason: Option<String>,
+    pub record_reason: Option<String>,
     /// Since when.
     #[schemars(extend("format" = "date-time"))]
-    since: String,
+    pub since: String,
 }
 
 impl Board {

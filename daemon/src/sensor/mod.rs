@@ -21,4 +21,4 @@ pub mod spec;
 pub mod state;
 mod telemetry;
 
-pub use telemetry::{Batch, Readings};
+pub use telemetry::{Batch, Readings, Telemetry};
