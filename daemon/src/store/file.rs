@@ -100,12 +100,19 @@ pub(super) struct Opened {
 /// Opens the store in a directory, a fresh one if there is none or a damaged one had to be set aside.
 pub(super) fn open(directory: &Path, now: Moment, boot_id: &BootId) -> Result<Opened, StoreError> {
     let path = directory.join(FILE);
-    let (mut connection, set_aside) = match open_sound(&path) {
+    open_or_set_aside(&path, now, boot_id).map_err(|error| match error {
+        StoreError::Sqlite(source) => StoreError::Open { path, source },
+        other => other,
+    })
+}
+
+fn open_or_set_aside(path: &Path, now: Moment, boot_id: &BootId) -> Result<Opened, StoreError> {
+    let (mut connection, set_aside) = match open_sound(path) {
         Ok(connection) => (connection, None),
         Err(StoreError::Corrupt(error)) => {
-            let sequence = salvage_sequence(&path, now);
-            let set_aside = set_aside(&path, now, error.to_string())?;
-            let connection = open_sound(&path)?;
+            let sequence = salvage_sequence(path, now);
+            let set_aside = set_aside(path, now, error.to_string())?;
+            let connection = open_sound(path)?;
             begin_after_loss(&connection, sequence, now)?;
             (connection, Some(set_aside))
         }
@@ -131,7 +138,7 @@ pub(super) fn open_beside(directory: &Path) -> Result<Connection, StoreError> {
 }
 
 fn open_sound(path: &Path) -> Result<Connection, StoreError> {
-    let mut connection = Connection::open(path)?;
+    let mut connection = connect(path)?;
     // A reader beside us (`outbox status`) may hold up a checkpoint for a moment.
     connection.busy_timeout(Duration::from_secs(5))?;
     refuse_newer(&connection, path)?;
@@ -147,6 +154,14 @@ fn open_sound(path: &Path) -> Result<Connection, StoreError> {
     connection.set_prepared_statement_cache_capacity(64);
     migrate(&mut connection)?;
     Ok(connection)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    #[cfg(test)]
+    if let Some(vfs) = super::crash::vfs_for(path) {
+        return Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs);
+    }
+    Connection::open(path)
 }
 
 fn format(connection: &Connection) -> Result<i64, StoreError> {

@@ -26,6 +26,8 @@
 //!
 //! Freed pages are used again but the file does not shrink: it stays below the sum of its quotas.
 
+#[cfg(test)]
+mod crash;
 mod error;
 mod file;
 mod incidents;
@@ -38,6 +40,7 @@ mod writer;
 
 use std::{
     fs,
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
@@ -79,7 +82,8 @@ pub struct OpenReport {
     pub outbox: OutboxStatus,
 }
 
-/// Gives the numbers of events in the order they are committed, without holes.
+/// Gives the numbers of events in the order they are committed, without holes: a commit that fails gives back its own.
+/// (Where several threads commit events at the same time, later numbers may be in use by then; then they leave a hole.)
 #[derive(Debug)]
 pub struct Sequence {
     last: u64,
@@ -182,7 +186,16 @@ impl Store {
     /// Nothing is stored, and the reason says what to do: a message too large, a revision too old, no space left.
     pub fn commit(&self, build: impl FnOnce(&mut Sequence) -> Commit) -> Result<CommitReceipt, StoreError> {
         let began = self.inner.clock.mono();
-        let outcome = self.submit(build).and_then(|answer| answer.blocking_recv().unwrap_or(Err(StoreError::Stopped)));
+        let mut taken = 0..0;
+        let submitted = self.submit(|sequence| {
+            taken.start = sequence.last;
+            let commit = build(sequence);
+            taken.end = sequence.last;
+            commit
+        });
+        let outcome = submitted.and_then(|answer| {
+            answer.blocking_recv().unwrap_or(Err(StoreError::Stopped)).inspect_err(|_| self.give_back(taken))
+        });
         let outcome = outcome.map(|(receipt, evicted)| {
             count_losses(&evicted, LossReason::Quota);
             receipt
@@ -190,6 +203,14 @@ impl Store {
         let failure = outcome.as_ref().err().map(|error| (error.kind(), error as &dyn std::error::Error));
         events::Committed { took: self.inner.clock.mono().since(began), failure }.emit();
         outcome
+    }
+
+    /// Takes back the numbers of a commit that failed, unless later ones have been given meanwhile.
+    fn give_back(&self, taken: Range<u64>) {
+        let mut sequence = self.inner.sequence.lock().unwrap_or_else(PoisonError::into_inner);
+        if sequence.last == taken.end {
+            sequence.last = taken.start;
+        }
     }
 
     fn submit(
@@ -202,7 +223,9 @@ impl Store {
         let mut taken = Sequence { last: sequence.last };
         let commit = build(&mut taken);
         commit.messages.iter().try_for_each(|message| inner.limits.check(message))?;
-        let (limits, boot, last, at) = (inner.limits, inner.boot, taken.last, inner.clock.now().wall);
+        // One that takes no number must not make that of another, which may fail yet, durable.
+        let last = if taken.last > sequence.last { taken.last } else { 0 };
+        let (limits, boot, at) = (inner.limits, inner.boot, inner.clock.now().wall);
         let (job, answer) = Call::prepare(true, move |connection| apply(connection, &commit, &limits, last, at, boot));
         let queue = inner.queue.as_ref().ok_or(StoreError::Stopped)?;
         queue.blocking_send(job).map_err(|_| StoreError::Stopped)?;
