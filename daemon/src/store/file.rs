@@ -107,7 +107,12 @@ pub(super) fn open(directory: &Path, now: Moment, boot_id: &BootId) -> Result<Op
 }
 
 fn open_or_set_aside(path: &Path, now: Moment, boot_id: &BootId) -> Result<Opened, StoreError> {
-    let (mut connection, set_aside) = match open_sound(path) {
+    // A page that cannot be read for once looks damaged to the check; what is damaged still is at a second look.
+    let opened = open_sound(path).or_else(|error| match error {
+        StoreError::Corrupt(_) => open_sound(path),
+        other => Err(other),
+    });
+    let (mut connection, set_aside) = match opened {
         Ok(connection) => (connection, None),
         Err(StoreError::Corrupt(error)) => {
             let sequence = salvage_sequence(path, now);
@@ -147,13 +152,25 @@ fn open_sound(path: &Path) -> Result<Connection, StoreError> {
         let damaged = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
         return Err(StoreError::Corrupt(rusqlite::Error::SqliteFailure(damaged, Some(check))));
     }
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    use_write_ahead_log(&connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // A burst must not leave its log behind at full length.
     connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
     connection.set_prepared_statement_cache_capacity(64);
     migrate(&mut connection)?;
     Ok(connection)
+}
+
+/// Only with the log is a commit durable when it returns; where SQLite cannot use it, it goes on without, and says so
+/// in its answer only.
+fn use_write_ahead_log(connection: &Connection) -> Result<(), StoreError> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode == "wal" {
+        return Ok(());
+    }
+    let failure = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+    let message = format!("no write-ahead log can be kept: the journal mode stays {mode:?}");
+    Err(StoreError::Sqlite(rusqlite::Error::SqliteFailure(failure, Some(message))))
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

@@ -21,8 +21,11 @@
 //!    transaction that puts its announcement into `outbox`.
 //! 4. `classes` is the sum over `outbox`; a class over its quota gives up its oldest messages in the transaction that
 //!    took it over. Evidence cannot displace incidents: each class has a quota of its own.
-//! 5. An event number is given to one committed event only, ever: the highest is written in the commit that uses it.
+//! 5. An event number is given to one committed event only, ever: the highest is written in the commit that uses it. A
+//!    commit that fails gives its numbers back.
 //! 6. An incident's revision only grows.
+//!
+//! `crash` proves it on a disk in memory, with the power lost and the disk failing at every single file operation.
 //!
 //! Freed pages are used again but the file does not shrink: it stays below the sum of its quotas.
 

@@ -1,6 +1,6 @@
 //! What the store must hold, to the last row.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use rusqlite::Connection;
 
@@ -9,12 +9,21 @@ use super::{
     script::Draft,
 };
 
-/// A quota for every class but gaps, which the incidents of the scripts stay below and stills do not.
-pub(super) const QUOTA: u64 = 3000;
+/// The quota of events, and again of answers to commands: large enough for most histories.
 pub(super) const INCIDENT_QUOTA: u64 = 40_000;
+/// The quota of each other class: two stills are over it.
+pub(super) const QUOTA: u64 = 3000;
+
+fn quota(class: Class) -> u64 {
+    match class {
+        Class::Gap => u64::MAX,
+        Class::Incident | Class::DispositionAck => INCIDENT_QUOTA,
+        Class::Evidence | Class::Summary | Class::Telemetry => QUOTA,
+    }
+}
 
 /// All that a store holds and promises.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub(super) struct Holdings {
     pub(super) waiting: BTreeMap<i64, Message>,
     /// By class and reason: messages and bytes.
@@ -52,6 +61,21 @@ impl Holdings {
         let bytes: u64 = holdings.incidents.values().map(|(_, _, json)| json.len() as u64).sum();
         assert_eq!(meta("incident_bytes")?, bytes, "the bytes of all incidents");
         Ok(holdings)
+    }
+}
+
+impl fmt::Debug for Holdings {
+    /// One line a row, without what fills it up.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let head = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(20)]).into_owned();
+        writeln!(f, "last row {}, last event {}, gaps {:?}", self.last_row, self.sequence, self.gaps)?;
+        for (row, Message { class, lane, payload, .. }) in &self.waiting {
+            writeln!(f, "  {row} {class:?} of {lane:?}: {:?}, {} bytes", head(payload), payload.len())?;
+        }
+        for (id, (revision, scene_active, json)) in &self.incidents {
+            writeln!(f, "  {id} {revision} {scene_active}: {:?}, {} bytes", head(json), json.len())?;
+        }
+        Ok(())
     }
 }
 
@@ -114,10 +138,9 @@ impl Books {
         for message in &commit.messages {
             self.put(message.clone());
         }
-        for class in &Class::ALL[1..] {
-            let quota = if *class == Class::Incident { INCIDENT_QUOTA } else { QUOTA };
-            while self.bytes(*class) > quota {
-                let oldest = self.oldest(*class, 1)[0];
+        for class in Class::ALL {
+            while self.bytes(class) > quota(class) {
+                let oldest = self.oldest(class, 1)[0];
                 self.give_up(oldest, LossReason::Quota);
             }
         }

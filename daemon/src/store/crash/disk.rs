@@ -38,7 +38,8 @@ pub(super) enum Fault {
     IoErrors,
     /// No file can grow any more until [`Disk::repair`].
     Full,
-    /// Nothing can be changed any more until [`Disk::repair`].
+    /// Nothing can be changed any more until [`Disk::repair`]; as with every remount, all that was written is made
+    /// durable first.
     ReadOnly,
 }
 
@@ -141,10 +142,14 @@ impl Disk {
         self.lock().struck.take_if(|fault| *fault != Fault::PowerLoss)
     }
 
-    /// Whether a fault is planned or has struck.
-    pub(super) fn is_in_trouble(&self) -> bool {
-        let state = self.lock();
-        state.plan.is_some() || state.struck.is_some()
+    /// Whether a fault is still to come.
+    pub(super) fn has_plan(&self) -> bool {
+        self.lock().plan.is_some()
+    }
+
+    /// Whether a fault has struck and was not mended.
+    pub(super) fn is_broken(&self) -> bool {
+        self.lock().struck.is_some()
     }
 
     /// Has a look at what is there: meanwhile nothing fails, unless the power is off, and nothing is counted.
@@ -285,7 +290,7 @@ impl Disk {
         let admitted = state.admit(Access::Change);
         let file = &mut state.files[file.0];
         match admitted {
-            // Nothing was written, so there is nothing to be refused.
+            // Nothing is pending.
             Err(Refusal::ReadOnly) => return Ok(()),
             Ok(()) => file.settle(Survival::All, &mut state.dice),
             Err(Refusal::Io) => file.settle(Survival::Anything, &mut state.dice),
@@ -294,8 +299,8 @@ impl Disk {
         admitted
     }
 
-    /// Makes names durable, even if it says it failed: SQLite's own file system layer overlooks that for new logs, so
-    /// what could be lost by it is known.
+    /// Makes names durable, even where it says that it failed: SQLite's own file system layer overlooks that for a new
+    /// log, so the log may be lost with the next power loss. This is known, and would be found again and again.
     pub(super) fn sync_directory(&self) -> Result<(), Refusal> {
         let mut guard = self.lock();
         let state = &mut *guard;
@@ -336,6 +341,12 @@ impl State {
         FileId(self.files.len() - 1)
     }
 
+    fn make_all_durable(&mut self) {
+        self.files.iter_mut().for_each(|file| file.settle(Survival::All, &mut self.dice));
+        self.durable_names.clone_from(&self.names);
+        self.pending_names.clear();
+    }
+
     /// Counts an operation and says whether it may go ahead.
     fn admit(&mut self, access: Access) -> Result<(), Refusal> {
         if self.struck == Some(Fault::PowerLoss) {
@@ -352,7 +363,8 @@ impl State {
                 match plan.fault {
                     Fault::PowerLoss => return Err(Refusal::PowerFails),
                     Fault::IoErrorOnce => return Err(Refusal::Io),
-                    Fault::IoErrors | Fault::Full | Fault::ReadOnly => {}
+                    Fault::ReadOnly => self.make_all_durable(),
+                    Fault::IoErrors | Fault::Full => {}
                 }
             }
         }
