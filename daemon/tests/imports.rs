@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Modules from the bottom to the top: each may use those before it, and the leaves.
-const LAYERS: [&str; 13] = [
+const LAYERS: [&str; 14] = [
     "camera",
     "vision",
     "store",
@@ -27,7 +27,7 @@ const LAYERS: [&str; 13] = [
 ];
 
 /// Everyone may use these; they use only each other.
-const LEAVES: [&str; 4] = ["clock", "events", "health", "shutdown"];
+const LEAVES: [&str; 5] = ["clock", "events", "health", "shutdown", "uptime"];
 
 fn sources(directory: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {
