@@ -139,10 +139,15 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     soundness::check(connection)
 }
 
-/// Only with the log is a commit durable when it returns; where SQLite cannot use it, it goes on without, and says so
-/// in its answer only.
+/// Only with the log is a commit durable when it returns. Where SQLite cannot use it, it goes on without and says so in
+/// its answer; and only when that has been read to its end is the change committed, and known not to have failed.
 fn use_write_ahead_log(connection: &Connection) -> Result<(), StoreError> {
-    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    let mut change = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut answers = change.query([])?;
+    let mut mode = String::new();
+    while let Some(answer) = answers.next()? {
+        mode = answer.get(0)?;
+    }
     if mode == "wal" {
         return Ok(());
     }
