@@ -110,7 +110,7 @@ fn open_sound(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     // A reader beside us (`outbox status`) may hold up a checkpoint for a moment.
     connection.busy_timeout(Duration::from_secs(5))?;
-    prepare(&mut connection, path).map_err(soundness::blame)?;
+    prepare(&mut connection, path).map_err(|error| soundness::blame(error, path))?;
     Ok(connection)
 }
 
@@ -120,6 +120,8 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     soundness::check_file(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // In KiB. Without this the file itself may say how much memory to use.
+    connection.pragma_update(None, "cache_size", -2000)?;
     // A burst must not leave its log behind at full length.
     connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
     connection.set_prepared_statement_cache_capacity(64);
