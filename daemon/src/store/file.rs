@@ -122,7 +122,7 @@ fn open_sound(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = connect(path)?;
     // A reader beside us (`outbox status`) may hold up a checkpoint for a moment.
     connection.busy_timeout(Duration::from_secs(5))?;
-    prepare(&mut connection, path).map_err(soundness::blame)?;
+    prepare(&mut connection, path).map_err(|error| soundness::blame(error, path))?;
     Ok(connection)
 }
 
@@ -132,6 +132,8 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     soundness::check_file(connection)?;
     use_write_ahead_log(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
+    // In KiB. Without this the file itself may say how much memory to use.
+    connection.pragma_update(None, "cache_size", -2000)?;
     // A burst must not leave its log behind at full length.
     connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
     connection.set_prepared_statement_cache_capacity(64);

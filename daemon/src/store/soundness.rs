@@ -8,7 +8,7 @@
 //! What a log (`-wal`) held is found by SQLite itself, whose log has checksums: a frame that is not whole ends it, as a power
 //! cut would have.
 
-use std::{fs, path::Path};
+use std::{fs, io::Read, path::Path};
 
 use rusqlite::{Connection, ErrorCode, ffi};
 
@@ -87,7 +87,7 @@ fn check_books(connection: &Connection) -> Result<(), StoreError> {
 
 /// What an error means that comes while a file is opened and looked at: what nothing but damage explains is
 /// [`StoreError::Corrupt`]. Full disks, missing rights and other processes explain the rest.
-pub(super) fn blame(error: StoreError) -> StoreError {
+pub(super) fn blame(error: StoreError, path: &Path) -> StoreError {
     let StoreError::Sqlite(error) = error else { return error };
     let Some(failure) = error.sqlite_error() else { return StoreError::Corrupt(error) };
     match failure.code {
@@ -97,6 +97,7 @@ pub(super) fn blame(error: StoreError) -> StoreError {
         | ErrorCode::TypeMismatch
         | ErrorCode::ConstraintViolation
         | ErrorCode::TooBig => StoreError::Corrupt(error),
+        ErrorCode::ReadOnly if wants_newer_sqlite(path) => StoreError::Corrupt(error),
         // The medium does not give back what it was given.
         ErrorCode::SystemIoFailure
             if matches!(
@@ -111,6 +112,13 @@ pub(super) fn blame(error: StoreError) -> StoreError {
         }
         _ => StoreError::Sqlite(error),
     }
+}
+
+/// Whether the file's header says that only a later SQLite may write it: byte 18, which is 1 or 2 (§1.3.3 of SQLite's file
+/// format). No later one has ever been there.
+fn wants_newer_sqlite(path: &Path) -> bool {
+    let mut header = [0; 20];
+    fs::File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header[18] > 2
 }
 
 pub(super) fn damaged(what: String) -> StoreError {
