@@ -78,7 +78,7 @@ impl Outbox for Ours {
                 }
             };
             let messages = (start..rows.min(start + GROUP)).map(message).collect();
-            self.store.commit(|_| Commit { incidents: Vec::new(), messages }).unwrap();
+            self.store.commit(|_| Commit { messages, ..Commit::default() }).unwrap();
         }
     }
 

@@ -71,7 +71,7 @@ fn switched_on(text: &str) -> String {
 }
 
 /// The example's files, by what they are about.
-fn example_files() -> [(Subject, Vec<String>); 4] {
+fn example_files() -> [(Subject, Vec<String>); 5] {
     let folder = |folder: &str| {
         let files = fs::read_dir(configs().join("example").join(folder)).unwrap();
         files.map(|file| format!("{folder}/{}", file.unwrap().file_name().into_string().unwrap())).collect()
@@ -79,6 +79,7 @@ fn example_files() -> [(Subject, Vec<String>); 4] {
     [
         (Subject::Gateway, vec!["gateway.toml".to_owned()]),
         (Subject::Categories, vec!["categories.toml".to_owned()]),
+        (Subject::Calendar, vec!["calendar.toml".to_owned()]),
         (Subject::Camera, folder("cameras.d")),
         (Subject::Sensor, folder("sensors.d")),
     ]

@@ -9,18 +9,20 @@ use std::{
 };
 
 /// Modules from the bottom to the top: each may use those before it, and the leaves.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "camera",
     "vision",
     "store",
     "evidence",
     "uplink",
     "reporting",
+    "verify",
     "sensor",
     "watch",
     "admin",
     "config",
     "run",
+    "messages",
     "cli",
 ];
 

@@ -156,14 +156,18 @@ fn a_message_no_packet_can_carry_is_refused_and_harms_nothing() {
         retain: false,
         origin: None,
     };
-    let refused =
-        reporter.store.commit(|_| snowgate::store::Commit { incidents: vec![], messages: vec![huge.clone()] });
+    let refused = reporter
+        .store
+        .commit(|_| snowgate::store::Commit { messages: vec![huge.clone()], ..snowgate::store::Commit::default() });
     assert!(matches!(refused, Err(StoreError::Oversize { limit: 8192, .. })), "{refused:?}");
     // The largest there can be goes through.
     let room = 8192 - snowgate::store::publish_packet_bytes(topic.len(), 8000) as usize + 8000;
     let largest = snowgate::store::Message { payload: vec![b'y'; room], ..huge };
     assert_eq!(largest.packet_bytes(), 8192);
-    reporter.store.commit(|_| snowgate::store::Commit { incidents: vec![], messages: vec![largest.clone()] }).unwrap();
+    reporter
+        .store
+        .commit(|_| snowgate::store::Commit { messages: vec![largest.clone()], ..snowgate::store::Commit::default() })
+        .unwrap();
     reporter.report(Class::Incident, &[("A", "A 1")]);
     let received = subscriber.wait_until("both that fit", |received| payloads(received).len() == 2);
     assert_eq!(payloads(&received)[1], "A 1");

@@ -70,7 +70,7 @@ fn lines(inspection: &Inspection) -> Vec<Line> {
             class: class.as_str(),
             messages: waiting.messages,
             bytes: waiting.bytes,
-            oldest: waiting.oldest.map(|oldest| oldest.to_string()),
+            oldest: waiting.oldest.map(|oldest| oldest.wall.to_string()),
             lost: gaps.map(|gap| gap.messages).sum(),
         }
     };

@@ -3,7 +3,7 @@
 use std::{error::Error, path::Path, sync::LazyLock, time::Duration};
 
 use prometheus::{GaugeVec, HistogramVec, IntCounterVec, IntGaugeVec};
-use tracing::{error, warn};
+use tracing::{debug, error, warn};
 
 use super::{Chain, counter, float_gauge, gauge, seconds_histogram};
 
@@ -21,6 +21,12 @@ static FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 static LOST: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter("snowgate_outbox_lost_messages_total", "Messages given up before they were sent.", &["class", "reason"])
+});
+static FORGOTTEN_INCIDENTS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("snowgate_store_forgotten_incidents_total", "Incidents forgotten for space, by what they were.", &["state"])
+});
+static FORGOTTEN_COMMANDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("snowgate_store_forgotten_commands_total", "Commands forgotten for space before their time.", &[])
 });
 static MESSAGES: LazyLock<IntGaugeVec> =
     LazyLock::new(|| gauge("snowgate_outbox_messages", "Messages waiting for the broker.", &["class"]));
@@ -60,6 +66,42 @@ impl MessagesLost {
     pub(crate) fn emit(self) {
         LOST.with_label_values(&[self.class, self.reason]).inc_by(self.messages);
         warn!(class = self.class, reason = self.reason, messages = self.messages, "messages given up unsent");
+    }
+}
+
+/// Incidents gave way to newer ones.
+pub(crate) struct IncidentsForgotten {
+    /// `finished`, `unfinished` (people had not finished with them) or `active` (the scene still showed them).
+    pub state: &'static str,
+    pub incidents: u64,
+}
+
+impl IncidentsForgotten {
+    pub(crate) fn emit(self) {
+        FORGOTTEN_INCIDENTS.with_label_values(&[self.state]).inc_by(self.incidents);
+        let Self { state, incidents } = self;
+        match state {
+            "finished" => debug!(state, incidents, "the oldest incidents were forgotten for space"),
+            _ => warn!(
+                state,
+                incidents, "incidents were forgotten for space; commands about them will find them unknown"
+            ),
+        }
+    }
+}
+
+/// Commands gave way to newer ones before they could be forgotten.
+pub(crate) struct CommandsForgotten {
+    pub commands: u64,
+}
+
+impl CommandsForgotten {
+    pub(crate) fn emit(self) {
+        FORGOTTEN_COMMANDS.with_label_values::<&str>(&[]).inc_by(self.commands);
+        warn!(
+            commands = self.commands,
+            "commands were forgotten for space; if they come again, they are taken for new"
+        );
     }
 }
 

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     events::sensor::{AlarmMade, Limited, MessageRejected, ReadingJudged, Unheard},
     shutdown::Shutdown,
+    verify::Watchpoint,
 };
 
 /// How often rules are asked the time, and states are told.
@@ -42,6 +43,8 @@ pub struct Sensor {
     pub watch: SensorWatch,
     /// Nothing heard for so long is silence.
     pub silent_after: Duration,
+    /// Who has asked to look again hears here what is heard.
+    pub watchpoint: Arc<Watchpoint>,
 }
 
 /// What the judge works with.
@@ -106,14 +109,16 @@ struct Listened {
     telemetry: Telemetry,
     signs: Signs,
     state: StateTeller,
+    watchpoint: Arc<Watchpoint>,
 }
 
 impl<T: FnMut(Judged)> Judge<T> {
     fn new(with: JudgeConfig, sensors: Vec<Sensor>, tell: T) -> Self {
         let now = with.clock.mono();
-        let listened = |Sensor { id, watch, silent_after }: Sensor| {
+        let listened = |Sensor { id, watch, silent_after, watchpoint }: Sensor| {
             let listened = Listened {
                 watch,
+                watchpoint,
                 allowance: Allowance::new(with.most_a_second, now),
                 telemetry: Telemetry::default(),
                 signs: Signs { heard: None, since: now, fault: None, flooding: None, silent_after },
@@ -176,6 +181,9 @@ impl<T: FnMut(Judged)> Judge<T> {
                 true => watch.hear(&quantity, sample, arrived, alarms),
                 false => watch.hear_in_a_flood(&quantity, sample, arrived, alarms),
             };
+            if sensor.watchpoint.is_on() {
+                sensor.watchpoint.heard(&sensor.watch);
+            }
             if let Some(seen) = seen {
                 let verdict = seen.reading.verdict;
                 ReadingJudged {
@@ -216,6 +224,9 @@ impl<T: FnMut(Judged)> Judge<T> {
         let now = self.with.clock.mono();
         for sensor in self.sensors.values_mut() {
             sensor.watch.tick(now, &mut self.alarms);
+            if sensor.watchpoint.is_on() {
+                sensor.watchpoint.heard(&sensor.watch);
+            }
             tell_alarms(sensor, &mut self.alarms, &mut self.tell);
             sensor.observe(now, &*self.with.clock);
         }
@@ -295,7 +306,7 @@ mod tests {
         let judged: Arc<Mutex<Vec<Judged>>> = Arc::default();
         let sink = {
             let states = Arc::clone(&states);
-            StateSink::new(move |_, state| states.lock().unwrap().push(serde_json::from_slice(&state).unwrap()))
+            StateSink::new(move |_, _, state| states.lock().unwrap().push(serde_json::from_slice(&state).unwrap()))
         };
         let tell: Box<dyn FnMut(Judged)> = {
             let judged = Arc::clone(&judged);
@@ -309,7 +320,8 @@ mod tests {
             clock: Arc::<ManualClock>::clone(&clock),
             shutdown: Shutdown::new(),
         };
-        let sensor = Sensor { id: id("gauge"), watch, silent_after: Duration::from_secs(3600) };
+        let sensor =
+            Sensor { id: id("gauge"), watch, silent_after: Duration::from_secs(3600), watchpoint: Arc::default() };
         Bench { judge: Judge::new(with, vec![sensor], tell), clock, states, judged }
     }
 

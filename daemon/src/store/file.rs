@@ -1,4 +1,4 @@
-//! The file itself: who may use it, whether it is sound, which format it has.
+//! The file itself: who may use it, and whether it is sound.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -12,9 +12,11 @@ use rustix::fs::{FlockOperation, flock};
 use snowgate_core::time::{BootId, Moment};
 
 use super::{
+    clocks::{self, Stamp},
     error::StoreError,
     message::{Class, LossReason},
-    outbox,
+    outbox::Books,
+    schema, soundness,
 };
 use crate::events::store as events;
 
@@ -23,32 +25,6 @@ pub(super) const FILE: &str = "store.sqlite";
 const LOCK: &str = "lock";
 /// Damaged stores kept for a look; older ones are deleted, so that they never fill the disk.
 const SET_ASIDE_KEPT: usize = 2;
-
-/// The format this version writes, as `user_version`.
-const FORMAT: i64 = 1;
-const SCHEMA: &str = "
-    CREATE TABLE meta (key TEXT PRIMARY KEY, value ANY NOT NULL) STRICT, WITHOUT ROWID;
-    INSERT INTO meta VALUES ('sequence', 0), ('boot_number', 0), ('boot_id', ''), ('incident_bytes', 0);
-
-    CREATE TABLE incidents (
-        id TEXT NOT NULL UNIQUE, revision INTEGER NOT NULL, scene_active INTEGER NOT NULL, json BLOB NOT NULL
-    ) STRICT;
-    CREATE INDEX incidents_by_scene ON incidents (scene_active, id);
-
-    CREATE TABLE outbox (
-        row INTEGER PRIMARY KEY AUTOINCREMENT, class INTEGER NOT NULL, lane TEXT, topic TEXT NOT NULL,
-        retain INTEGER NOT NULL, committed_at INTEGER NOT NULL, boot INTEGER NOT NULL, origin INTEGER,
-        bytes INTEGER NOT NULL, payload BLOB NOT NULL
-    ) STRICT;
-    CREATE INDEX outbox_by_class ON outbox (class);
-    CREATE INDEX outbox_by_lane ON outbox (class, lane) WHERE lane IS NOT NULL;
-
-    CREATE TABLE classes (class INTEGER PRIMARY KEY, messages INTEGER NOT NULL, bytes INTEGER NOT NULL) STRICT;
-    CREATE TABLE gaps (
-        class INTEGER NOT NULL, reason INTEGER NOT NULL, messages INTEGER NOT NULL, bytes INTEGER NOT NULL,
-        first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, PRIMARY KEY (class, reason)
-    ) STRICT, WITHOUT ROWID;
-";
 
 /// Holds the data directory for this process until it is dropped.
 pub(super) struct DirectoryLock {
@@ -111,7 +87,7 @@ pub(super) fn open(directory: &Path, now: Moment, boot_id: &BootId) -> Result<Op
         }
         Err(error) => return Err(error),
     };
-    let boot = number_of_boot(&mut connection, boot_id)?;
+    let boot = clocks::number_of_boot(&mut connection, boot_id)?;
     let sequence =
         connection.query_row("SELECT value FROM meta WHERE key = 'sequence'", [], |row| row.get::<_, u64>(0))?;
     Ok(Opened { connection, set_aside, sequence, boot })
@@ -126,7 +102,7 @@ pub(super) fn open_beside(directory: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(&path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
-    refuse_other_format(&connection, &path)?;
+    schema::refuse_other_format(&connection, &path)?;
     Ok(connection)
 }
 
@@ -134,66 +110,20 @@ fn open_sound(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open(path)?;
     // A reader beside us (`outbox status`) may hold up a checkpoint for a moment.
     connection.busy_timeout(Duration::from_secs(5))?;
-    refuse_newer(&connection, path)?;
-    let check: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-    if check != "ok" {
-        let damaged = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CORRUPT);
-        return Err(StoreError::Corrupt(rusqlite::Error::SqliteFailure(damaged, Some(check))));
-    }
+    prepare(&mut connection, path).map_err(soundness::blame)?;
+    Ok(connection)
+}
+
+fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let found = schema::known_format(connection, path)?;
+    soundness::check_file(connection)?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // A burst must not leave its log behind at full length.
     connection.pragma_update(None, "journal_size_limit", 8 << 20)?;
     connection.set_prepared_statement_cache_capacity(64);
-    migrate(&mut connection)?;
-    Ok(connection)
-}
-
-fn format(connection: &Connection) -> Result<i64, StoreError> {
-    Ok(connection.query_row("PRAGMA user_version", [], |row| row.get(0))?)
-}
-
-fn refuse_newer(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    match format(connection)? {
-        found if found > FORMAT => Err(StoreError::Newer { path: path.to_owned(), found, known: FORMAT }),
-        _ => Ok(()),
-    }
-}
-
-fn refuse_other_format(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    refuse_newer(connection, path)?;
-    if format(connection)? == FORMAT {
-        return Ok(());
-    }
-    let source = io::Error::new(io::ErrorKind::InvalidData, "no store has been made here yet");
-    Err(StoreError::File { path: path.to_owned(), source })
-}
-
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    if format(connection)? == FORMAT {
-        return Ok(());
-    }
-    // The only older format is none at all.
-    let transaction = connection.transaction()?;
-    transaction.execute_batch(SCHEMA)?;
-    for class in Class::ALL {
-        transaction.execute("INSERT INTO classes VALUES (?1, 0, 0)", [class as i64])?;
-    }
-    transaction.pragma_update(None, "user_version", FORMAT)?;
-    Ok(transaction.commit()?)
-}
-
-/// Monotonic times can be compared within one boot only, so each boot has a number, and each message that of its own.
-fn number_of_boot(connection: &mut Connection, boot_id: &BootId) -> Result<i64, StoreError> {
-    let transaction = connection.transaction()?;
-    let known: String = transaction.query_row("SELECT value FROM meta WHERE key = 'boot_id'", [], |row| row.get(0))?;
-    if known != boot_id.0 {
-        transaction.execute("UPDATE meta SET value = value + 1 WHERE key = 'boot_number'", [])?;
-        transaction.execute("UPDATE meta SET value = ?1 WHERE key = 'boot_id'", [&boot_id.0])?;
-    }
-    let number = transaction.query_row("SELECT value FROM meta WHERE key = 'boot_number'", [], |row| row.get(0))?;
-    transaction.commit()?;
-    Ok(number)
+    schema::migrate(connection, found)?;
+    soundness::check(connection)
 }
 
 /// The number events of a fresh store begin after, so that none is used twice: the damaged store's, where it can still
@@ -210,8 +140,11 @@ fn salvage_sequence(path: &Path, now: Moment) -> u64 {
 }
 
 fn begin_after_loss(connection: &Connection, sequence: u64, now: Moment) -> Result<(), StoreError> {
-    connection.execute("UPDATE meta SET value = ?1 WHERE key = 'sequence'", params![sequence])?;
-    outbox::record_gap(connection, Class::Incident, LossReason::Corrupt, 0, 0, now.wall.as_millisecond())
+    connection.execute("UPDATE meta SET value = ?1, inverse = ~?1 WHERE key = 'sequence'", params![sequence])?;
+    // Before every row of the fresh store, and of no boot that it knows.
+    let mut books = Books::default();
+    books.lose(Class::Incident, LossReason::Corrupt, 0, 0, 0, Stamp::new(now, 0));
+    books.write(connection)
 }
 
 fn set_aside(path: &Path, now: Moment, reason: String) -> Result<SetAside, StoreError> {

@@ -1,6 +1,8 @@
 //! What is committed: incidents, and the messages that announce them.
 
-use snowgate_core::time::Mono;
+use std::time::Duration;
+
+use snowgate_core::time::{Moment, Mono};
 
 /// What a message is about, the most important first: where space or bandwidth is short, the later ones give way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -106,7 +108,24 @@ pub struct IncidentRecord {
     pub revision: u32,
     /// Whether the scene still shows it.
     pub scene_active: bool,
+    /// Whether people have finished with it.
+    pub finished: bool,
     /// All that is known of it.
+    pub json: Vec<u8>,
+}
+
+/// A command and its answer, as they are remembered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommandRecord {
+    /// What it is: `disposition`, `verify`.
+    pub name: String,
+    /// Its id; one of the same name that comes again replaces what was remembered.
+    pub id: String,
+    /// When it expires.
+    pub expires: jiff::Timestamp,
+    /// Whether it is not finished yet: a verification that is still looking.
+    pub open: bool,
+    /// The command and its answer.
     pub json: Vec<u8>,
 }
 
@@ -115,6 +134,10 @@ pub struct IncidentRecord {
 pub struct Commit {
     /// New incidents and new revisions of known ones.
     pub incidents: Vec<IncidentRecord>,
+    /// Commands that were answered, and what has become of them since.
+    pub commands: Vec<CommandRecord>,
+    /// The day's summary as it stands.
+    pub day: Option<Vec<u8>>,
     /// The messages that announce them, in the order they are to leave.
     pub messages: Vec<Message>,
 }
@@ -165,6 +188,33 @@ impl LossReason {
     }
 }
 
+/// When something was committed, as well as it is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CommitTime {
+    /// By the wall clock; put right since, where it was not synchronised and the same boot learnt the time later.
+    pub wall: jiff::Timestamp,
+    /// Whether that is right.
+    pub synchronised: bool,
+    /// By the monotonic clock, where it was in the present boot.
+    pub mono: Option<Mono>,
+}
+
+impl CommitTime {
+    /// How long ago that is. What was committed in this boot is told by the monotonic clock alone, so that no jump of the
+    /// wall clock makes it young or old. What is of an earlier boot is at least as old as this one, and more where both wall
+    /// times are known to be right.
+    pub fn age(&self, now: Moment) -> Duration {
+        if let Some(mono) = self.mono {
+            return now.mono.since(mono);
+        }
+        let this_boot = now.mono.since(Mono(0));
+        if !(self.synchronised && now.synchronised) {
+            return this_boot;
+        }
+        Duration::try_from(now.wall.duration_since(self.wall)).unwrap_or_default().max(this_boot)
+    }
+}
+
 /// Messages of one class that were given up for one reason and will never leave.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Gap {
@@ -176,10 +226,10 @@ pub struct Gap {
     pub messages: u64,
     /// Their bytes in the store.
     pub bytes: u64,
-    /// When the first of them was committed.
-    pub first: jiff::Timestamp,
+    /// When the first of them was committed: the one that would have left first.
+    pub first: CommitTime,
     /// When the last of them was committed.
-    pub last: jiff::Timestamp,
+    pub last: CommitTime,
 }
 
 /// What one class has waiting.
@@ -190,7 +240,7 @@ pub struct ClassStatus {
     /// Bytes in the store.
     pub bytes: u64,
     /// When the oldest was committed.
-    pub oldest: Option<jiff::Timestamp>,
+    pub oldest: Option<CommitTime>,
 }
 
 /// What the outbox holds.

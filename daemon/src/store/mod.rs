@@ -6,13 +6,19 @@
 //! | table | a row is |
 //! |---|---|
 //! | `incidents` | the newest revision of one incident |
+//! | `commands` | a command of the grid system and how it was answered |
+//! | `day` | the day's summary as it stands; one row |
 //! | `outbox` | a message waiting for the broker's acknowledgement; `row` only ever grows and is never used again |
 //! | `classes` | how many messages and bytes a class has waiting |
 //! | `gaps` | messages of one class given up for one reason and not yet announced: how many, from when to when |
-//! | `meta` | the last event number given, this boot's number and id, bytes of all incidents |
+//! | `boots` | a boot that rows are of, and what was learnt of its clocks |
+//! | `meta` | the last event number given, bytes of all incidents, how many commands are remembered and their bytes |
 //!
 //! `lock` beside it is held (`flock`) by the one daemon that works here. `store.sqlite.corrupt-TIME` is a store that
 //! was found damaged; the newest two are kept.
+//!
+//! A store that an older version wrote is brought to the present format in one transaction when it is opened; one that a
+//! newer version wrote is left alone.
 //!
 //! # What always holds
 //! 1. A [`Commit`] is on disk as a whole or not at all, and [`Store::commit`] returns `Ok` only after it is.
@@ -22,15 +28,28 @@
 //! 4. `classes` is the sum over `outbox`; a class over its quota gives up its oldest messages in the transaction that
 //!    took it over. Evidence cannot displace incidents: each class has a quota of its own.
 //! 5. An event number is given to one committed event only, ever: the highest is written in the commit that uses it.
-//! 6. An incident's revision only grows.
+//! 6. An incident's revision only grows. Over the quota of all incidents give way first those that have ended and people
+//!    have finished with, then those that have ended, and what the scene still shows only when nothing else is left; of
+//!    each the oldest first.
+//! 7. A command is remembered until it is forgotten on demand after it has expired ([`Store::forget_commands`]); one that is
+//!    still open is not. Over their limits (65,536, and bytes) those that expire first give way, open ones last.
+//! 8. Order is the order of rows, never that of times. A row has the time of both clocks, the boot, and whether the wall clock
+//!    was synchronised. Wall times that were not right are, once the same boot learns the time ([`Store::fill_in`]); those
+//!    of other boots stay as they are, and so do those that were right.
 //!
 //! Freed pages are used again but the file does not shrink: it stays below the sum of its quotas.
 
+mod checksum;
+mod clocks;
+mod commands;
+mod commit;
 mod error;
 mod file;
 mod incidents;
 mod message;
 mod outbox;
+mod schema;
+mod soundness;
 pub mod spec;
 #[cfg(test)]
 mod tests;
@@ -44,22 +63,28 @@ use std::{
 };
 
 use rusqlite::Connection;
-use snowgate_core::{spec::ByteSize, time::Clock};
+use snowgate_core::{
+    spec::ByteSize,
+    time::{Clock, Synchronisation},
+};
 use tokio::sync::{mpsc, watch};
 
+use self::{
+    clocks::Stamp,
+    commit::{GivenWay, Limits},
+    file::{DirectoryLock, Opened},
+    outbox::Books,
+    spec::StorageSpec,
+    writer::{Call, Job},
+};
 pub use self::{
     error::StoreError,
     file::SetAside,
     message::{
-        Class, ClassStatus, Commit, CommitReceipt, Gap, IncidentRecord, LossReason, Message, OutboxRow, OutboxStatus,
-        RowId, publish_packet_bytes,
+        Class, ClassStatus, CommandRecord, Commit, CommitReceipt, CommitTime, Gap, IncidentRecord, LossReason, Message,
+        OutboxRow, OutboxStatus, RowId, publish_packet_bytes,
     },
     outbox::Selection,
-};
-use self::{
-    file::{DirectoryLock, Opened},
-    spec::StorageSpec,
-    writer::{Call, Job},
 };
 use crate::events::store as events;
 
@@ -105,39 +130,6 @@ struct Inner {
     boot: i64,
 }
 
-/// What the store takes.
-#[derive(Debug, Clone, Copy)]
-struct Limits {
-    packet: u64,
-    incidents: u64,
-    /// By [`Class::index`].
-    classes: [u64; Class::COUNT],
-}
-
-impl Limits {
-    fn new(spec: &StorageSpec, max_packet: ByteSize) -> Self {
-        let quota = |class| match class {
-            Class::Gap => u64::MAX,
-            Class::Incident | Class::DispositionAck => spec.incident_quota.0,
-            Class::Evidence => spec.unsent_evidence_quota.0,
-            Class::Summary | Class::Telemetry => spec.unsent_telemetry_quota.0,
-        };
-        Self { packet: max_packet.0, incidents: spec.incident_history_quota.0, classes: Class::ALL.map(quota) }
-    }
-
-    fn check(&self, message: &Message) -> Result<(), StoreError> {
-        if !message.has_valid_topic() {
-            return Err(StoreError::Topic { topic: message.topic.clone() });
-        }
-        let bytes = message.packet_bytes();
-        let limit = self.packet.min(self.classes[message.class.index()]);
-        if bytes > limit || message.stored_bytes() > self.classes[message.class.index()] {
-            return Err(StoreError::Oversize { topic: message.topic.clone(), bytes, limit });
-        }
-        Ok(())
-    }
-}
-
 impl Store {
     /// Opens the store in a directory, which is created if there is none, and starts its thread.
     ///
@@ -154,12 +146,12 @@ impl Store {
         fs::create_dir_all(directory).map_err(failed)?;
         let lock = DirectoryLock::take(directory)?;
         let Opened { connection, set_aside, sequence, boot } = file::open(directory, clock.now(), clock.boot_id())?;
-        let now = outbox::status(&connection)?;
+        let now = outbox::status(&connection, Some(boot))?;
         let (queue, requests) = mpsc::channel(writer::QUEUE);
         let (publish, status) = watch::channel(now);
         let thread = std::thread::Builder::new()
             .name("store".to_owned())
-            .spawn(move || writer::serve(connection, requests, &publish, lock))
+            .spawn(move || writer::serve(connection, requests, &publish, boot, lock))
             .map_err(failed)?;
         let inner = Inner {
             queue: Some(queue),
@@ -183,8 +175,8 @@ impl Store {
     pub fn commit(&self, build: impl FnOnce(&mut Sequence) -> Commit) -> Result<CommitReceipt, StoreError> {
         let began = self.inner.clock.mono();
         let outcome = self.submit(build).and_then(|answer| answer.blocking_recv().unwrap_or(Err(StoreError::Stopped)));
-        let outcome = outcome.map(|(receipt, evicted)| {
-            count_losses(&evicted, LossReason::Quota);
+        let outcome = outcome.map(|(receipt, gave_way)| {
+            gave_way.count(LossReason::Quota);
             receipt
         });
         let failure = outcome.as_ref().err().map(|error| (error.kind(), error as &dyn std::error::Error));
@@ -195,15 +187,16 @@ impl Store {
     fn submit(
         &self,
         build: impl FnOnce(&mut Sequence) -> Commit,
-    ) -> Result<Answer<(CommitReceipt, Losses)>, StoreError> {
+    ) -> Result<Answer<(CommitReceipt, GivenWay)>, StoreError> {
         let inner = &*self.inner;
         // Held until the request is queued: events are committed in the order of their numbers.
         let mut sequence = inner.sequence.lock().unwrap_or_else(PoisonError::into_inner);
         let mut taken = Sequence { last: sequence.last };
         let commit = build(&mut taken);
         commit.messages.iter().try_for_each(|message| inner.limits.check(message))?;
-        let (limits, boot, last, at) = (inner.limits, inner.boot, taken.last, inner.clock.now().wall);
-        let (job, answer) = Call::prepare(true, move |connection| apply(connection, &commit, &limits, last, at, boot));
+        let (limits, boot, last, now) = (inner.limits, inner.boot, taken.last, inner.clock.now());
+        let apply = move |connection: &Connection| commit::apply(connection, &commit, &limits, last, now, boot);
+        let (job, answer) = Call::prepare(true, apply);
         let queue = inner.queue.as_ref().ok_or(StoreError::Stopped)?;
         queue.blocking_send(job).map_err(|_| StoreError::Stopped)?;
         *sequence = taken;
@@ -227,6 +220,86 @@ impl Store {
         self.read_blocking(move |connection| incidents::one(connection, &id))
     }
 
+    /// Every incident that people have not finished with, oldest first. Blocks. They may be as many as the history's quota
+    /// holds: [`Store::each_unfinished_incident`] never has all of them in memory.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn unfinished_incidents(&self) -> Result<Vec<IncidentRecord>, StoreError> {
+        let mut records = Vec::new();
+        self.each_unfinished_incident(|record| records.push(record))?;
+        Ok(records)
+    }
+
+    /// Hands out every incident that people have not finished with, oldest first, a few at a time. Blocks; commits go on
+    /// meanwhile, and what they change is seen or not.
+    ///
+    /// # Errors
+    /// The store cannot be read; some may have been handed out.
+    pub fn each_unfinished_incident(&self, mut take: impl FnMut(IncidentRecord)) -> Result<(), StoreError> {
+        const AT_ONCE: usize = 256;
+        let mut after = String::new();
+        loop {
+            let from = std::mem::take(&mut after);
+            let page = self.read_blocking(move |connection| incidents::unfinished(connection, &from, AT_ONCE))?;
+            let last = page.len() < AT_ONCE;
+            for record in page {
+                after.clone_from(&record.id);
+                take(record);
+            }
+            if last {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What is remembered of a command. Blocks.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn command(&self, name: &str, id: &str) -> Result<Option<Vec<u8>>, StoreError> {
+        let (name, id) = (name.to_owned(), id.to_owned());
+        self.read_blocking(move |connection| commands::one(connection, &name, &id))
+    }
+
+    /// What is remembered of every command of this name that is still open, the first first. Blocks.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn open_commands(&self, name: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+        let name = name.to_owned();
+        self.read_blocking(move |connection| commands::open(connection, &name))
+    }
+
+    /// Forgets commands that are not open and expired before then. Blocks.
+    ///
+    /// # Errors
+    /// They are remembered still.
+    pub fn forget_commands(&self, expired_before: jiff::Timestamp) -> Result<(), StoreError> {
+        self.write_blocking(move |connection| commands::forget_expired(connection, expired_before).map(drop))
+    }
+
+    /// The day's summary as it was last committed. Blocks.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn day(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read_blocking(commands::day)
+    }
+
+    /// Puts the wall times of this boot right that were written down before its clock was synchronised, for good: what is
+    /// learnt later changes nothing. Knowledge of another boot is passed over. Blocks.
+    ///
+    /// # Errors
+    /// They are as they were.
+    pub fn fill_in(&self, known: Synchronisation) -> Result<(), StoreError> {
+        if known.boot() != self.inner.clock.boot_id() {
+            return Ok(());
+        }
+        let (boot, known) = (self.inner.boot, known.known());
+        self.write_blocking(move |connection| clocks::fill_in(connection, boot, known))
+    }
+
     /// Waiting messages, in the order they were committed.
     ///
     /// # Errors
@@ -241,7 +314,7 @@ impl Store {
     /// # Errors
     /// They are still there, and may be acknowledged again.
     pub async fn acknowledge(&self, rows: Vec<RowId>) -> Result<(), StoreError> {
-        self.call(true, move |connection| rows.iter().try_for_each(|row| outbox::acknowledge(connection, *row))).await
+        self.call(true, move |connection| outbox::acknowledge(connection, &rows)).await
     }
 
     /// Gives up messages that cannot be sent; they are counted among the [`Gap`]s.
@@ -249,18 +322,19 @@ impl Store {
     /// # Errors
     /// They are still there.
     pub async fn give_up(&self, rows: Vec<RowId>, reason: LossReason) -> Result<(), StoreError> {
-        let losses = self
+        let gave_way = self
             .call(true, move |connection| {
-                let mut losses = Losses::default();
+                let (mut gave_way, mut books) = (GivenWay::default(), Books::default());
                 for row in &rows {
-                    if let Some((class, _)) = outbox::give_up(connection, *row, reason)? {
-                        losses[class.index()] += 1;
+                    if let Some((class, _)) = outbox::give_up(connection, *row, reason, &mut books)? {
+                        gave_way.messages[class.index()] += 1;
                     }
                 }
-                Ok(losses)
+                books.write(connection)?;
+                Ok(gave_way)
             })
             .await?;
-        count_losses(&losses, reason);
+        gave_way.count(reason);
         Ok(())
     }
 
@@ -273,17 +347,19 @@ impl Store {
         &self,
         render: impl Fn(&Gap) -> (String, Vec<u8>) + Send + 'static,
     ) -> Result<(), StoreError> {
-        let (at, boot) = (self.inner.clock.now().wall, self.inner.boot);
+        let (now, boot) = (self.inner.clock.now(), self.inner.boot);
         self.call(true, move |connection| {
-            if outbox::status(connection)?.of(Class::Gap).messages > 0 {
+            if outbox::waiting(connection, Class::Gap)? > 0 {
                 return Ok(());
             }
-            for gap in outbox::gaps(connection)? {
+            let (mut books, stamp) = (Books::default(), Stamp::new(now, boot));
+            for gap in outbox::gaps(connection, Some(boot))? {
                 let (topic, payload) = render(&gap);
                 let class = Class::Gap;
                 let message = Message { class, lane: None, topic, payload, retain: false, origin: None };
-                outbox::put(connection, &message, at, boot)?;
+                outbox::put(connection, &message, stamp, &mut books)?;
             }
+            books.write(connection)?;
             outbox::clear_gaps(connection)
         })
         .await
@@ -301,10 +377,10 @@ impl Store {
 
     /// Brings the outbox metrics up to date; ages grow by themselves, so this wants to be called now and then.
     pub fn observe(&self) {
-        let (status, now) = (self.status(), self.inner.clock.now().wall);
+        let (status, now) = (self.status(), self.inner.clock.now());
         for class in Class::ALL {
             let ClassStatus { messages, bytes, oldest } = status.of(class);
-            let age = oldest.map_or(0.0, |oldest| now.duration_since(oldest).as_secs_f64().max(0.0));
+            let age = oldest.map_or(0.0, |oldest| oldest.age(now).as_secs_f64());
             events::OutboxHeld { class: class.as_str(), messages, bytes, oldest_age_seconds: age }.emit();
         }
     }
@@ -313,7 +389,22 @@ impl Store {
         &self,
         work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (job, answer) = Call::prepare(false, work);
+        self.call_blocking(false, work)
+    }
+
+    fn write_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.call_blocking(true, work)
+    }
+
+    fn call_blocking<T: Send + 'static>(
+        &self,
+        writes: bool,
+        work: impl FnMut(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (job, answer) = Call::prepare(writes, work);
         let queue = self.inner.queue.as_ref().ok_or(StoreError::Stopped)?;
         queue.blocking_send(job).map_err(|_| StoreError::Stopped)?;
         answer.blocking_recv().unwrap_or(Err(StoreError::Stopped))
@@ -332,50 +423,6 @@ impl Store {
 }
 
 type Answer<T> = tokio::sync::oneshot::Receiver<Result<T, StoreError>>;
-
-/// Messages given up in one transaction, by [`Class::index`]: counted in the metrics only after it is durable.
-type Losses = [u64; Class::COUNT];
-
-fn count_losses(losses: &Losses, reason: LossReason) {
-    for class in Class::ALL {
-        let messages = losses[class.index()];
-        if messages > 0 {
-            events::MessagesLost { class: class.as_str(), reason: reason.as_str(), messages }.emit();
-        }
-    }
-}
-
-fn apply(
-    connection: &Connection,
-    commit: &Commit,
-    limits: &Limits,
-    sequence: u64,
-    at: jiff::Timestamp,
-    boot: i64,
-) -> Result<(CommitReceipt, Losses), StoreError> {
-    for record in &commit.incidents {
-        incidents::put(connection, record)?;
-    }
-    if !commit.incidents.is_empty() {
-        incidents::forget_oldest(connection, limits.incidents)?;
-    }
-    let mut last_row = None;
-    let mut touched = [false; Class::COUNT];
-    let mut evicted = Losses::default();
-    for message in &commit.messages {
-        last_row = Some(outbox::put(connection, message, at, boot)?);
-        touched[message.class.index()] = true;
-    }
-    for class in Class::ALL.into_iter().filter(|class| touched[class.index()]) {
-        evicted[class.index()] = outbox::evict(connection, class, limits.classes[class.index()])?;
-    }
-    connection.prepare_cached("UPDATE meta SET value = max(value, ?1) WHERE key = 'sequence'")?.execute([sequence])?;
-    let last_row = match last_row {
-        Some(row) => row,
-        None => outbox::last_row(connection)?,
-    };
-    Ok((CommitReceipt { last_row }, evicted))
-}
 
 impl Drop for Inner {
     fn drop(&mut self) {
@@ -398,8 +445,8 @@ pub fn inspect(directory: &Path) -> Result<Inspection, StoreError> {
     let snapshot = connection.unchecked_transaction()?;
     Ok(Inspection {
         path: directory.join(file::FILE),
-        outbox: outbox::status(&snapshot)?,
-        gaps: outbox::gaps(&snapshot)?,
+        outbox: outbox::status(&snapshot, None)?,
+        gaps: outbox::gaps(&snapshot, None)?,
     })
 }
 

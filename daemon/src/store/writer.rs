@@ -67,6 +67,7 @@ pub(super) fn serve(
     mut connection: Connection,
     mut queue: mpsc::Receiver<Box<dyn Job>>,
     status: &watch::Sender<OutboxStatus>,
+    boot: i64,
     lock: DirectoryLock,
 ) {
     let mut writes = Vec::with_capacity(GROUP);
@@ -79,7 +80,7 @@ pub(super) fn serve(
         }
         if !writes.is_empty() {
             let outcomes = commit_group(&mut connection, &mut writes);
-            publish_status(&connection, status);
+            publish_status(&connection, status, boot);
             for (job, outcome) in writes.drain(..).zip(outcomes) {
                 job.answer(outcome);
             }
@@ -133,8 +134,8 @@ fn commit_together(
     Ok(outcomes)
 }
 
-fn publish_status(connection: &Connection, status: &watch::Sender<OutboxStatus>) {
-    match outbox::status(connection) {
+fn publish_status(connection: &Connection, status: &watch::Sender<OutboxStatus>, boot: i64) {
+    match outbox::status(connection, Some(boot)) {
         Ok(now) => {
             status.send_replace(now);
         }

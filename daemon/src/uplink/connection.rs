@@ -6,6 +6,12 @@
 //! One task only polls; this one publishes, and never waits for the other, so neither can block the other. rumqttc
 //! numbers publishes in the order they are handed over, so its n-th `Outgoing::Publish` is our n-th publish. That
 //! event says the packet has been written to the socket, no more; the acknowledgement alone ends a message's life.
+//!
+//! The broker, though, carries something over: the session is persistent, so that commands wait while nobody is here, and
+//! those that were not acknowledged come again. It owes this side nothing else: a publish it has taken it has either
+//! acknowledged or not, and the next connection sends it anew, under a new packet identifier, which to a broker of
+//! quality of service 1 is the same as a repetition. So it does not matter whether the broker still has the session: the
+//! subscription is asked for on every connection, before anything is published.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -13,8 +19,8 @@ use std::{
     time::Duration,
 };
 
-use rumqttc::{AsyncClient, Event, EventLoop, Outgoing, Packet, QoS};
-use snowgate_core::time::Mono;
+use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing, QoS};
+use snowgate_core::{backoff::Backoff, time::Mono};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -24,8 +30,11 @@ use tokio::{
 use super::{
     Shared,
     fault::Fault,
+    inbox::{ACKS_OUT, Inbox},
+    poller::{REPORTS, Report, poll},
     schedule::{LiveMark, Schedule},
     status,
+    subscription::{REST, Subscription},
     suspects::{Suspect, Suspects},
 };
 use crate::{
@@ -46,11 +55,15 @@ const UNSETTLED_LIMIT: usize = 4096;
 const LASTING: Duration = Duration::from_secs(60);
 /// How often to look at what no event announces: ages, patience, a store that failed.
 const TICK: Duration = Duration::from_secs(1);
+/// The first and the longest time between connections made for nothing but commands left with the broker.
+const FETCHES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
 
 /// How a connection ended.
 pub(super) enum Ended {
     /// It was time to stop.
     Stopped,
+    /// In good order, to begin a new one at once.
+    Renewed,
     /// Something broke. `progress` if messages were acknowledged: it is worth coming back soon.
     Broken { fault: Fault, progress: bool },
 }
@@ -65,21 +78,26 @@ pub(super) struct Memory {
     settled: Vec<RowId>,
     /// Handed to the newest socket, and not acknowledged: sent again, but not measured again.
     handed: HashSet<RowId>,
+    /// Whether commands are heard.
+    subscription: Subscription,
+    /// The broker holds for this session what no connection survives.
+    session_is_spoilt: bool,
+    /// When commands left with the broker may be fetched by a new connection, and the pause until the next time.
+    fetch: (Mono, Backoff),
 }
 
 impl Memory {
     pub(super) fn new(mark: LiveMark) -> Self {
-        Self { mark, suspects: Suspects::default(), settled: Vec::new(), handed: HashSet::new() }
+        Self {
+            mark,
+            suspects: Suspects::default(),
+            settled: Vec::new(),
+            handed: HashSet::new(),
+            subscription: Subscription::default(),
+            session_is_spoilt: false,
+            fetch: (Mono(0), Backoff::new(FETCHES.0, FETCHES.1)),
+        }
     }
-}
-
-/// What the polling task reports.
-enum Report {
-    /// The next publish in line went to the socket under this packet identifier.
-    Sent(u16),
-    Acknowledged(u16),
-    Disconnected,
-    Broken(Fault),
 }
 
 /// A publish on its way.
@@ -99,18 +117,32 @@ enum What {
 
 type Settling = Pin<Box<dyn Future<Output = (Vec<RowId>, Result<(), StoreError>)> + Send>>;
 
+/// Why a session ends.
+enum Ending {
+    /// It is time to stop.
+    Stop,
+    /// A new connection is to fetch the commands left with the broker.
+    Fetch,
+    /// Something broke.
+    Fault(Fault),
+}
+
 /// Runs one connection.
 pub(super) async fn run(shared: &Shared, memory: &mut Memory) -> Ended {
     let (options, network) = shared.broker.options(shared.topics.status(), status::lost(shared));
-    // The event loop takes up to `max_inflight` publishes; a few places more, and handing over never has to wait.
-    let (client, mut event_loop) = AsyncClient::new(options, usize::from(shared.broker.max_inflight) + 4);
-    event_loop.set_network_options(network);
+    let connecting = async {
+        if memory.session_is_spoilt {
+            discard_session(shared, options.clone(), network.clone()).await?;
+            memory.session_is_spoilt = false;
+        }
+        connect(options, network, usize::from(shared.broker.max_inflight)).await
+    };
     let connected = tokio::select! {
-        connected = timeout(CONNECT_LIMIT, event_loop.poll()) => connected,
+        connected = timeout(CONNECT_LIMIT, connecting) => connected,
         () = shared.shutdown.triggered() => return Ended::Stopped,
     };
-    match connected {
-        Ok(Ok(_connack)) => {}
+    let (client, event_loop) = match connected {
+        Ok(Ok(connected)) => connected,
         Ok(Err(error)) => {
             return Ended::Broken { fault: Fault::connecting(error, shared.broker.is_encrypted()), progress: false };
         }
@@ -118,56 +150,53 @@ pub(super) async fn run(shared: &Shared, memory: &mut Memory) -> Ended {
             let fault = Fault::Unreachable("no answer in time".to_owned());
             return Ended::Broken { fault, progress: false };
         }
-    }
+    };
     shared.online();
 
-    let (reports, from_poller) = mpsc::channel(64);
+    let (reports, from_poller) = mpsc::channel(REPORTS);
     let mut poller = JoinSet::new();
-    poller.spawn(poll(event_loop, reports));
+    poller.spawn(poll(event_loop, shared.topics.command_prefix(), reports));
     let began = shared.clock.mono();
     let mut session = Session::new(shared, memory, client, from_poller);
-    let fault = session.serve().await;
-    if fault.is_some() {
-        session.blame();
+    let ending = session.serve().await;
+    if let Ending::Fault(fault) = &ending {
+        session.broke(fault);
     }
     let progress = session.progress || shared.clock.mono().since(began) > LASTING;
-    session.leave(fault.is_none()).await;
-    match fault {
-        Some(fault) => Ended::Broken { fault, progress },
-        None => Ended::Stopped,
+    session.leave(&ending).await;
+    match ending {
+        Ending::Stop => Ended::Stopped,
+        Ending::Fetch => Ended::Renewed,
+        Ending::Fault(fault) => Ended::Broken { fault, progress },
     }
 }
 
-/// Polls until the connection ends; nothing else may be awaited in between, or keep-alive and reading stop.
-async fn poll(mut event_loop: EventLoop, reports: mpsc::Sender<Report>) {
-    let fault = loop {
-        match event_loop.poll().await {
-            Ok(event) => {
-                if let Some(report) = report(event)
-                    && reports.send(report).await.is_err()
-                {
-                    return;
-                }
-            }
-            Err(error) => break Fault::connected(error),
-        }
-    };
-    // Acknowledgements that came with the error are as good as any.
-    let last = std::mem::take(&mut event_loop.state.events).into_iter().filter_map(report);
-    for report in last.chain([Report::Broken(fault)]) {
-        if reports.send(report).await.is_err() {
-            return;
-        }
-    }
+/// Connects, and polls no further.
+async fn connect(
+    options: MqttOptions,
+    network: NetworkOptions,
+    max_inflight: usize,
+) -> Result<(AsyncClient, EventLoop), ConnectionError> {
+    // The event loop takes so many publishes and acknowledgements; a few places more, and handing over never has to wait.
+    let (client, mut event_loop) = AsyncClient::new(options, max_inflight + ACKS_OUT + 4);
+    event_loop.set_network_options(network);
+    event_loop.poll().await?;
+    Ok((client, event_loop))
 }
 
-fn report(event: Event) -> Option<Report> {
-    match event {
-        Event::Outgoing(Outgoing::Publish(packet_id)) => Some(Report::Sent(packet_id)),
-        Event::Outgoing(Outgoing::Disconnect) => Some(Report::Disconnected),
-        Event::Incoming(Packet::PubAck(ack)) => Some(Report::Acknowledged(ack.pkid)),
-        _ => None,
-    }
+/// Has the broker forget the session, and with it all commands that wait for this gateway.
+async fn discard_session(
+    shared: &Shared,
+    mut options: MqttOptions,
+    network: NetworkOptions,
+) -> Result<(), ConnectionError> {
+    options.set_clean_session(true);
+    let (client, mut event_loop) = connect(options, network, 1).await?;
+    // The place for it is free: nothing else was handed over.
+    let _ = client.try_disconnect();
+    while event_loop.poll().await? != Event::Outgoing(Outgoing::Disconnect) {}
+    events::SessionDiscarded { broker: &shared.broker.address }.emit();
+    Ok(())
 }
 
 struct Session<'a> {
@@ -176,6 +205,7 @@ struct Session<'a> {
     client: AsyncClient,
     reports: mpsc::Receiver<Report>,
     schedule: Schedule,
+    inbox: Inbox,
     /// States still to be published, the status first.
     states: VecDeque<(String, Vec<u8>)>,
     states_version: u64,
@@ -202,8 +232,10 @@ impl<'a> Session<'a> {
         schedule.hold(&memory.settled);
         memory.suspects.forgive(now);
         schedule.put_off(memory.suspects.put_off());
+        memory.subscription.connected();
         Self {
             schedule,
+            inbox: Inbox::new(shared.commands.clone()),
             states: VecDeque::from([(shared.topics.status(), status::online(shared))]),
             states_version: 0,
             queued: VecDeque::new(),
@@ -221,8 +253,8 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Sends and settles until something breaks, or, with `None`, until it is time to stop.
-    async fn serve(&mut self) -> Option<Fault> {
+    /// Sends, hears and settles until there is a reason to end.
+    async fn serve(&mut self) -> Ending {
         let shared = self.shared;
         let mut outbox = shared.store.watch();
         let mut states = shared.retained.watch();
@@ -232,16 +264,17 @@ impl<'a> Session<'a> {
             outbox.mark_unchanged();
             states.mark_unchanged();
             if let Err(fault) = self.send().await {
-                return Some(fault);
+                return Ending::Fault(fault);
             }
             self.settle();
             let held_back = self.schedule.held_back();
             tokio::select! {
                 report = self.reports.recv() => {
                     if let Err(fault) = self.take_all(report) {
-                        return Some(fault);
+                        return Ending::Fault(fault);
                     }
                 }
+                decided = self.inbox.decided() => self.inbox.note(decided),
                 done = settled(&mut self.settling) => self.settled(done),
                 _ = outbox.changed() => {}
                 _ = states.changed() => {}
@@ -253,10 +286,13 @@ impl<'a> Session<'a> {
                         self.schedule.begin_again(self.memory.suspects.put_off());
                     }
                     if let Some(fault) = self.impatient() {
-                        return Some(fault);
+                        return Ending::Fault(fault);
+                    }
+                    if self.fetches() {
+                        return Ending::Fetch;
                     }
                 }
-                () = shared.shutdown.triggered() => return None,
+                () = shared.shutdown.triggered() => return Ending::Stop,
             }
             self.memory.mark.observe(shared.clock.mono(), shared.store.status().last_row);
         }
@@ -264,6 +300,8 @@ impl<'a> Session<'a> {
 
     /// Hands over as much as may be on its way at once.
     async fn send(&mut self) -> Result<(), Fault> {
+        self.subscribe()?;
+        self.acknowledge_commands()?;
         let changed = self.shared.retained.since(self.states_version);
         self.states_version = changed.last().map_or(self.states_version, |last| last.version);
         self.states.extend(changed.into_iter().map(|state| (state.topic, state.payload)));
@@ -282,11 +320,25 @@ impl<'a> Session<'a> {
                 Err(error) => self.store_failed(&error),
             }
             // What has happened meanwhile may be more urgent than the rest of the backlog.
-            while let Ok(report) = self.reports.try_recv() {
-                self.take(report)?;
-            }
+            self.take_waiting()?;
         }
         Ok(())
+    }
+
+    /// Asks for commands, where that is due.
+    fn subscribe(&mut self) -> Result<(), Fault> {
+        let now = self.shared.clock.mono();
+        if self.memory.subscription.is_due(now) {
+            if self.client.try_subscribe(self.shared.topics.commands(), QoS::AtLeastOnce).is_err() {
+                return Err(self.why_broken());
+            }
+            self.memory.subscription.asked(now);
+        }
+        Ok(())
+    }
+
+    fn acknowledge_commands(&mut self) -> Result<(), Fault> {
+        if self.inbox.acknowledge(&self.client) { Ok(()) } else { Err(self.why_broken()) }
     }
 
     fn has_room(&self) -> bool {
@@ -365,7 +417,13 @@ impl<'a> Session<'a> {
 
     fn take_all(&mut self, first: Option<Report>) -> Result<(), Fault> {
         self.take(first.unwrap_or_else(|| Report::Broken(Fault::Lost("its event loop ended".to_owned()))))?;
-        while let Ok(report) = self.reports.try_recv() {
+        self.take_waiting()
+    }
+
+    /// Takes what waits, but not for ever: a flood of commands must not keep incidents from going out.
+    fn take_waiting(&mut self) -> Result<(), Fault> {
+        for _ in 0..REPORTS {
+            let Ok(report) = self.reports.try_recv() else { break };
             self.take(report)?;
         }
         Ok(())
@@ -375,10 +433,21 @@ impl<'a> Session<'a> {
         match report {
             Report::Sent(packet_id) => self.sent(packet_id),
             Report::Acknowledged(packet_id) => self.acknowledged(packet_id),
+            Report::Subscribed(granted) => self.subscribed(granted),
+            Report::Delivered(delivery) => self.inbox.take(delivery),
+            Report::DeliveryAcknowledged => self.inbox.acknowledged(),
             Report::Disconnected => {}
             Report::Broken(fault) => return Err(fault),
         }
         Ok(())
+    }
+
+    fn subscribed(&mut self, granted: Option<QoS>) {
+        self.memory.subscription.answered(granted.is_some(), self.shared.clock.mono());
+        match granted {
+            Some(quality) => events::Subscribed { at_most_once: quality == QoS::AtMostOnce }.emit(),
+            None => events::SubscriptionRefused { rest: REST }.emit(),
+        }
     }
 
     fn sent(&mut self, packet_id: u16) {
@@ -445,9 +514,16 @@ impl<'a> Session<'a> {
         self.store_rests = true;
     }
 
-    /// After a connection broke: was it over a message?
-    fn blame(&mut self) {
-        if self.progress {
+    /// After the connection broke: was it over commands, or over a message?
+    fn broke(&mut self, fault: &Fault) {
+        let now = self.shared.clock.mono();
+        let delivered = matches!(fault, Fault::Unreadable(_));
+        let over_commands = delivered || self.memory.subscription.is_unanswered();
+        self.memory.session_is_spoilt |= delivered;
+        if self.memory.subscription.broke(delivered, now) {
+            events::SubscriptionGivenUp { rest: REST }.emit();
+        }
+        if self.progress || over_commands {
             return;
         }
         let on_their_way = self.queued.iter().chain(self.in_flight.values());
@@ -457,22 +533,49 @@ impl<'a> Session<'a> {
                 What::State => None,
             })
             .collect();
-        if let Some(Suspect { row, class, lane }) = self.memory.suspects.broke(&suspects, self.shared.clock.mono()) {
+        if let Some(Suspect { row, class, lane }) = self.memory.suspects.broke(&suspects, now) {
             events::PutOff { class: class.as_str(), row: row.0, lane: lane.as_deref() }.emit();
         }
     }
 
     /// A broker that answers pings but acknowledges nothing does not deliver.
-    fn impatient(&self) -> Option<Fault> {
-        let silent = self.shared.clock.mono().since(self.heard) > self.shared.broker.patience;
-        (silent && !self.in_flight.is_empty()).then_some(Fault::Silent("nothing in flight is acknowledged"))
+    fn impatient(&mut self) -> Option<Fault> {
+        let (now, patience) = (self.shared.clock.mono(), self.shared.broker.patience);
+        if now.since(self.heard) > patience && !self.in_flight.is_empty() {
+            return Some(Fault::Silent("nothing in flight is acknowledged"));
+        }
+        let overdue = self.memory.subscription.is_overdue(now, patience);
+        overdue.then_some(Fault::Silent("it does not answer the subscription to commands"))
     }
 
-    /// Settles what is left and, if the connection stands, says good-bye; all within [`CLOSE_LIMIT`].
-    async fn leave(&mut self, say_goodbye: bool) {
+    /// Whether to end the connection for commands that only a new one will bring.
+    fn fetches(&mut self) -> bool {
+        let (at, pauses) = &mut self.memory.fetch;
+        let now = self.shared.clock.mono();
+        if !self.inbox.has_only_left() || now < *at {
+            return false;
+        }
+        if self.inbox.settled_any() {
+            pauses.reset();
+        }
+        *at = now + pauses.next_pause();
+        events::CommandsFetched {}.emit();
+        true
+    }
+
+    /// Settles what is left and, if the connection stands, ends it in good order; all within [`CLOSE_LIMIT`].
+    async fn leave(&mut self, ending: &Ending) {
         let _ = timeout(CLOSE_LIMIT, async {
-            if say_goodbye {
-                self.say_goodbye().await;
+            match ending {
+                Ending::Stop => {
+                    let (topic, payload) = (self.shared.topics.status(), status::stopped(self.shared));
+                    if self.publish_state(topic, payload).is_ok() {
+                        self.disconnect().await;
+                    }
+                }
+                // Online it stays: nobody need be told.
+                Ending::Fetch => self.disconnect().await,
+                Ending::Fault(_) => {}
             }
             if let Some(done) = self.settling.take() {
                 let done = done.await;
@@ -488,15 +591,15 @@ impl<'a> Session<'a> {
         .await;
     }
 
-    /// Publishes the offline status, waits until all that is in flight is acknowledged, and disconnects.
-    async fn say_goodbye(&mut self) {
-        let (topic, payload) = (self.shared.topics.status(), status::stopped(self.shared));
-        if self.publish_state(topic, payload).is_err() {
-            return;
-        }
+    /// Waits until all that is in flight and all settled commands are acknowledged, and disconnects.
+    async fn disconnect(&mut self) {
+        self.inbox.close();
         let mut asked = false;
         loop {
-            if !asked && self.queued.is_empty() && self.in_flight.is_empty() {
+            if self.acknowledge_commands().is_err() {
+                return;
+            }
+            if !asked && self.queued.is_empty() && self.in_flight.is_empty() && self.inbox.is_quiet() {
                 asked = self.client.try_disconnect().is_ok();
             }
             match self.reports.recv().await {

@@ -1,0 +1,106 @@
+//! Whether a file is what a store wrote: looked at once, when it is opened, so that nothing that reads afterwards meets
+//! anything else.
+//!
+//! - Pages, indexes and constraints are SQLite's own business (`integrity_check`).
+//! - Every row has the checksum it was written with.
+//! - The sums that are kept (`classes`, `meta`) are the sums.
+//!
+//! What a log (`-wal`) held is found by SQLite itself, whose log has checksums: a frame that is not whole ends it, as a power
+//! cut would have.
+
+use rusqlite::{Connection, ErrorCode, ffi};
+
+use super::{checksum, error::StoreError, outbox, schema};
+
+/// Looks at everything in the file.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] says what is wrong first.
+pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
+    for (table, columns) in checksum::TABLES {
+        check_rows(connection, table, columns)?;
+    }
+    check_books(connection)
+}
+
+/// SQLite's own check of the file.
+pub(super) fn check_file(connection: &Connection) -> Result<(), StoreError> {
+    let answer: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    if answer == "ok" { Ok(()) } else { Err(damaged(answer)) }
+}
+
+fn check_rows(connection: &Connection, table: &str, columns: &str) -> Result<(), StoreError> {
+    let count = columns.split(',').count();
+    let mut select = connection.prepare(&format!("SELECT {columns}, checksum FROM {table}"))?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        if checksum::of_row(row, count)? != row.get::<_, i64>(count)? {
+            return Err(damaged(format!("a row of {table} is not what was written")));
+        }
+    }
+    Ok(())
+}
+
+fn check_books(connection: &Connection) -> Result<(), StoreError> {
+    let wrong: i64 = connection.query_row(
+        "SELECT count(*) FROM classes LEFT JOIN
+             (SELECT class, count(*) AS rows, sum(bytes) AS sum FROM outbox GROUP BY class) USING (class)
+         WHERE messages <> coalesce(rows, 0) OR bytes <> coalesce(sum, 0)",
+        [],
+        |row| row.get(0),
+    )?;
+    let classes: i64 = connection.query_row("SELECT count(*) FROM classes", [], |row| row.get(0))?;
+    if wrong != 0 || classes != super::Class::COUNT as i64 {
+        return Err(damaged("the books of the classes are not the sums of the outbox".to_owned()));
+    }
+    for (key, value) in [
+        ("format", schema::FORMAT.to_string().as_str()),
+        ("sequence", "value"),
+        ("last_row", "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox')"),
+        ("incident_bytes", "(SELECT coalesce(sum(length(json)), 0) FROM incidents)"),
+        ("commands", "(SELECT count(*) FROM commands)"),
+        ("command_bytes", "(SELECT coalesce(sum(length(json)), 0) FROM commands)"),
+    ] {
+        let right = format!("SELECT count(*) FROM meta WHERE key = ?1 AND value = {value} AND inverse = ~value");
+        if connection.query_row(&right, [key], |row| row.get::<_, i64>(0))? != 1 {
+            return Err(damaged(format!("the books do not hold the right {key}")));
+        }
+    }
+    let newest: i64 = connection.query_row("SELECT coalesce(max(row), 0) FROM outbox", [], |row| row.get(0))?;
+    if newest > outbox::last_row(connection)?.0 {
+        return Err(damaged("a message is newer than the newest".to_owned()));
+    }
+    Ok(())
+}
+
+/// What an error means that comes while a file is opened and looked at: what nothing but damage explains is
+/// [`StoreError::Corrupt`]. Full disks, missing rights and other processes explain the rest.
+pub(super) fn blame(error: StoreError) -> StoreError {
+    let StoreError::Sqlite(error) = error else { return error };
+    let Some(failure) = error.sqlite_error() else { return StoreError::Corrupt(error) };
+    match failure.code {
+        // A statement that fits the schema does not fit what the file says it is; or a value has another type.
+        ErrorCode::Unknown
+        | ErrorCode::InternalMalfunction
+        | ErrorCode::TypeMismatch
+        | ErrorCode::ConstraintViolation
+        | ErrorCode::TooBig => StoreError::Corrupt(error),
+        // The medium does not give back what it was given.
+        ErrorCode::SystemIoFailure
+            if matches!(
+                failure.extended_code,
+                ffi::SQLITE_IOERR_READ
+                    | ffi::SQLITE_IOERR_SHORT_READ
+                    | ffi::SQLITE_IOERR_DATA
+                    | ffi::SQLITE_IOERR_CORRUPTFS
+            ) =>
+        {
+            StoreError::Corrupt(error)
+        }
+        _ => StoreError::Sqlite(error),
+    }
+}
+
+pub(super) fn damaged(what: String) -> StoreError {
+    StoreError::Corrupt(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_CORRUPT), Some(what)))
+}
