@@ -9,6 +9,7 @@ pub mod daemon;
 pub mod demo;
 pub mod embedded_broker;
 pub mod encode;
+pub mod faults;
 pub mod grid_system;
 pub mod http;
 pub mod metrics;
