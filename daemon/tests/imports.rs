@@ -9,10 +9,11 @@ use std::{
 };
 
 /// Modules from the bottom to the top: each may use those before it, and the leaves.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 13] = [
     "camera",
     "vision",
     "store",
+    "export",
     "evidence",
     "uplink",
     "reporting",

@@ -19,6 +19,7 @@
 //! 2. Nobody reads a row that is not committed: reads run between transactions.
 //! 3. A row leaves `outbox` by an acknowledgement, or into `gaps` in the same transaction. A row leaves `gaps` in the
 //!    transaction that puts its announcement into `outbox`.
+//!    `outbox export --remove` acknowledges too: what it takes out is on another disk.
 //! 4. `classes` is the sum over `outbox`; a class over its quota gives up its oldest messages in the transaction that
 //!    took it over. Evidence cannot displace incidents: each class has a quota of its own.
 //! 5. An event number is given to one committed event only, ever: the highest is written in the commit that uses it.
@@ -27,6 +28,7 @@
 //! Freed pages are used again but the file does not shrink: it stays below the sum of its quotas.
 
 mod error;
+mod export;
 mod file;
 mod incidents;
 mod message;
@@ -49,6 +51,7 @@ use tokio::sync::{mpsc, watch};
 
 pub use self::{
     error::StoreError,
+    export::{WaitingMessage, WaitingSnapshot, announce_gaps_beside, remove_exported},
     file::SetAside,
     message::{
         Class, ClassStatus, Commit, CommitReceipt, Gap, IncidentRecord, LossReason, Message, OutboxRow, OutboxStatus,

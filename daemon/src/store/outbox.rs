@@ -216,11 +216,11 @@ pub(super) fn last_row(connection: &Connection) -> Result<RowId, StoreError> {
     Ok(RowId(row.unwrap_or(0)))
 }
 
-fn class(row: &Row<'_>, column: usize) -> rusqlite::Result<Class> {
+pub(super) fn class(row: &Row<'_>, column: usize) -> rusqlite::Result<Class> {
     Class::from_number(row.get(column)?).ok_or_else(|| out_of_range(row, column))
 }
 
-fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
+pub(super) fn timestamp(row: &Row<'_>, column: usize) -> rusqlite::Result<Timestamp> {
     Timestamp::from_millisecond(row.get(column)?).map_err(|_| out_of_range(row, column))
 }
 

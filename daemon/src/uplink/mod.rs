@@ -11,6 +11,7 @@
 mod broker;
 mod connection;
 mod fault;
+mod import;
 mod retained;
 mod schedule;
 pub mod spec;
@@ -26,6 +27,7 @@ use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 pub use self::{
     broker::{Broker, BrokerError, MqttSecrets},
     fault::Fault,
+    import::{Progress, Stopped, Why, import},
     retained::RetainedStates,
     topics::Topics,
 };
@@ -33,7 +35,16 @@ use self::{
     connection::{Ended, Memory},
     schedule::LiveMark,
 };
-use crate::{events::uplink as events, shutdown::Shutdown, store::Store};
+use crate::{
+    events::uplink as events,
+    shutdown::Shutdown,
+    store::{Gap, Store},
+};
+
+/// A loss as it is announced: topic and payload.
+pub fn gap_message(gateway: &Id, gap: &Gap) -> (String, Vec<u8>) {
+    (Topics::new(gateway).gap(), status::gap(gateway, gap))
+}
 
 /// The first and the longest pause between connections.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
