@@ -160,7 +160,7 @@ fn gateway(spec: GatewaySpec, check: &mut Checker<'_>) -> Option<Gateway> {
             return None;
         }
     };
-    Some(Gateway { id: spec.id.value, locale: spec.locale, time_zone })
+    Some(Gateway { id: spec.id.value, locale: spec.locale, time_zone, trust_clock: spec.trust_clock })
 }
 
 /// Without its key a box watches and reports as ever; only `outbox export` needs it.

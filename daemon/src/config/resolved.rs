@@ -102,6 +102,8 @@ pub struct Gateway {
     pub locale: Locale,
     /// Time zone of times that people read.
     pub time_zone: TimeZone,
+    /// Whether its clock counts as right although no time server says so.
+    pub trust_clock: bool,
 }
 
 /// The models of the box.

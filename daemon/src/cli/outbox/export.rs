@@ -56,7 +56,7 @@ impl Export {
             data: self.data.as_ref().unwrap_or(&config.data),
             to: &self.to,
             key: signing_key(&config)?,
-            clock: &SystemClock::new(),
+            clock: &SystemClock::trusting(config.gateway.trust_clock),
         };
         let exported = order.write(|gap| gap_message(&config.gateway.id, gap)).map_err(|error| {
             eprintln!("snowgate: {error}");
