@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod events;
 pub mod evidence;
+pub mod export;
 pub mod health;
 pub mod messages;
 pub mod reporting;

@@ -177,7 +177,7 @@ fn find_missing(schema: &Json, root: &Json, tables: &[&Toml<'_>], path: &str, mi
 #[test]
 fn the_defaults_that_the_example_states_are_the_real_ones() {
     // Keys whose line shows an example because their default depends on other keys.
-    const EXAMPLES: [&str; 43] = [
+    const EXAMPLES: [&str; 44] = [
         "above",
         "below",
         "broker",
@@ -207,6 +207,7 @@ fn the_defaults_that_the_example_states_are_the_real_ones() {
         "ca_file",
         "certificate_file",
         "key_file",
+        "signing_key_file",
         "name",
         "category",
         "severity",

@@ -9,10 +9,11 @@ use std::{
 };
 
 /// Modules from the bottom to the top: each may use those before it, and the leaves.
-const LAYERS: [&str; 14] = [
+const LAYERS: [&str; 15] = [
     "camera",
     "vision",
     "store",
+    "export",
     "evidence",
     "uplink",
     "reporting",

@@ -128,6 +128,11 @@ impl Reporter {
         self.store.commit(|_| Commit { messages, ..Commit::default() }).unwrap_or_else(|error| panic!("{error}"));
     }
 
+    /// Where its store is.
+    pub fn data(&self) -> &Path {
+        self.home.path()
+    }
+
     /// Waits until the connection's state satisfies a condition, and returns it; panics after a minute.
     pub fn wait_for(&self, awaited: &str, condition: impl Fn(&LinkState) -> bool) -> LinkState {
         let (runtime, uplink, _) = self.running.as_ref().expect("the uplink runs");

@@ -2,6 +2,7 @@
 
 use schemars::{Schema, SchemaGenerator};
 use snowgate_core::incidents::{
+    command::UnknownCommandAnswer,
     disposition::{DispositionAnswer, DispositionPayload},
     event::{EventKind, IncidentEvent},
     summary::DailySummary,
@@ -139,6 +140,12 @@ pub const PARAMETERS: &[Parameter] = &[
         description: "The incident's id, a ULID.",
         pattern: "[0-7][0-9A-HJKMNP-TV-Z]{25}",
         example: "01KJK4TJB400000000000000F1",
+    },
+    Parameter {
+        name: "command",
+        description: "The command's name; none that this version knows.",
+        pattern: "(?!(?:disposition|verify)$)[a-z0-9_-]{1,64}",
+        example: "snapshot",
     },
     Parameter {
         name: "name",
@@ -292,7 +299,7 @@ pub const CHANNELS: &[Channel] = &[
     Channel {
         name: "dailySummary",
         topic: "summary/daily",
-        description: "What the day has brought (日汇总).",
+        description: "What a day has brought (日汇总), once it is over.",
         direction: Direction::Sent,
         qos: 1,
         retained: true,
@@ -300,7 +307,23 @@ pub const CHANNELS: &[Channel] = &[
         messages: &[MessageKind {
             name: "dailySummary",
             title: "Daily summary",
-            summary: "Counts so far; with `complete`, those of the whole day.",
+            summary: "Counts of the whole day: `complete` is true.",
+            event: None,
+        }],
+        content: Content::Json(|generator| generator.subschema_for::<DailySummary>()),
+    },
+    Channel {
+        name: "summaryToday",
+        topic: "summary/today",
+        description: "What the day that goes on has brought so far.",
+        direction: Direction::Sent,
+        qos: 1,
+        retained: true,
+        answered_on: None,
+        messages: &[MessageKind {
+            name: "summaryToday",
+            title: "Summary so far",
+            summary: "Counts so far: `complete` is false. Sent when they have changed, once a minute at the most.",
             event: None,
         }],
         content: Content::Json(|generator| generator.subschema_for::<DailySummary>()),
@@ -368,5 +391,21 @@ pub const CHANNELS: &[Channel] = &[
             event: None,
         }],
         content: Content::Json(|generator| generator.subschema_for::<VerifyAnswer>()),
+    },
+    Channel {
+        name: "unknownCommandAnswer",
+        topic: "cmd-ack/{command}",
+        description: "Answers to commands that this version does not know.",
+        direction: Direction::Sent,
+        qos: 1,
+        retained: false,
+        answered_on: None,
+        messages: &[MessageKind {
+            name: "unknownCommandAnswer",
+            title: "Answer to an unknown command",
+            summary: "Always refused.",
+            event: None,
+        }],
+        content: Content::Json(|generator| generator.subschema_for::<UnknownCommandAnswer>()),
     },
 ];

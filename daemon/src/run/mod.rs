@@ -115,12 +115,12 @@ pub enum RunError {
 /// # Errors
 /// It could not start, or a part of it ended by itself.
 pub fn run(options: &Options) -> Result<(), RunError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let shutdown = Shutdown::new();
     stop::on_signals(shutdown.clone())?;
     gstreamer::init()?;
 
     let (config, models, decoders, origin) = load(options)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::trusting(config.gateway.trust_clock));
     let data = options.data.clone().unwrap_or_else(|| config.data.clone());
     log_problems(&config.problems);
     let health = Arc::new(Health::default());
@@ -138,13 +138,8 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let topics = Topics::new(&config.gateway.id);
     let retained = RetainedStates::new();
     let uptimes = Arc::new(Uptimes::default());
-    let board = Board::new(
-        topics.clone(),
-        retained.clone(),
-        Arc::clone(&health),
-        Arc::clone(&uptimes),
-        Arc::clone(&clock),
-    );
+    let board =
+        Board::new(topics.clone(), retained.clone(), Arc::clone(&health), Arc::clone(&uptimes), Arc::clone(&clock));
     let sensor_states = {
         let (retained, uptimes, clock) = (retained.clone(), Arc::clone(&uptimes), Arc::clone(&clock));
         StateSink::new(move |sensor, state, payload| {

@@ -25,6 +25,7 @@
 //! 2. Nobody reads a row that is not committed: reads run between transactions.
 //! 3. A row leaves `outbox` by an acknowledgement, or into `gaps` in the same transaction. A row leaves `gaps` in the
 //!    transaction that puts its announcement into `outbox`.
+//!    `outbox export --remove` acknowledges too: what it takes out is on another disk.
 //! 4. `classes` is the sum over `outbox`; a class over its quota gives up its oldest messages in the transaction that
 //!    took it over. Evidence cannot displace incidents: each class has a quota of its own.
 //! 5. An event number is given to one committed event only, ever: the highest is written in the commit that uses it. A
@@ -49,6 +50,7 @@ mod commit;
 #[cfg(test)]
 mod crash;
 mod error;
+mod export;
 mod file;
 mod incidents;
 mod message;
@@ -76,7 +78,6 @@ use snowgate_core::{
 use tokio::sync::{mpsc, watch};
 
 use self::{
-    clocks::Stamp,
     commit::{GivenWay, Limits},
     file::{DirectoryLock, Opened},
     outbox::Books,
@@ -85,6 +86,7 @@ use self::{
 };
 pub use self::{
     error::StoreError,
+    export::{WaitingMessage, WaitingSnapshot, announce_gaps_beside, remove_exported},
     file::SetAside,
     message::{
         Class, ClassStatus, CommandRecord, Commit, CommitReceipt, CommitTime, Gap, IncidentRecord, LossReason, Message,
@@ -378,15 +380,7 @@ impl Store {
             if outbox::waiting(connection, Class::Gap)? > 0 {
                 return Ok(());
             }
-            let (mut books, stamp) = (Books::default(), Stamp::new(now, boot));
-            for gap in outbox::gaps(connection, Some(boot))? {
-                let (topic, payload) = render(&gap);
-                let class = Class::Gap;
-                let message = Message { class, lane: None, topic, payload, retain: false, origin: None };
-                outbox::put(connection, &message, stamp, &mut books)?;
-            }
-            books.write(connection)?;
-            outbox::clear_gaps(connection)
+            outbox::announce_gaps(connection, now, boot, &render)
         })
         .await
     }

@@ -17,6 +17,7 @@ mod command;
 mod connection;
 mod exchange;
 mod fault;
+mod import;
 mod inbox;
 mod poller;
 mod retained;
@@ -36,6 +37,7 @@ pub use self::{
     broker::{Broker, BrokerError, MqttSecrets},
     command::{Command, Fate, Receipt},
     fault::Fault,
+    import::{Progress, Stopped, Why, import},
     retained::RetainedStates,
     status::{Absence, GapReport, Presence, Status},
     topics::Topics,
@@ -44,7 +46,16 @@ use self::{
     connection::{Ended, Memory},
     schedule::LiveMark,
 };
-use crate::{events::uplink as events, shutdown::Shutdown, store::Store};
+use crate::{
+    events::uplink as events,
+    shutdown::Shutdown,
+    store::{Gap, Store},
+};
+
+/// A loss as it is announced: topic and payload.
+pub fn gap_message(gateway: &Id, gap: &Gap) -> (String, Vec<u8>) {
+    (Topics::new(gateway).gap(), status::gap(gateway, gap))
+}
 
 /// The first and the longest pause between connections.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));

@@ -37,7 +37,7 @@ pub fn read(data: &Path) -> rusqlite::Result<Truth> {
     let mut truth = Truth { sequence: sequence(data)?, ..Truth::default() };
     for row in rows {
         let (id, revision) = row?;
-        let id = IncidentId::try_from(id).map_err(|error| rusqlite::Error::InvalidParameterName(error))?;
+        let id = IncidentId::try_from(id).map_err(rusqlite::Error::InvalidParameterName)?;
         truth.incidents.insert(id, revision);
     }
     Ok(truth)

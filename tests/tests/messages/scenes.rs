@@ -11,12 +11,16 @@ use snowgate::{
         Telemetry,
         state::{Signs, StateSink, StateTeller},
     },
-    store::{Class, Gap, LossReason},
+    store::{Class, CommitTime, Gap, LossReason},
     uplink::{Absence, GapReport, Status},
 };
 use snowgate_core::{
     ids::{Id, IncidentId},
-    incidents::{CameraSource, ModelDigest, Place, SensorSource, Source, Target, TimeLimit, summary::Uptime},
+    incidents::{
+        CameraSource, ModelDigest, Place, SensorSource, Source, Target, TimeLimit,
+        command::UnknownCommandAnswer,
+        summary::{DailySummary, Uptime},
+    },
     rules::{Change, Finding, Tally},
     sensor::{
         reading::{Doubt, Quality, Reading, Verdict},
@@ -231,7 +235,8 @@ fn besides(story: &mut Story) {
     };
     say(topics.camera_state(&camera), &state);
     for (reason, messages, bytes) in [(LossReason::Quota, 12, 815_104), (LossReason::Corrupt, 0, 0)] {
-        let (first, last) = (moment("08:00:00"), moment("14:00:00"));
+        let committed = |time| CommitTime { wall: moment(time), synchronised: true, mono: None };
+        let (first, last) = (committed("08:00:00"), committed("14:00:00"));
         let gap = Gap { class: Class::Evidence, reason, messages, bytes, first, last };
         say(topics.gap(), &GapReport::new(&gateway, &gap));
     }
@@ -243,7 +248,11 @@ fn besides(story: &mut Story) {
     // The incident that was resumed, and the high water.
     summary.unfinished_by_light.green = 2;
     let summary = summary.clone();
-    story.say(format!("{}/summary/daily", topics.root()), &serde_json::to_vec(&summary).unwrap());
+    story.say(topics.summary_today(), &serde_json::to_vec(&summary).unwrap());
+    let over = DailySummary { complete: true, ..summary };
+    story.say(topics.daily_summary(), &serde_json::to_vec(&over).unwrap());
+    let unknown = UnknownCommandAnswer::new("c-0900".parse().ok());
+    story.say(topics.command_answer("snapshot"), &serde_json::to_vec(&unknown).unwrap());
 }
 
 /// A gauge reads more than it may.
@@ -294,7 +303,7 @@ fn high_water(story: &mut Story, gauge: &Id) {
 
 fn sensor_state(story: &mut Story, gauge: &Id) {
     let (told, hear) = std::sync::mpsc::channel();
-    let mut teller = StateTeller::new(gauge.clone(), StateSink::new(move |_, payload| told.send(payload).unwrap()));
+    let mut teller = StateTeller::new(gauge.clone(), StateSink::new(move |_, _, payload| told.send(payload).unwrap()));
     let now = story.clock.mono();
     let fault = Some("10.0.0.9:5000 has disconnected".to_owned());
     let signs = Signs { heard: Some(now), since: now, fault, flooding: None, silent_after: Duration::from_secs(600) };

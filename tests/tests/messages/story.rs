@@ -178,9 +178,8 @@ impl Story {
         let looked = Verification::looked(command, look.seen(), from, until, boot);
         let verification = Verification { still: Some(still.name.clone()), ..looked };
         let outcome = verification.outcome;
-        let mut incident = self.stored(command.incident);
-        incident.evidence.push(still);
-        let revision = self.book.verified(incident, verification);
+        let incident = self.stored(command.incident);
+        let revision = self.book.verified(incident, verification, Some(still));
         let remember = verify::finished(command.clone(), outcome, revision.incident.revision);
         self.verifications.insert(command.id.to_string(), remember);
         self.announce(&revision);
