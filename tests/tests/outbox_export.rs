@@ -102,7 +102,7 @@ fn incidents(numbers: std::ops::Range<u32>) -> Vec<Message> {
 }
 
 fn commit(store: &Store, messages: Vec<Message>) {
-    store.commit(|_| Commit { incidents: vec![], messages }).unwrap();
+    store.commit(|_| Commit { messages, ..Commit::default() }).unwrap();
 }
 
 fn numbers(received: &[Received]) -> Vec<u32> {

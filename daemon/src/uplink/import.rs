@@ -228,8 +228,9 @@ impl Import<'_> {
                     publish.acknowledged = true;
                     self.progress.acknowledged += 1;
                 }
-                while let Some(first) = self.on_their_way.pop_front_if(|first| first.acknowledged) {
+                while let Some(first) = self.on_their_way.front().filter(|first| first.acknowledged) {
                     self.progress.up_to = Some(first.row);
+                    self.on_their_way.pop_front();
                 }
             }
             Report::Disconnected => {}
