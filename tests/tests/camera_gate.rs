@@ -109,8 +109,8 @@ impl Gate {
             let AccessUnit { key, at, buffer, format, .. } = unit;
             now = now.max(at);
             self.ring.push(Arrival { key, at, arrived: now, buffer, format });
-            let Self { watched, woken, tools, looks, seen, cost, .. } = &mut self;
-            if let Some((_, until)) = self.asked.take_if(|(from, _)| now >= second(*from)) {
+            let Self { watched, woken, tools, looks, seen, cost, asked, .. } = &mut self;
+            if let Some((_, until)) = asked.take_if(|(from, _)| now >= second(*from)) {
                 watched.ask(second(until));
                 woken.store(true, Ordering::Relaxed);
             }
