@@ -215,7 +215,7 @@ fn a_signature_can_be_verified_with_openssl_alone() {
 
 #[test]
 fn an_import_that_is_broken_off_goes_on_or_is_repeated() {
-    const COUNT: u32 = 20_000;
+    const COUNT: u32 = 2_000;
     let gateway = Gateway::new();
     commit(&gateway.store(), incidents(0..COUNT));
     assert_eq!(gateway.export("file", &["--remove"]), Exit::Ok);
