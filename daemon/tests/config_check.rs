@@ -89,6 +89,9 @@ fn schemas_are_printed() {
     assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
     assert!(schema["properties"]["rules"].is_object());
     assert_eq!(snowgate(&["schema", "elephant"]).status.code(), Some(64));
+    let printed = |subject: &str| serde_json::from_slice::<Json>(&snowgate(&["schema", subject]).stdout).unwrap();
+    assert!(printed("messages")["$defs"]["IncidentEvent"].is_object());
+    assert_eq!(printed("asyncapi")["asyncapi"], "3.0.0");
 }
 
 /// The inline secret is not in what `check` prints, in either format.

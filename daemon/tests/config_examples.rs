@@ -71,7 +71,7 @@ fn switched_on(text: &str) -> String {
 }
 
 /// The example's files, by what they are about.
-fn example_files() -> [(Subject, Vec<String>); 4] {
+fn example_files() -> [(Subject, Vec<String>); 5] {
     let folder = |folder: &str| {
         let files = fs::read_dir(configs().join("example").join(folder)).unwrap();
         files.map(|file| format!("{folder}/{}", file.unwrap().file_name().into_string().unwrap())).collect()
@@ -79,6 +79,7 @@ fn example_files() -> [(Subject, Vec<String>); 4] {
     [
         (Subject::Gateway, vec!["gateway.toml".to_owned()]),
         (Subject::Categories, vec!["categories.toml".to_owned()]),
+        (Subject::Calendar, vec!["calendar.toml".to_owned()]),
         (Subject::Camera, folder("cameras.d")),
         (Subject::Sensor, folder("sensors.d")),
     ]
@@ -176,7 +177,7 @@ fn find_missing(schema: &Json, root: &Json, tables: &[&Toml<'_>], path: &str, mi
 #[test]
 fn the_defaults_that_the_example_states_are_the_real_ones() {
     // Keys whose line shows an example because their default depends on other keys.
-    const EXAMPLES: [&str; 43] = [
+    const EXAMPLES: [&str; 44] = [
         "above",
         "below",
         "broker",
@@ -206,6 +207,7 @@ fn the_defaults_that_the_example_states_are_the_real_ones() {
         "ca_file",
         "certificate_file",
         "key_file",
+        "signing_key_file",
         "name",
         "category",
         "severity",

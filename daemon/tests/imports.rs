@@ -9,23 +9,26 @@ use std::{
 };
 
 /// Modules from the bottom to the top: each may use those before it, and the leaves.
-const LAYERS: [&str; 12] = [
+const LAYERS: [&str; 15] = [
     "camera",
     "vision",
     "store",
+    "export",
     "evidence",
     "uplink",
     "reporting",
+    "verify",
     "sensor",
     "watch",
     "admin",
     "config",
     "run",
+    "messages",
     "cli",
 ];
 
 /// Everyone may use these; they use only each other.
-const LEAVES: [&str; 4] = ["clock", "events", "health", "shutdown"];
+const LEAVES: [&str; 5] = ["clock", "events", "health", "shutdown", "uptime"];
 
 fn sources(directory: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {

@@ -1,6 +1,7 @@
 //! The real daemon as a child process: started, waited for, scraped, stopped, or killed like a power cut would.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io,
     net::SocketAddr,
@@ -98,6 +99,14 @@ impl Daemon {
     /// # Errors
     /// The program is not there, or its log cannot be written.
     pub fn start(launch: Launch) -> Result<Self, DaemonError> {
+        Self::start_with(launch, &[])
+    }
+
+    /// The same with further environment variables.
+    ///
+    /// # Errors
+    /// As [`Daemon::start`].
+    pub fn start_with(launch: Launch, environment: &[(&str, &OsStr)]) -> Result<Self, DaemonError> {
         let failed = |path: &Path| {
             let program = path.to_owned();
             move |source| DaemonError::Start { program, source }
@@ -112,6 +121,7 @@ impl Daemon {
             .arg("--config")
             .arg(&launch.config)
             .args(&launch.arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(log)
             .stderr(errors)

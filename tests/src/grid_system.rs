@@ -19,6 +19,8 @@ use snowgate_core::{
     time::{Clock, Mono},
 };
 
+use crate::contract;
+
 /// The largest packet taken.
 const MAX_PACKET: usize = 4 << 20;
 /// Pause before connecting again.
@@ -149,6 +151,8 @@ pub struct Received {
     pub gaps: Vec<serde_json::Value>,
     /// What could not be understood, and why.
     pub rejected: Vec<String>,
+    /// What is not as the published schemas say, and why.
+    pub violations: Vec<String>,
     ids: HashSet<String>,
 }
 
@@ -196,6 +200,14 @@ impl Received {
         self.stills.iter().filter(forged).collect()
     }
 
+    fn check(&mut self, publish: &Publish) {
+        if self.violations.len() < MAX_REJECTED
+            && let Err(violation) = contract::check(&publish.topic, &publish.payload)
+        {
+            self.violations.push(violation.to_string());
+        }
+    }
+
     fn reject(&mut self, topic: &str, why: &dyn std::fmt::Display) {
         if self.rejected.len() < MAX_REJECTED {
             self.rejected.push(format!("{topic}: {why}"));
@@ -203,7 +215,8 @@ impl Received {
     }
 }
 
-/// A subscriber on a thread of its own. Dropping it disconnects.
+/// A subscriber on a thread of its own. Dropping it disconnects, and panics if the gateway has said anything that its
+/// published schemas do not: see [`GridSystem::take_violations`].
 pub struct GridSystem {
     inbox: Arc<Inbox>,
     client: Client,
@@ -271,6 +284,11 @@ impl GridSystem {
         }
     }
 
+    /// What has come up to now and is not as the published schemas say. Whoever takes it answers for it.
+    pub fn take_violations(&self) -> Vec<String> {
+        std::mem::take(&mut self.inbox.lock().received.violations)
+    }
+
     /// Looks at what has arrived up to now.
     pub fn look<T>(&self, look: impl FnOnce(&Received) -> T) -> T {
         look(&self.inbox.lock().received)
@@ -286,6 +304,7 @@ impl Drop for GridSystem {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        contract::answer_for(&self.take_violations());
     }
 }
 
@@ -325,6 +344,7 @@ impl Inbox {
     }
 
     fn take(&self, publish: &Publish) {
+        self.change(|received| received.check(publish));
         let parts: Vec<&str> = publish.topic.split('/').collect();
         let below = parts.get(3..).unwrap_or_default();
         match below {
@@ -461,6 +481,8 @@ mod tests {
 
         let all_arrived = |received: &Received| (!received.states.is_empty()).then_some(());
         grid.wait_for(Duration::from_secs(10), all_arrived).unwrap();
+        // None of these events says all that it must, nor does the camera's state; and one still is none.
+        assert_eq!(grid.take_violations().len(), 7, "all but the three that are stills");
         grid.look(|received| {
             let ids: Vec<_> = received.events.iter().map(|event| event.id.clone()).collect();
             assert_eq!(ids, [format!("{A}.1"), format!("{A}.4"), format!("{B}.1")]);

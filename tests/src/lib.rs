@@ -4,10 +4,12 @@
 // Servers for tests may say what they expect.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod contract;
 pub mod daemon;
 pub mod demo;
 pub mod embedded_broker;
 pub mod encode;
+pub mod faults;
 pub mod grid_system;
 pub mod http;
 pub mod metrics;

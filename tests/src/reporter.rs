@@ -2,11 +2,12 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
+use crossbeam_channel::{Receiver, Sender};
 use snowgate::{
     clock::SystemClock,
     shutdown::Shutdown,
     store::{Class, Commit, Message, Store, spec::StorageSpec},
-    uplink::{Broker, LinkState, MqttSecrets, RetainedStates, Topics, Uplink, UplinkConfig, spec::MqttSpec},
+    uplink::{Broker, Command, LinkState, MqttSecrets, RetainedStates, Topics, Uplink, UplinkConfig, spec::MqttSpec},
 };
 use snowgate_core::{
     ids::Id,
@@ -16,6 +17,9 @@ use snowgate_core::{
 use tempfile::TempDir;
 use tokio::{runtime::Runtime, time::timeout};
 
+/// Commands that wait to be carried out.
+pub const COMMANDS: usize = 64;
+
 /// Reports what a test commits.
 pub struct Reporter {
     /// Its store.
@@ -24,6 +28,9 @@ pub struct Reporter {
     pub retained: RetainedStates,
     /// Its topics.
     pub topics: Topics,
+    /// The commands that come in: a test carries them out.
+    pub commands: Receiver<Command>,
+    into_commands: Sender<Command>,
     clock: Arc<dyn Clock>,
     home: Arc<TempDir>,
     settings: String,
@@ -45,7 +52,8 @@ impl Reporter {
         let settings = format!("host = '{}'\nport = {}\n{settings}", broker.ip(), broker.port());
         let store = open(home.path(), &settings, &clock);
         let (retained, topics) = (RetainedStates::new(), Topics::new(&gateway()));
-        Self { store, retained, topics, clock, home, settings, secrets, running: None }
+        let (into_commands, commands) = crossbeam_channel::bounded(COMMANDS);
+        Self { store, retained, topics, commands, into_commands, clock, home, settings, secrets, running: None }
     }
 
     /// A plain connection with the defaults, started.
@@ -67,6 +75,7 @@ impl Reporter {
             broker,
             store: self.store.clone(),
             retained: self.retained.clone(),
+            commands: self.into_commands.clone(),
             clock: self.clock.clone(),
             shutdown: shutdown.clone(),
         };
@@ -93,11 +102,12 @@ impl Reporter {
     /// Gives the directory up and opens the store anew, with other `[mqtt]` settings behind the first ones.
     pub fn reopen(mut self, settings: &str) -> Self {
         self.stop();
-        let Self { store, retained, topics, clock, home, settings: before, secrets, .. } = self;
+        let Self { store, retained, topics, commands, into_commands, clock, home, settings: before, secrets, .. } =
+            self;
         drop(store);
         let settings = format!("{before}\n{settings}");
         let store = open(home.path(), &settings, &clock);
-        Self { store, retained, topics, clock, home, settings, secrets, running: None }
+        Self { store, retained, topics, commands, into_commands, clock, home, settings, secrets, running: None }
     }
 
     /// Commits messages of one class: their lanes and payloads.
@@ -116,6 +126,11 @@ impl Reporter {
         };
         let messages = messages.iter().map(message).collect();
         self.store.commit(|_| Commit { messages, ..Commit::default() }).unwrap_or_else(|error| panic!("{error}"));
+    }
+
+    /// Where its store is.
+    pub fn data(&self) -> &Path {
+        self.home.path()
     }
 
     /// Waits until the connection's state satisfies a condition, and returns it; panics after a minute.

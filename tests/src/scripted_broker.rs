@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crate::contract;
+
 /// How one connection is treated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Act {
@@ -28,6 +30,12 @@ pub enum Act {
     ForgetFirst,
     /// Nothing is ever acknowledged, pings are answered.
     NeverAcknowledge,
+    /// Who subscribes is not welcome any more; everything else is acknowledged.
+    CloseOnSubscribe,
+    /// Subscriptions are not answered, everything else is acknowledged.
+    IgnoreSubscribe,
+    /// Subscriptions are refused, everything else is acknowledged.
+    RefuseSubscribe,
 }
 
 /// A publish as it came.
@@ -41,7 +49,8 @@ pub struct Publish {
     pub payload: Vec<u8>,
 }
 
-/// Serves one connection after the other by a script; after its end, the last act is repeated.
+/// Serves one connection after the other by a script; after its end, the last act is repeated. Dropping it panics if anything
+/// was published that is neither a stand-in ([`contract::is_stand_in`]) nor as the published schemas say.
 pub struct ScriptedBroker {
     address: SocketAddr,
     log: Arc<Log>,
@@ -88,9 +97,21 @@ impl ScriptedBroker {
     }
 }
 
+impl Drop for ScriptedBroker {
+    fn drop(&mut self) {
+        let publishes = self.log.publishes.lock().unwrap_or_else(PoisonError::into_inner);
+        let checked = publishes.iter().filter(|p| !contract::is_stand_in(&p.topic, &p.payload));
+        let violations = checked.filter_map(|p| contract::check(&p.topic, &p.payload).err());
+        let violations: Vec<_> = violations.map(|violation| violation.to_string()).collect();
+        drop(publishes);
+        contract::answer_for(&violations);
+    }
+}
+
 fn serve(mut stream: TcpStream, act: &Act, connection: usize, log: &Log) -> io::Result<()> {
     const CONNECT: u8 = 1;
     const PUBLISH: u8 = 3;
+    const SUBSCRIBE: u8 = 8;
     const PINGREQ: u8 = 12;
     let mut count = 0;
     loop {
@@ -119,6 +140,15 @@ fn serve(mut stream: TcpStream, act: &Act, connection: usize, log: &Log) -> io::
                 };
                 for _ in 0..if acknowledged { times } else { 0 } {
                     stream.write_all(&[0x40, 2, packet_id[0], packet_id[1]])?;
+                }
+            }
+            SUBSCRIBE => {
+                let packet_id = body.first_chunk::<2>().ok_or(io::ErrorKind::UnexpectedEof)?;
+                match act {
+                    Act::CloseOnSubscribe => return Ok(()),
+                    Act::IgnoreSubscribe => {}
+                    Act::RefuseSubscribe => stream.write_all(&[0x90, 3, packet_id[0], packet_id[1], 0x80])?,
+                    _ => stream.write_all(&[0x90, 3, packet_id[0], packet_id[1], 1])?,
                 }
             }
             PINGREQ => stream.write_all(&[0xD0, 0])?,

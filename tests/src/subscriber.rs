@@ -1,4 +1,6 @@
 //! A plain subscriber that plays the grid system: a persistent session, everything it gets in the order it came.
+//!
+//! It is for tests that report stand-ins ([`contract::is_stand_in`]); all else must be as the published schemas say.
 
 use std::{
     net::SocketAddr,
@@ -12,6 +14,8 @@ use tokio::{
     sync::watch,
     time::{sleep, timeout},
 };
+
+use crate::contract;
 
 /// A message as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +35,8 @@ impl Received {
     }
 }
 
-/// Subscribes until it is dropped, through every restart of the broker.
+/// Subscribes until it is dropped, through every restart of the broker. Dropping it panics if anything came that is neither a
+/// stand-in nor as the published schemas say.
 pub struct Subscriber {
     received: Arc<Mutex<Vec<Received>>>,
     count: watch::Receiver<usize>,
@@ -101,6 +106,9 @@ impl Drop for Subscriber {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+        let checked = self.received().into_iter().filter(|m| !contract::is_stand_in(&m.topic, &m.payload));
+        let violations = checked.filter_map(|m| contract::check(&m.topic, &m.payload).err());
+        contract::answer_for(&violations.map(|violation| violation.to_string()).collect::<Vec<_>>());
     }
 }
 

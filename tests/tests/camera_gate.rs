@@ -72,6 +72,8 @@ struct Gate {
     story: Vec<(f64, GateState)>,
     fallback: Option<Fallback>,
     cost: u32,
+    /// When somebody asks to look, and until when (seconds).
+    asked: Option<(f64, f64)>,
 }
 
 impl Gate {
@@ -96,6 +98,7 @@ impl Gate {
             story: Vec::new(),
             fallback: None,
             cost: 0,
+            asked: None,
         }
     }
 
@@ -107,6 +110,10 @@ impl Gate {
             now = now.max(at);
             self.ring.push(Arrival { key, at, arrived: now, buffer, format });
             let Self { watched, woken, tools, looks, seen, cost, .. } = &mut self;
+            if let Some((_, until)) = self.asked.take_if(|(from, _)| now >= second(*from)) {
+                watched.ask(second(until));
+                woken.store(true, Ordering::Relaxed);
+            }
             while woken.swap(false, Ordering::Relaxed) {
                 let turn = watched.decode(tools, looks, now, &mut || look(watched, tools, now, seen, woken));
                 *cost += turn.cost;
@@ -145,6 +152,38 @@ fn look(watched: &Watched, tools: &Tools, now: Mono, seen: &mut Vec<f64>, woken:
     };
     let decode = || woken.store(true, Ordering::Relaxed);
     while watched.infer(tools, &mut Models::default(), now, decode, &mut judge).more {}
+}
+
+fn second(at: f64) -> Mono {
+    Mono((at * 1e9) as u64)
+}
+
+/// A quiet scene of 30 seconds, at which somebody asks to look from 9 s to 17 s.
+fn asked(rung: usize) -> Gate {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("scene.mkv");
+    scene(&file, PLAIN, 30, &[]);
+    let mut gate = Gate::new(&spec(), &ring(10));
+    gate.watched.set_rung(rung);
+    gate.asked = Some((9.0, 17.0));
+    gate.play(&file)
+}
+
+#[test]
+fn a_quiet_camera_that_is_asked_to_look_is_followed_for_as_long() {
+    let gate = asked(0);
+    gate.assert_seen(9.0..17.0);
+    assert!((9.0..9.6).contains(&gate.entered(GateState::Following)), "{:?}", gate.story);
+    let (first, last) = (gate.seen[0], *gate.seen.last().unwrap());
+    assert!(first > 8.0 && last < 18.0, "{first} to {last}, and then it is quiet again");
+    assert_eq!(gate.watched.gate(), (GateState::Quiet, None));
+}
+
+#[test]
+fn where_overload_forbids_to_follow_the_key_frames_of_a_camera_that_is_asked_are_looked_at() {
+    let gate = asked(overload::FLOOR);
+    assert_eq!(gate.seen, [10.0, 12.0, 14.0, 16.0]);
+    assert!(gate.story.iter().all(|(_, state)| *state == GateState::Quiet), "{:?}", gate.story);
 }
 
 fn spec() -> DetectSpec {

@@ -43,7 +43,7 @@ impl Sub<Duration> for Mono {
 }
 
 /// The kernel's boot id: monotonic times of different boots cannot be compared.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(transparent)]
 pub struct BootId(pub String);
 

@@ -44,7 +44,7 @@ commands! {
     outbox::Outbox,
     /// Say whether a configuration is valid, and what is wrong with it.
     check::Check,
-    /// Print the JSON Schema of the configuration files.
+    /// Print the schemas of the configuration files, or of the MQTT messages.
     schema::Schema,
 }
 

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     camera::spec::DecodersSpec,
     evidence::spec::EvidenceSpec,
+    export::SigningKey,
     store::spec::StorageSpec,
     uplink::Broker,
     vision::{
@@ -48,6 +49,7 @@ pub(super) struct ResolvedGateway {
     pub decoders: DecodersSpec,
     pub workers: WorkersSpec,
     pub evidence: EvidenceSpec,
+    pub signing_key: Option<SigningKey>,
     pub verify: VerifySpec,
     pub admin: Option<SocketAddr>,
     pub sensors: ResolvedNetwork,
@@ -64,6 +66,7 @@ pub(super) fn resolve(file: GatewayFile, check: &mut Checker<'_>) -> ResolvedGat
         broker: broker::resolve(&file.mqtt, &file.gateway.id, check),
         max_packet: file.mqtt.connection.max_packet,
         sensors: sensor_network::resolve(file.sensors, &file.gateway.id, admin, check),
+        signing_key: signing_key(file.gateway.signing_key_file.as_ref(), check),
         gateway: gateway(file.gateway, check),
         data: data_directory(&file.storage, check),
         storage: file.storage,
@@ -157,7 +160,24 @@ fn gateway(spec: GatewaySpec, check: &mut Checker<'_>) -> Option<Gateway> {
             return None;
         }
     };
-    Some(Gateway { id: spec.id.value, locale: spec.locale, time_zone })
+    Some(Gateway { id: spec.id.value, locale: spec.locale, time_zone, trust_clock: spec.trust_clock })
+}
+
+/// Without its key a box watches and reports as ever; only `outbox export` needs it.
+fn signing_key(reference: Option<&Located<String>>, check: &mut Checker<'_>) -> Option<SigningKey> {
+    let reference = reference?;
+    let (message, help) = match check.secret(reference) {
+        Err(message) => (message, secret_help()),
+        Ok(secret) => match SigningKey::from_pem(secret.expose().as_bytes()) {
+            Ok(key) => return Some(key),
+            Err(error) => {
+                let help = "openssl genpkey -algorithm ed25519 makes one".to_owned();
+                (format!("the signing key {} is of no use: {error}", **reference), Some(help))
+            }
+        },
+    };
+    check.warning(reference.span, format!("{message}; without it `outbox export` refuses"), help);
+    None
 }
 
 fn grid(spec: &GridSpec, check: &mut Checker<'_>) -> Option<GridTree> {

@@ -21,7 +21,7 @@ mod problem;
 mod redact;
 mod resolved;
 pub mod schema;
-mod secret_file;
+pub mod secret_file;
 mod sensor;
 mod sensor_network;
 pub mod spec;
@@ -154,6 +154,7 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
         decoders: gateway.decoders,
         workers: gateway.workers,
         evidence: gateway.evidence,
+        signing_key: gateway.signing_key,
         verify: gateway.verify,
         admin: gateway.admin?,
         cameras,

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     camera::spec::{DecodersSpec, RingSpec, StreamSpec},
     evidence::spec::EvidenceSpec,
+    export::SigningKey,
     store::spec::StorageSpec,
     uplink::Broker,
     vision::{
@@ -58,6 +59,8 @@ pub struct Config {
     pub workers: WorkersSpec,
     /// Stills.
     pub evidence: EvidenceSpec,
+    /// What exports are signed with; none where none is named or it cannot be used.
+    pub signing_key: Option<SigningKey>,
     /// How often the box may be asked to look again.
     pub verify: VerifySpec,
     /// Address of metrics and health.
@@ -99,6 +102,8 @@ pub struct Gateway {
     pub locale: Locale,
     /// Time zone of times that people read.
     pub time_zone: TimeZone,
+    /// Whether its clock counts as right although no time server says so.
+    pub trust_clock: bool,
 }
 
 /// The models of the box.

@@ -64,6 +64,10 @@ spec! {
         locale: Locale = Locale::ZhCn,
         /// IANA time zone.
         time_zone: Located<String> = Located::nowhere("Asia/Shanghai".to_owned()),
+        /// Whether the box's clock counts as right although no time server says so: for a battery-backed clock that people look after.
+        trust_clock: bool = false,
+        /// PEM file (PKCS#8) with the Ed25519 private key that exports are signed with; relative to the configuration directory, or a systemd credential as "credential:NAME".
+        signing_key_file: Maybe<Located<String>> = Maybe::NONE,
     }
 }
 

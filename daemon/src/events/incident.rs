@@ -2,10 +2,10 @@
 
 use std::{fmt, sync::LazyLock};
 
-use prometheus::IntCounterVec;
-use snowgate_core::incidents::event::Revision;
+use prometheus::{IntCounterVec, IntGaugeVec};
+use snowgate_core::incidents::{Light, event::Revision, summary::Lights};
 
-use super::counter;
+use super::{counter, gauge};
 
 static REVISIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter("snowgate_incidents_total", "Revisions of incidents put on disk.", &["camera", "sensor", "rule", "event"])
@@ -14,6 +14,13 @@ static FINDINGS: LazyLock<IntCounterVec> =
     LazyLock::new(|| counter("snowgate_findings_total", "What rules found.", &["camera", "rule", "change"]));
 static NOT_STORED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter("snowgate_incidents_not_stored_total", "Attempts to store a revision that failed.", &["reason"])
+});
+
+static LIGHTS_TURNED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("snowgate_lights_turned_total", "Lights of incidents that turned by time.", &["rule", "light"])
+});
+static UNFINISHED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauge("snowgate_incidents_unfinished", "Incidents that people have not finished with, by their light.", &["light"])
 });
 
 /// A rule found something.
@@ -92,5 +99,51 @@ impl Unreadable<'_> {
     pub fn emit(self) {
         NOT_STORED.with_label_values(&["unreadable"]).inc();
         tracing::error!(incident = self.incident, error = %self.error, "stored incident cannot be read");
+    }
+}
+
+/// The light of an incident has turned.
+pub struct LightTurned<'a> {
+    /// The incident's rule.
+    pub rule: &'a str,
+    /// The light now.
+    pub light: Option<Light>,
+}
+
+impl LightTurned<'_> {
+    /// Counts it.
+    pub fn emit(self) {
+        if let Some(light) = self.light {
+            LIGHTS_TURNED.with_label_values(&[self.rule, light.as_str()]).inc();
+        }
+    }
+}
+
+/// How many incidents people have not finished with.
+pub struct Unfinished {
+    /// By light.
+    pub lights: Lights,
+}
+
+impl Unfinished {
+    /// Sets the gauges.
+    pub fn emit(self) {
+        let Lights { green, yellow, red, none } = self.lights;
+        for (light, number) in [("green", green), ("yellow", yellow), ("red", red), ("none", none)] {
+            UNFINISHED.with_label_values(&[light]).set(i64::try_from(number).unwrap_or(i64::MAX));
+        }
+    }
+}
+
+/// Times in the store could not be filled in.
+pub struct NotFilledIn<'a> {
+    /// Why.
+    pub error: &'a dyn fmt::Display,
+}
+
+impl NotFilledIn<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        tracing::error!(error = %self.error, "times of waiting messages could not be filled in");
     }
 }

@@ -5,6 +5,7 @@
 //! contract: prefix `snowgate_`, base units.
 
 pub mod camera;
+pub mod command;
 pub mod config;
 pub mod evidence;
 pub mod gate;
@@ -12,6 +13,7 @@ pub mod incident;
 pub mod sensor;
 pub mod store;
 pub mod uplink;
+pub mod verify;
 pub mod vision;
 pub mod watch;
 

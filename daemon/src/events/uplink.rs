@@ -31,6 +31,28 @@ static STORE_FAILURES: LazyLock<IntCounterVec> = LazyLock::new(|| {
 static PUT_OFF: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter("snowgate_mqtt_put_off_total", "Messages put off because connections broke over them.", &["class"])
 });
+static SUBSCRIBED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    gauge("snowgate_mqtt_subscribed", "Whether the broker has confirmed the subscription to commands.", &[])
+});
+static COMMANDS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("snowgate_mqtt_commands_total", "Commands the broker delivered, repetitions included, by name.", &["name"])
+});
+static COMMANDS_DROPPED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "snowgate_mqtt_commands_dropped_total",
+        "Deliveries not handed on, by reason; those that were left come again with a later connection.",
+        &["reason"],
+    )
+});
+static COMMAND_ACKS: LazyLock<IntCounterVec> =
+    LazyLock::new(|| counter("snowgate_mqtt_command_acks_total", "Deliveries acknowledged to the broker.", &[]));
+static SESSIONS_DISCARDED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "snowgate_mqtt_sessions_discarded_total",
+        "Times the broker was told to forget what it held for this gateway.",
+        &[],
+    )
+});
 static FRAME_TO_PUBLISH: LazyLock<HistogramVec> = LazyLock::new(|| {
     let buckets =
         [0.02, 0.04, 0.06, 0.08, 0.1, 0.12, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 60.0, 600.0];
@@ -67,6 +89,7 @@ pub(crate) struct Disconnected<'a> {
 impl Disconnected<'_> {
     pub(crate) fn emit(self) {
         CONNECTED.with_label_values::<&str>(&[]).set(0);
+        SUBSCRIBED.with_label_values::<&str>(&[]).set(0);
         DISCONNECTS.with_label_values(&[self.kind]).inc();
         let pause_seconds = self.pause.as_secs_f64();
         warn!(broker = self.broker, fault = %Chain(self.fault), pause_seconds, "no connection to the broker");
@@ -79,6 +102,7 @@ pub(crate) struct Stopped {}
 impl Stopped {
     pub(crate) fn emit(self) {
         CONNECTED.with_label_values::<&str>(&[]).set(0);
+        SUBSCRIBED.with_label_values::<&str>(&[]).set(0);
         info!("uplink stopped");
     }
 }
@@ -150,5 +174,113 @@ impl StoreFailed<'_> {
     pub(crate) fn emit(self) {
         STORE_FAILURES.with_label_values::<&str>(&[]).inc();
         warn!(error = %Chain(self.error), "the outbox cannot be worked on; trying again");
+    }
+}
+
+/// The broker lets commands through.
+pub(crate) struct Subscribed {
+    /// It may lose them.
+    pub at_most_once: bool,
+}
+
+impl Subscribed {
+    pub(crate) fn emit(self) {
+        SUBSCRIBED.with_label_values::<&str>(&[]).set(1);
+        if self.at_most_once {
+            warn!("the broker delivers commands at quality of service 0: some may get lost");
+        } else {
+            info!("hearing commands");
+        }
+    }
+}
+
+/// The broker does not let commands through.
+pub(crate) struct SubscriptionRefused {
+    pub rest: Duration,
+}
+
+impl SubscriptionRefused {
+    pub(crate) fn emit(self) {
+        SUBSCRIBED.with_label_values::<&str>(&[]).set(0);
+        let rest_seconds = self.rest.as_secs();
+        error!(rest_seconds, "the broker refuses the subscription to commands; does its access list allow it?");
+    }
+}
+
+/// Connections break over commands: some go without.
+pub(crate) struct SubscriptionGivenUp {
+    pub rest: Duration,
+}
+
+impl SubscriptionGivenUp {
+    pub(crate) fn emit(self) {
+        SUBSCRIBED.with_label_values::<&str>(&[]).set(0);
+        let rest_seconds = self.rest.as_secs();
+        error!(rest_seconds, "connections break over the subscription to commands; none are heard for a while");
+    }
+}
+
+/// A command came. Frequent: only counted.
+pub(crate) struct CommandReceived<'a> {
+    pub name: &'a str,
+}
+
+impl CommandReceived<'_> {
+    pub(crate) fn emit(self) {
+        let name = match self.name {
+            known @ ("disposition" | "verify") => known,
+            _ => "other",
+        };
+        COMMANDS.with_label_values(&[name]).inc();
+    }
+}
+
+/// A delivery was not handed on. Frequent: only counted.
+pub(crate) struct CommandDropped {
+    pub reason: &'static str,
+}
+
+impl CommandDropped {
+    pub(crate) fn emit(self) {
+        COMMANDS_DROPPED.with_label_values(&[self.reason]).inc();
+    }
+}
+
+/// A delivery was acknowledged. Frequent: only counted.
+pub(crate) struct CommandAcknowledged {}
+
+impl CommandAcknowledged {
+    pub(crate) fn emit(self) {
+        COMMAND_ACKS.with_label_values::<&str>(&[]).inc();
+    }
+}
+
+/// Commands begin to be left with the broker on this connection.
+pub(crate) struct CommandsLeft {}
+
+impl CommandsLeft {
+    pub(crate) fn emit(self) {
+        warn!("commands cannot be taken now; the broker keeps them until a new connection fetches them");
+    }
+}
+
+/// A new connection is made for commands left with the broker.
+pub(crate) struct CommandsFetched {}
+
+impl CommandsFetched {
+    pub(crate) fn emit(self) {
+        info!("connecting anew for the commands left with the broker");
+    }
+}
+
+/// The broker held for this gateway what cannot be taken in, and was told to forget it.
+pub(crate) struct SessionDiscarded<'a> {
+    pub broker: &'a str,
+}
+
+impl SessionDiscarded<'_> {
+    pub(crate) fn emit(self) {
+        SESSIONS_DISCARDED.with_label_values::<&str>(&[]).inc();
+        error!(broker = self.broker, "the broker was told to forget all commands it held: one could not be taken in");
     }
 }

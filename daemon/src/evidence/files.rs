@@ -13,6 +13,7 @@
 //! clock, and until then only the quota removes them.
 
 use std::{
+    borrow::Cow,
     fs::{self, DirBuilder, File, OpenOptions},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
@@ -21,8 +22,10 @@ use std::{
 };
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use snowgate_core::{
     ids::{Id, IncidentId},
+    incidents::command::CommandId,
     time::Moment,
 };
 
@@ -30,16 +33,24 @@ use super::shelf::{FileKey, Shelf};
 use crate::events::evidence::{EvidenceDeleted, EvidenceHeld, EvidenceUndeletable};
 
 /// Name of a file within its incident; a closed set, so that nothing from outside can be one.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileName(&'static str);
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileName(Cow<'static, str>);
 
 impl FileName {
     /// The redacted still.
-    pub const STILL: Self = Self("still.jpg");
+    pub const STILL: Self = Self(Cow::Borrowed("still.jpg"));
+
+    /// The redacted still of the verification with this command id: one for each within an incident. What the id is made of
+    /// comes from outside, so only its digest becomes part of the name.
+    pub fn of_verification(command: &CommandId) -> Self {
+        let digest = Sha256::digest(command.as_str());
+        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        Self(Cow::Owned(format!("verify-{digest}.jpg")))
+    }
 
     /// The name.
-    pub fn as_str(self) -> &'static str {
-        self.0
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

@@ -14,6 +14,7 @@
 //! - **The disk never fills.** [`files::EvidenceFiles`] holds a quota, a greatest age and a reserve of free space.
 //! - **Nobody waits for it.** Requests queue in a short line of fixed length, and too many are refused and counted.
 
+pub mod access_log;
 mod canvas;
 mod cover;
 pub mod detectors;

@@ -6,6 +6,7 @@ use sha2::{Digest, Sha256};
 use snowgate_core::{
     geometry::{Polygon, Rect, Segment},
     ids::{Id, IncidentId},
+    incidents::command::CommandId,
     rules::Subject,
     time::Moment,
 };
@@ -41,6 +42,8 @@ impl HasPixels for Arc<Picture> {
 pub struct StillRequest<P> {
     /// The incident it belongs to.
     pub incident: IncidentId,
+    /// The command of the verification that wants it; none of the incident's own still.
+    pub verification: Option<CommandId>,
     /// The camera that took the picture.
     pub camera: Id,
     /// The picture.

@@ -17,7 +17,7 @@ use std::{
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use snowgate_core::{
     ids::{Id, IncidentId},
-    incidents::Evidence,
+    incidents::{Evidence, command::CommandId},
     time::{Clock, Mono},
 };
 
@@ -44,6 +44,8 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 pub struct StillReady {
     /// The incident it belongs to.
     pub incident: IncidentId,
+    /// The command of the verification that wanted it; none of the incident's own still.
+    pub verification: Option<CommandId>,
     /// The camera that took the picture.
     pub camera: Id,
     /// What the incident's next revision says of it.
@@ -63,6 +65,11 @@ impl<P> Clone for StillQueue<P> {
 }
 
 impl<P> StillQueue<P> {
+    /// Whether a request would be taken just now.
+    pub fn has_room(&self) -> bool {
+        !self.0.is_full()
+    }
+
     /// Asks for a still, without waiting. When the line is full the request is refused and counted: `false`.
     pub fn request(&self, request: StillRequest<P>) -> bool {
         let (request, reason, error) = match self.0.try_send(request) {
@@ -189,7 +196,7 @@ where
                 return Err(Refusal::Panic(message(&*panic)));
             }
         };
-        self.files.write(request.incident, FileName::STILL, &still.jpeg, self.clock.now())?;
+        self.files.write(request.incident, name(request), &still.jpeg, self.clock.now())?;
         Ok(still)
     }
 
@@ -215,14 +222,24 @@ fn refuse<P>(request: &StillRequest<P>, reason: &'static str, error: &dyn Displa
 
 fn announce<P>(request: &StillRequest<P>, still: Still) -> StillReady {
     let evidence = Evidence {
-        name: FileName::STILL.as_str().to_owned(),
+        name: name(request).as_str().to_owned(),
         camera: Some(request.camera.clone()),
         media_type: "image/jpeg".to_owned(),
         sha256: still.sha256.clone(),
         bytes: still.jpeg.len() as u64,
         taken: request.taken,
     };
-    StillReady { incident: request.incident, camera: request.camera.clone(), evidence, still }
+    StillReady {
+        incident: request.incident,
+        verification: request.verification.clone(),
+        camera: request.camera.clone(),
+        evidence,
+        still,
+    }
+}
+
+fn name<P>(request: &StillRequest<P>) -> FileName {
+    request.verification.as_ref().map_or(FileName::STILL, FileName::of_verification)
 }
 
 fn message(panic: &(dyn std::any::Any + Send)) -> String {

@@ -1,16 +1,27 @@
-//! Reporting: findings and alarms in, committed and announced revisions of incidents out.
+//! Reporting: findings, alarms and commands in, committed and announced revisions of incidents out.
 //!
-//! One thread owns the book of incidents. Each revision is on disk, together with the message that announces it, before
-//! the next finding is looked at (I1). While the disk is full the thread waits and findings queue up behind it: the
-//! queue is bounded and blocks (policy `block`), so that overload costs pictures, never incidents. A still comes back
-//! from the evidence thread whenever it is ready and becomes a revision of its own: `opened` never waits for it.
+//! One thread owns the book of incidents. Each revision is on disk, together with the message that announces it and the
+//! answer to the command that made it, before the next finding is looked at (I1). While the disk is full the thread waits
+//! and findings queue up behind it: the queue is bounded and blocks (policy `block`), so that overload costs pictures, never
+//! incidents. A still comes back from the evidence thread whenever it is ready and becomes a revision of its own: `opened`
+//! never waits for it.
+//!
+//! What is found goes before what is asked: commands ([`commands`](Reporting::commands)) are served when no finding waits,
+//! and what time brings about (lights, times that a synchronised clock fills in, the turn of the day) when no command does
+//! either, but at least once a second.
 //!
 //! A sensor has no picture: when its incident opens, the cameras are asked to look at the same grid ([`Look`]).
 
+mod commands;
+mod day;
 mod ids;
+mod reporter;
+#[cfg(test)]
+mod tests;
+mod upkeep;
 pub mod verify;
 
-use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{io, sync::Arc, thread::JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender};
 use snowgate_core::{
@@ -18,33 +29,33 @@ use snowgate_core::{
     geometry::{Polygon, Rect},
     ids::{Id, IncidentId},
     incidents::{
-        Book, CameraSource, Incident, Locale, Place, SensorSource, Source,
-        event::{EventKind, Gateway, Revision},
+        CameraSource, Locale, Place, SensorSource, Source, command::CommandId, event::Gateway, verify::VerifySpec,
     },
-    rules::{Change, Finding},
+    rules::Finding,
     sensor::{reading::Reading, rules::Alarm},
     time::{Clock, Mono},
 };
 
-use self::ids::RandomIds;
+use self::{
+    reporter::Reporter,
+    verify::{LookAgain, Looked},
+};
 use crate::{
     camera::picture::Picture,
-    events::{incident as events, sensor::TelemetryLost},
     evidence::{
-        still::{Outline, StillRequest},
+        access_log::AccessLog,
+        still::Outline,
         worker::{StillQueue, StillReady},
     },
-    health::{Health, Part},
+    health::Health,
     shutdown::Shutdown,
-    store::{Class, Commit, IncidentRecord, Message, Store, StoreError},
-    uplink::Topics,
+    store::Store,
+    uplink::{Command, RetainedStates},
+    uptime::Uptimes,
 };
 
 /// Findings on their way; the next one waits when so many do.
 const QUEUED_FINDINGS: usize = 256;
-
-/// How long a full disk is left alone before the next try.
-const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A rule of a camera, with everything its incidents carry.
 #[derive(Debug)]
@@ -87,11 +98,13 @@ pub struct Alarmed {
     pub readings: Vec<Reading>,
 }
 
-/// The wish for a still of a place where a sensor's incident has opened.
+/// The wish for a still of a place where a sensor's incident has opened, or is looked at again.
 #[derive(Debug, Clone)]
 pub struct Look {
     /// The incident.
     pub incident: IncidentId,
+    /// The command of the verification that looks again, if one does.
+    pub verification: Option<CommandId>,
     /// Its grid.
     pub grid: String,
     /// Where the sensor stands.
@@ -108,6 +121,8 @@ pub enum Item {
     Telemetry(Vec<(Id, Vec<u8>)>),
     /// A still is ready.
     Still(Box<StillReady>),
+    /// The box has looked again.
+    Looked(Box<Looked>),
 }
 
 /// Where the reporting thread asks for stills.
@@ -133,11 +148,23 @@ pub struct Reporting {
     pub calendar: Arc<Calendar>,
     /// Where revisions are kept.
     pub store: Store,
+    /// What the grid system commands.
+    pub commands: Receiver<Command>,
     /// Who makes stills; none where stills are off.
     pub stills: Option<StillRequests>,
     /// Who looks at the place of a sensor's incident; none where stills are off or there are no cameras. Policy
     /// `refuse_newest`: an incident that finds it full goes without a still.
     pub looks: Option<Sender<Look>>,
+    /// Who looks again. Policy `refuse_newest`: a command that finds it full is answered that nobody can look.
+    pub look_again: Sender<LookAgain>,
+    /// How often the box may be asked to look again.
+    pub verify: VerifySpec,
+    /// Who has asked to see something, and why.
+    pub access_log: AccessLog,
+    /// Where the summary of the day that goes on is shown.
+    pub retained: RetainedStates,
+    /// How long cameras and sensors were up.
+    pub uptimes: Arc<Uptimes>,
     /// Whom to tell when the outbox cannot be written.
     pub health: Arc<Health>,
     /// The time.
@@ -154,175 +181,6 @@ impl Reporting {
     pub fn spawn(self, items: Receiver<Item>) -> io::Result<JoinHandle<()>> {
         std::thread::Builder::new().name("reporting".to_owned()).spawn(move || Reporter::new(self).serve(&items))
     }
-}
-
-struct Reporter {
-    book: Book<RandomIds>,
-    topics: Topics,
-    with: Reporting,
-}
-
-impl Reporter {
-    fn new(with: Reporting) -> Self {
-        let boot = with.clock.boot_id().clone();
-        let book = Book::new(with.locale, boot, with.config_digest.clone(), Arc::clone(&with.calendar), RandomIds);
-        Self { book, topics: Topics::new(&with.gateway.id), with }
-    }
-
-    fn serve(&mut self, items: &Receiver<Item>) {
-        self.end_left_open();
-        for item in items {
-            match item {
-                Item::Found(found) => self.found(*found),
-                Item::Alarmed(alarmed) => self.alarmed(&alarmed),
-                Item::Telemetry(batches) => self.telemetry(batches),
-                Item::Still(still) => self.still_ready(*still),
-            }
-        }
-    }
-
-    fn end_left_open(&mut self) {
-        let left_open = match self.with.store.active_incidents() {
-            Ok(records) => records,
-            Err(error) => return events::Unreadable { incident: "left open by an earlier run", error: &error }.emit(),
-        };
-        for record in left_open {
-            if let Some(incident) = parse(&record) {
-                let revision = self.book.end_left_open(incident, &*self.with.clock);
-                self.announce(&revision, None, None);
-            }
-        }
-    }
-
-    fn found(&mut self, found: Found) {
-        let Found { rule, finding, arrived, sight } = found;
-        let Some(revision) = self.book.found(&rule.source, &finding, &*self.with.clock) else { return };
-        let origin = arrived.filter(|_| finding.change == Change::Began);
-        if !self.announce(&revision, origin, None) {
-            return;
-        }
-        if let (EventKind::Opened, Some(sight), Some(stills)) = (revision.kind, sight, &self.with.stills) {
-            stills.request(StillRequest {
-                incident: revision.incident.id,
-                camera: rule.source.of.camera.clone(),
-                taken: revision.incident.opened,
-                picture: sight.picture,
-                subjects: finding.subjects,
-                people: sight.people,
-                outline: Some(rule.outline.clone()),
-                masks: Arc::clone(&rule.masks),
-            });
-        }
-    }
-
-    fn alarmed(&mut self, alarmed: &Alarmed) {
-        let Alarmed { source, alarm, readings } = alarmed;
-        let Some(revision) = self.book.alarmed(source, alarm, readings, &*self.with.clock) else { return };
-        if !self.announce(&revision, None, None) {
-            return;
-        }
-        if let (EventKind::Opened, Some(looks)) = (revision.kind, &self.with.looks) {
-            let Incident { id: incident, target, place, .. } = revision.incident;
-            // Nobody waits for a picture; that there is none is seen in the incident.
-            let _ = looks.try_send(Look { incident, grid: target.grid, place });
-        }
-    }
-
-    /// Puts readings on their way. They are the first to give way: what cannot be stored now is dropped.
-    fn telemetry(&self, batches: Vec<(Id, Vec<u8>)>) {
-        let count = batches.len();
-        let message = |(sensor, payload): (Id, Vec<u8>)| Message {
-            class: Class::Telemetry,
-            lane: None,
-            topic: self.topics.telemetry(&sensor),
-            payload,
-            retain: false,
-            origin: None,
-        };
-        let messages: Vec<Message> = batches.into_iter().map(message).collect();
-        let result = self.with.store.commit(|_| Commit { messages: messages.clone(), ..Commit::default() });
-        if let Err(error) = result {
-            TelemetryLost { batches: count, error: &error }.emit();
-        }
-    }
-
-    fn still_ready(&mut self, ready: StillReady) {
-        let id = ready.incident.to_string();
-        let incident = match self.with.store.incident(&id) {
-            Ok(Some(record)) => parse(&record),
-            Ok(None) => None,
-            Err(error) => return events::Unreadable { incident: &id, error: &error }.emit(),
-        };
-        // An incident that has been forgotten for space needs no picture either.
-        let Some(incident) = incident else { return };
-        let picture = Message {
-            class: Class::Evidence,
-            lane: Some(id),
-            topic: self.topics.evidence(ready.incident, &ready.evidence.name),
-            payload: ready.still.jpeg,
-            retain: false,
-            origin: None,
-        };
-        let revision = self.book.add_evidence(incident, ready.evidence);
-        self.announce(&revision, None, Some(picture));
-    }
-
-    /// Puts a revision and its messages on disk; waits out a full disk. Answers whether it is there.
-    fn announce(&self, revision: &Revision, origin: Option<Mono>, picture: Option<Message>) -> bool {
-        let Reporting { gateway, store, clock, health, shutdown, .. } = &self.with;
-        let incident = &revision.incident;
-        let record = IncidentRecord {
-            id: incident.id.to_string(),
-            revision: incident.revision,
-            scene_active: incident.ended.is_none(),
-            finished: incident.handling.is_finished(),
-            // A struct of plain fields always serialises; an empty record would be seen at once by the store's reader.
-            json: serde_json::to_vec(incident).unwrap_or_default(),
-        };
-        let event = |sequence| Message {
-            class: Class::Incident,
-            lane: Some(record.id.clone()),
-            topic: self.topics.incident(&incident.target.level, &incident.target.level_grid),
-            payload: revision.to_json(gateway, sequence, clock.now()),
-            retain: false,
-            origin,
-        };
-        loop {
-            let result = store.commit(|sequence| Commit {
-                incidents: vec![record.clone()],
-                messages: picture.clone().into_iter().chain([event(sequence.next())]).collect(),
-                ..Commit::default()
-            });
-            match result {
-                Ok(_) => {
-                    health.set(Part::Outbox, Ok(()));
-                    events::Announced { revision }.emit();
-                    return true;
-                }
-                Err(error) => {
-                    events::NotStored { incident: &record.id, reason: error.kind(), error: &error }.emit();
-                    if !matters_only_now(&error) {
-                        return false;
-                    }
-                    health.set(Part::Outbox, Err(error.to_string()));
-                    if shutdown.wait_for(RETRY_AFTER) {
-                        return false;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Whether the same commit may succeed later on.
-fn matters_only_now(error: &StoreError) -> bool {
-    matches!(error, StoreError::DiskFull(_) | StoreError::Sqlite(_))
-}
-
-fn parse(record: &IncidentRecord) -> Option<Incident> {
-    serde_json::from_slice(&record.json)
-        .inspect_err(|error| events::Unreadable { incident: &record.id, error }.emit())
-        .ok()
 }
 
 /// The people among a camera's tracks: their heads are covered in stills.

@@ -27,12 +27,21 @@ pub struct LookAgain {
 }
 
 /// Who has found an incident.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Finder {
     /// A camera.
     Camera(Id),
     /// A sensor.
     Sensor(Id),
+}
+
+impl Finder {
+    /// Its name.
+    pub fn name(&self) -> &Id {
+        match self {
+            Self::Camera(id) | Self::Sensor(id) => id,
+        }
+    }
 }
 
 /// What was seen.

@@ -5,6 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use snowgate_core::{ids::Id, time::Clock};
 
@@ -12,6 +13,7 @@ use crate::{
     camera::health::{CameraHealth, CameraState, HealthSink},
     health::{Health, Part},
     uplink::{RetainedStates, Topics},
+    uptime::{Kind, Uptimes},
 };
 
 /// The last word of every camera.
@@ -19,27 +21,39 @@ pub struct Board {
     topics: Topics,
     retained: RetainedStates,
     health: Arc<Health>,
+    uptimes: Arc<Uptimes>,
     clock: Arc<dyn Clock>,
     cameras: Mutex<BTreeMap<Id, (CameraState, Option<String>)>>,
 }
 
-/// Payload of a camera's state topic.
-#[derive(Serialize)]
-struct StateMessage<'a> {
-    camera: &'a Id,
-    state: CameraState,
+/// How a camera is, and why: payload of its state topic.
+#[derive(Serialize, JsonSchema)]
+pub struct CameraStateMessage<'a> {
+    /// The camera.
+    pub camera: &'a Id,
+    /// How the stream is that is watched.
+    pub state: CameraState,
+    /// Why; missing while live and at the first attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<&'a str>,
+    pub reason: Option<&'a str>,
     /// Why the record stream is not live, where the camera has one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
-    record_reason: Option<String>,
-    since: String,
+    pub record_reason: Option<String>,
+    /// Since when.
+    #[schemars(extend("format" = "date-time"))]
+    pub since: String,
 }
 
 impl Board {
     /// A board for these cameras, none of which has said anything.
-    pub fn new(topics: Topics, retained: RetainedStates, health: Arc<Health>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self { topics, retained, health, clock, cameras: Mutex::default() })
+    pub fn new(
+        topics: Topics,
+        retained: RetainedStates,
+        health: Arc<Health>,
+        uptimes: Arc<Uptimes>,
+        clock: Arc<dyn Clock>,
+    ) -> Arc<Self> {
+        Arc::new(Self { topics, retained, health, uptimes, clock, cameras: Mutex::default() })
     }
 
     /// Where a camera's receiver reports to.
@@ -67,8 +81,9 @@ impl Board {
         record_reason: Option<String>,
         since: jiff::Timestamp,
     ) {
+        self.uptimes.set(Kind::Camera, camera, state == CameraState::Live, self.clock.mono());
         let since = since.to_string();
-        let message = StateMessage { camera, state, reason: reason.as_deref(), record_reason, since };
+        let message = CameraStateMessage { camera, state, reason: reason.as_deref(), record_reason, since };
         // A struct of strings always serialises.
         self.retained.set(self.topics.camera_state(camera), serde_json::to_vec(&message).unwrap_or_default());
         let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);

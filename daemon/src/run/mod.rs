@@ -6,6 +6,7 @@ pub mod cameras;
 pub mod models;
 pub mod sensors;
 mod stop;
+mod verify;
 
 use std::{
     collections::BTreeMap,
@@ -16,10 +17,12 @@ use std::{
     time::Duration,
 };
 
+use crossbeam_channel::Sender;
 use sd_notify::NotifyState;
 use snowgate_core::{ids::Id, incidents::event::Gateway, sensor::watch::WatchError, time::Clock};
 use snowgate_sensors::intake::Intake;
 
+pub use self::board::CameraStateMessage;
 use self::{board::Board, models::LoadedModels, stop::Stopping};
 use crate::{
     admin,
@@ -34,9 +37,10 @@ use crate::{
     config::{self, CameraConfig, Config, Problems, last_good},
     events::config::{LastGoodUsed, Loaded},
     evidence::{
+        access_log::{AccessLog, AccessLogError},
         detectors::StillModels,
         files::{EvidenceFiles, FilesError, Limits},
-        worker,
+        worker::{self, StillReady},
     },
     health::{Health, Part},
     reporting::{self, Item, Reporting, StillRequests},
@@ -44,11 +48,15 @@ use crate::{
     shutdown::Shutdown,
     store::{Store, StoreError},
     uplink::{RetainedStates, Topics, Uplink, UplinkConfig},
+    uptime::{Kind, Uptimes},
     watch::{Tools, Watched, Workers, lookout},
 };
 
 /// Stopping may take so long; systemd's own limit is longer.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// Commands of the grid system that wait; the broker keeps the rest.
+const QUEUED_COMMANDS: usize = 256;
 
 /// How often the main thread looks after the others, tells the watchdog and refreshes slow gauges.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
@@ -88,6 +96,9 @@ pub enum RunError {
     /// The evidence directory cannot be used.
     #[error("evidence: {0}")]
     Evidence(#[from] FilesError),
+    /// The access log cannot be used.
+    #[error("access log: {0}")]
+    AccessLog(#[from] AccessLogError),
     /// The system gave no thread, runtime or signal.
     #[error("cannot start a thread: {0}")]
     System(#[from] std::io::Error),
@@ -104,12 +115,12 @@ pub enum RunError {
 /// # Errors
 /// It could not start, or a part of it ended by itself.
 pub fn run(options: &Options) -> Result<(), RunError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let shutdown = Shutdown::new();
     stop::on_signals(shutdown.clone())?;
     gstreamer::init()?;
 
     let (config, models, decoders, origin) = load(options)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::trusting(config.gateway.trust_clock));
     let data = options.data.clone().unwrap_or_else(|| config.data.clone());
     log_problems(&config.problems);
     let health = Arc::new(Health::default());
@@ -126,11 +137,17 @@ pub fn run(options: &Options) -> Result<(), RunError> {
 
     let topics = Topics::new(&config.gateway.id);
     let retained = RetainedStates::new();
-    let board = Board::new(topics.clone(), retained.clone(), Arc::clone(&health), Arc::clone(&clock));
+    let uptimes = Arc::new(Uptimes::default());
+    let board =
+        Board::new(topics.clone(), retained.clone(), Arc::clone(&health), Arc::clone(&uptimes), Arc::clone(&clock));
     let sensor_states = {
-        let retained = retained.clone();
-        StateSink::new(move |sensor, state| retained.set(topics.sensor_state(sensor), state))
+        let (retained, uptimes, clock) = (retained.clone(), Arc::clone(&uptimes), Arc::clone(&clock));
+        StateSink::new(move |sensor, state, payload| {
+            uptimes.set(Kind::Sensor, sensor, state.is_up(), clock.mono());
+            retained.set(topics.sensor_state(sensor), payload);
+        })
     };
+    let (commands, commanded) = crossbeam_channel::bounded(QUEUED_COMMANDS);
     let network =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("network").enable_all().build()?;
     let uplink = Uplink::spawn(
@@ -138,7 +155,8 @@ pub fn run(options: &Options) -> Result<(), RunError> {
             gateway: config.gateway.id.clone(),
             broker: config.broker.clone(),
             store: store.clone(),
-            retained,
+            retained: retained.clone(),
+            commands,
             clock: Arc::clone(&clock),
             shutdown: shutdown.clone(),
         },
@@ -146,18 +164,27 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     );
 
     let (items, queued) = reporting::queue();
-    let evidence = start_evidence(&config, &models, items.clone(), &clock, &shutdown, &data)?;
+    let (look_ends, look_queues) = verify::queues();
+    let evidence = start_evidence(&config, &models, (items.clone(), look_ends.made), &clock, &shutdown, &data)?;
     let (evidence_thread, stills) = evidence.unzip();
+    let verify_stills = stills.clone();
     let lookout_stills = stills.clone().filter(|_| !config.sensors.is_empty());
     let (looks, wished) = crossbeam_channel::bounded(lookout::QUEUED);
+    let looks = lookout_stills.is_some().then_some(looks);
     let reporting_thread = Reporting {
         locale: config.gateway.locale,
         gateway: Gateway { id: config.gateway.id.clone(), time_zone: config.gateway.time_zone.clone() },
         config_digest: config.digest(),
         calendar: Arc::clone(&config.calendar),
         store: store.clone(),
+        commands: commanded,
         stills,
-        looks: lookout_stills.is_some().then_some(looks),
+        looks: looks.clone(),
+        look_again: look_ends.look_again,
+        verify: config.verify.clone(),
+        access_log: open_access_log(&data)?,
+        retained,
+        uptimes,
         health: Arc::clone(&health),
         clock: Arc::clone(&clock),
         shutdown: shutdown.clone(),
@@ -207,10 +234,12 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     }
     // Held to the end: the judge stops with everything else, not when the last adapter gives up.
     let (intake, told) = Intake::new(Arc::clone(&clock));
-    threads.insert(
-        "sensors".to_owned(),
-        sensors::spawn_judge(&config, &sensor_models, told, items, sensor_states, &clock, &shutdown)?,
-    );
+    let (judge, sensor_watchables) =
+        sensors::spawn_judge(&config, &sensor_models, told, items.clone(), sensor_states, &clock, &shutdown)?;
+    threads.insert("sensors".to_owned(), judge);
+    let stills = verify::Stills { own: verify_stills, lookout: looks };
+    let verifier = verify::spawn(&workers, sensor_watchables, stills, look_queues, items, &clock, &shutdown)?;
+    threads.insert("verify".to_owned(), verifier);
     sensors::spawn_adapters(&config, &intake, &shutdown, network.handle());
 
     if origin == Origin::Given
@@ -293,12 +322,21 @@ fn log_problems(problems: &Problems) {
     }
 }
 
+/// The access log; one whose chain is broken is put aside for whoever has to look at it, and a new one begun.
+fn open_access_log(data: &Path) -> Result<AccessLog, RunError> {
+    let (log, broken) = AccessLog::open(data)?;
+    if let Some(error) = broken {
+        tracing::error!(%error, "the access log has been tampered with or damaged: it is put aside");
+    }
+    Ok(log)
+}
+
 type Evidence = (JoinHandle<()>, StillRequests);
 
 fn start_evidence(
     config: &Config,
     models: &LoadedModels,
-    items: reporting::Items,
+    (items, made_for_looks): (reporting::Items, Sender<StillReady>),
     clock: &Arc<dyn Clock>,
     shutdown: &Shutdown,
     data: &Path,
@@ -320,9 +358,13 @@ fn start_evidence(
         }
         _ => Err("the gateway's face or object model is not usable".into()),
     };
-    let ready = move |still| {
-        // The reporting thread outlives this one; it takes every still that is made.
-        let _ = items.send(Item::Still(Box::new(still)));
+    let ready = move |still: StillReady| {
+        // The reporting thread outlives this one; it takes every still that is made. One that was made for a look is nobody's
+        // once there is no verifier any more.
+        let _ = match still.verification {
+            None => items.send(Item::Still(Box::new(still))).is_ok(),
+            Some(_) => made_for_looks.try_send(still).is_ok(),
+        };
     };
     Ok(Some(worker::spawn(open, files, Arc::clone(clock), shutdown.clone(), ready)?))
 }

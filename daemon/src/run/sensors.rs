@@ -25,11 +25,13 @@ use crate::{
     config::{Config, SensorConfig, SensorRuleConfig},
     reporting::{Alarmed, Item, Items},
     sensor::{
+        asked::AskedSensor,
         judge::{self, JudgeConfig, Judged, Sensor},
         state::{StateSink, StateTeller},
     },
     shutdown::Shutdown,
     uplink::Broker,
+    verify::{Watchable, Watchpoint},
 };
 
 /// A sensor's path from samples to alarms; it has heard nothing, and silence counts from `now` on.
@@ -64,6 +66,9 @@ pub fn source(config: &Config, sensor: &SensorConfig, rule: &SensorRuleConfig) -
     })
 }
 
+/// The thread that judges what sensors say, and the sensors as they can be asked to look again, with their names.
+type Judging = (JoinHandle<()>, Vec<(Id, Box<dyn Watchable>)>);
+
 /// Starts the thread that judges what sensors say.
 ///
 /// # Errors
@@ -76,11 +81,12 @@ pub fn spawn_judge(
     states: StateSink,
     clock: &Arc<dyn Clock>,
     shutdown: &Shutdown,
-) -> Result<JoinHandle<()>, RunError> {
+) -> Result<Judging, RunError> {
     let zone = &config.gateway.time_zone;
     let now = clock.mono();
     let mut sensors = Vec::new();
     let mut sources = HashMap::new();
+    let mut watchables: Vec<(Id, Box<dyn Watchable>)> = Vec::new();
     for sensor in config.sensors.iter().filter(|sensor| sensor.enabled) {
         if let Some(reason) = &sensor.refused {
             StateTeller::new(sensor.id.clone(), states.clone()).refused(reason, &**clock);
@@ -89,7 +95,11 @@ pub fn spawn_judge(
         let id = sensor.id.clone();
         let watch = watch(sensor, zone.clone(), models, now)
             .map_err(|source| RunError::Sensor { sensor: id.clone(), source })?;
-        sensors.push(Sensor { id, watch, silent_after: sensor.silent_after });
+        let (silent_after, watchpoint) = (sensor.silent_after, Arc::<Watchpoint>::default());
+        let rules = sensor.rules.iter().map(|rule| rule.spec.id.value.clone()).collect();
+        let asked = AskedSensor { watchpoint: Arc::clone(&watchpoint), rules, silent_after };
+        watchables.push((id.clone(), Box::new(asked)));
+        sensors.push(Sensor { id, watch, silent_after, watchpoint });
         let known = sensor.rules.iter().filter_map(|rule| {
             let source = Arc::new(source(config, sensor, rule)?);
             Some(((sensor.id.clone(), source.rule.clone()), source))
@@ -104,7 +114,8 @@ pub fn spawn_judge(
         clock: Arc::clone(clock),
         shutdown: shutdown.clone(),
     };
-    Ok(judge::spawn(with, sensors, told, move |judged| report(judged, &sources, &items))?)
+    let thread = judge::spawn(with, sensors, told, move |judged| report(judged, &sources, &items))?;
+    Ok((thread, watchables))
 }
 
 type Sources = HashMap<(Id, Id), Arc<Source<SensorSource>>>;

@@ -27,6 +27,7 @@ use super::{
 use crate::{
     events::sensor::{AlarmMade, Limited, MessageRejected, ReadingJudged, Unheard},
     shutdown::Shutdown,
+    verify::Watchpoint,
 };
 
 /// How often rules are asked the time, and states are told.
@@ -42,6 +43,8 @@ pub struct Sensor {
     pub watch: SensorWatch,
     /// Nothing heard for so long is silence.
     pub silent_after: Duration,
+    /// Who has asked to look again hears here what is heard.
+    pub watchpoint: Arc<Watchpoint>,
 }
 
 /// What the judge works with.
@@ -106,14 +109,16 @@ struct Listened {
     telemetry: Telemetry,
     signs: Signs,
     state: StateTeller,
+    watchpoint: Arc<Watchpoint>,
 }
 
 impl<T: FnMut(Judged)> Judge<T> {
     fn new(with: JudgeConfig, sensors: Vec<Sensor>, tell: T) -> Self {
         let now = with.clock.mono();
-        let listened = |Sensor { id, watch, silent_after }: Sensor| {
+        let listened = |Sensor { id, watch, silent_after, watchpoint }: Sensor| {
             let listened = Listened {
                 watch,
+                watchpoint,
                 allowance: Allowance::new(with.most_a_second, now),
                 telemetry: Telemetry::default(),
                 signs: Signs { heard: None, since: now, fault: None, flooding: None, silent_after },
@@ -176,6 +181,9 @@ impl<T: FnMut(Judged)> Judge<T> {
                 true => watch.hear(&quantity, sample, arrived, alarms),
                 false => watch.hear_in_a_flood(&quantity, sample, arrived, alarms),
             };
+            if sensor.watchpoint.is_on() {
+                sensor.watchpoint.heard(&sensor.watch);
+            }
             if let Some(seen) = seen {
                 let verdict = seen.reading.verdict;
                 ReadingJudged {
@@ -216,6 +224,9 @@ impl<T: FnMut(Judged)> Judge<T> {
         let now = self.with.clock.mono();
         for sensor in self.sensors.values_mut() {
             sensor.watch.tick(now, &mut self.alarms);
+            if sensor.watchpoint.is_on() {
+                sensor.watchpoint.heard(&sensor.watch);
+            }
             tell_alarms(sensor, &mut self.alarms, &mut self.tell);
             sensor.observe(now, &*self.with.clock);
         }
@@ -258,6 +269,8 @@ mod tests {
     use std::sync::Mutex;
 
     use snowgate_core::{
+        ids::{CountedIds, IncidentIds as _},
+        incidents::verify::{LookFor, Outcome, Seen, Verify},
         rules::Change,
         sensor::{anomaly::outside::NoModels, rules::spec::SensorRuleSpec, spec::QuantitySpec},
         spec::read_table,
@@ -266,6 +279,11 @@ mod tests {
     use snowgate_sensors::intake::Fault;
 
     use super::*;
+    use crate::{
+        reporting::verify::{Finder, LookAgain},
+        sensor::asked::AskedSensor,
+        verify::{Verifier, Watchable},
+    };
 
     const RULES: [&str; 2] = [
         "id = 'high'\nquantity = 'level'\nkind = 'threshold'\nabove = 3.5",
@@ -295,7 +313,7 @@ mod tests {
         let judged: Arc<Mutex<Vec<Judged>>> = Arc::default();
         let sink = {
             let states = Arc::clone(&states);
-            StateSink::new(move |_, state| states.lock().unwrap().push(serde_json::from_slice(&state).unwrap()))
+            StateSink::new(move |_, _, state| states.lock().unwrap().push(serde_json::from_slice(&state).unwrap()))
         };
         let tell: Box<dyn FnMut(Judged)> = {
             let judged = Arc::clone(&judged);
@@ -309,7 +327,8 @@ mod tests {
             clock: Arc::<ManualClock>::clone(&clock),
             shutdown: Shutdown::new(),
         };
-        let sensor = Sensor { id: id("gauge"), watch, silent_after: Duration::from_secs(3600) };
+        let sensor =
+            Sensor { id: id("gauge"), watch, silent_after: Duration::from_secs(3600), watchpoint: Arc::default() };
         Bench { judge: Judge::new(with, vec![sensor], tell), clock, states, judged }
     }
 
@@ -395,6 +414,50 @@ mod tests {
         bench.judge.tick();
         assert_eq!(bench.last_state()["state"], "live");
         assert_eq!(bench.last_state()["quantities"]["level"]["quality"], "good");
+    }
+
+    #[test]
+    fn whoever_asked_to_look_hears_what_is_heard() {
+        for (level, outcome) in [(4.0, Outcome::Persists), (2.0, Outcome::Cleared)] {
+            let mut bench = bench(50.0);
+            let watchpoint = Arc::clone(&bench.judge.sensors[&id("gauge")].watchpoint);
+            let silent_after = Duration::from_secs(3600);
+            let asked = AskedSensor { watchpoint: Arc::clone(&watchpoint), rules: vec![id("high")], silent_after };
+            let asked: Box<dyn Watchable> = Box::new(asked);
+            let verifier = Verifier {
+                watched: [(Finder::Sensor(id("gauge")), asked)].into(),
+                stills: None,
+                lookout: None,
+                clock: Arc::<ManualClock>::clone(&bench.clock),
+                shutdown: Shutdown::new(),
+            };
+            let now = bench.clock.now();
+            let command = Verify {
+                id: "v".parse().unwrap(),
+                incident: CountedIds::default().next(now),
+                by: "desk".parse().unwrap(),
+                reason: "it is said to be over".parse().unwrap(),
+                at: now.wall,
+                expires: now.wall + Duration::from_secs(600),
+                for_seconds: LookFor::default(),
+            };
+            let by = Finder::Sensor(id("gauge"));
+            let wish = LookAgain { command, by, rule: id("high"), grid: "33".into(), place: None };
+            let (wishes, wished) = crossbeam_channel::bounded(1);
+            let (looked, answers) = crossbeam_channel::bounded(1);
+            let never = crossbeam_channel::never();
+            let thread = verifier.spawn(wished, never, move |answer| looked.send(answer).unwrap()).unwrap();
+            wishes.send(wish).unwrap();
+            while !watchpoint.is_on() {
+                std::thread::yield_now();
+            }
+            bench.clock.advance(Duration::from_secs(10));
+            bench.hear("level", level);
+            bench.clock.advance(Duration::from_secs(30));
+            drop(wishes);
+            thread.join().unwrap();
+            assert_eq!(answers.recv().unwrap().seen, Seen { outcome, obstacle: None });
+        }
     }
 
     #[test]

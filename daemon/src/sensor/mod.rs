@@ -13,6 +13,7 @@
 //!   sensor is named.
 
 mod allowance;
+pub mod asked;
 pub mod judge;
 pub mod manifest;
 pub mod model;
@@ -20,4 +21,4 @@ pub mod spec;
 pub mod state;
 mod telemetry;
 
-pub use telemetry::Batch;
+pub use telemetry::{Batch, Readings, Telemetry};

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use snowgate_core::{
     choice,
@@ -64,27 +65,39 @@ impl Signs {
     }
 }
 
-/// Hears a sensor and the payload of its state topic.
-type Tell = dyn Fn(&Id, Vec<u8>) + Send + Sync;
+/// Hears a sensor, its state, and the payload of its state topic.
+type Tell = dyn Fn(&Id, SensorState, Vec<u8>) + Send + Sync;
 
 /// Where states are told; clones are the same.
 #[derive(Clone)]
 pub struct StateSink(Arc<Tell>);
 
+impl SensorState {
+    /// Whether its readings can be used.
+    pub const fn is_up(self) -> bool {
+        matches!(self, Self::Live | Self::Flooding)
+    }
+}
+
 impl StateSink {
     /// Calls `tell` whenever a state changes.
-    pub fn new(tell: impl Fn(&Id, Vec<u8>) + Send + Sync + 'static) -> Self {
+    pub fn new(tell: impl Fn(&Id, SensorState, Vec<u8>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
     }
 }
 
-/// Payload of a sensor's state topic.
-#[derive(Serialize)]
-struct StateMessage<'a> {
+/// How a sensor is, and why: payload of its state topic.
+#[derive(Serialize, JsonSchema)]
+pub struct SensorStateMessage<'a> {
+    /// The sensor.
     sensor: &'a Id,
+    /// How it is.
     state: SensorState,
+    /// Why, where it is neither waiting nor live.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// Since when.
+    #[schemars(extend("format" = "date-time"))]
     since: String,
     /// What is thought of the last reading of each quantity of which there was one.
     quantities: BTreeMap<&'a Id, Verdict>,
@@ -143,7 +156,7 @@ impl StateTeller {
                 clock.now().wall
             }
         };
-        let message = StateMessage {
+        let message = SensorStateMessage {
             sensor: &self.sensor,
             state,
             reason: reason.as_deref(),
@@ -151,7 +164,7 @@ impl StateTeller {
             quantities: verdicts.iter().map(|(quantity, verdict)| (quantity, *verdict)).collect(),
         };
         // A struct of strings always serialises.
-        (self.sink.0)(&self.sensor, serde_json::to_vec(&message).unwrap_or_default());
+        (self.sink.0)(&self.sensor, state, serde_json::to_vec(&message).unwrap_or_default());
         self.last = Some(LastTold { state, reason, since, verdicts });
     }
 }
@@ -170,7 +183,7 @@ mod tests {
         let told: Arc<Mutex<Vec<serde_json::Value>>> = Arc::default();
         let sink = {
             let told = Arc::clone(&told);
-            StateSink::new(move |_, payload| told.lock().unwrap().push(serde_json::from_slice(&payload).unwrap()))
+            StateSink::new(move |_, _, payload| told.lock().unwrap().push(serde_json::from_slice(&payload).unwrap()))
         };
         let gauge: Id = "gauge".parse().unwrap();
         let level: Id = "level".parse().unwrap();

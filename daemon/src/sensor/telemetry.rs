@@ -1,10 +1,11 @@
 //! Readings on their way to whoever wants all of them: JSON, many in a message.
 
 use jiff::tz::TimeZone;
+use schemars::JsonSchema;
 use serde::Serialize;
 use snowgate_core::{
     ids::Id,
-    incidents::event::{format_time, round},
+    incidents::event::{LocalTime, round},
     sensor::{reading::Verdict, watch::Seen},
 };
 
@@ -26,25 +27,36 @@ pub struct Telemetry {
     waiting: Vec<Seen>,
 }
 
-#[derive(Serialize)]
-struct Message<'a> {
+/// Readings of a sensor, the oldest first: payload of its telemetry topic.
+#[derive(Serialize, JsonSchema)]
+pub struct Readings<'a> {
+    /// The sensor.
     sensor: &'a Id,
-    readings: Vec<Entry<'a>>,
+    /// Its readings, of one quantity or of several.
+    #[schemars(length(min = 1, max = MOST))]
+    readings: Vec<TelemetryReading<'a>>,
 }
 
-#[derive(Serialize)]
-struct Entry<'a> {
+/// One value of one quantity, with what is to be thought of it.
+#[derive(Serialize, JsonSchema)]
+struct TelemetryReading<'a> {
+    /// What was measured.
     quantity: &'a Id,
-    /// None if it is no number.
+    /// The value, in `unit`; null if what came is no number.
     value: Option<f64>,
+    /// Its unit, as UCUM writes it; `1` for what is counted, and for switches.
     unit: &'a str,
     #[serde(flatten)]
     verdict: Verdict,
+    /// Where it is watched for anomalies: how unlike what the sensor has shown before.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 1))]
     score: Option<f64>,
+    /// When it was measured, by the device's own clock, if it says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    measured: Option<String>,
-    arrived: String,
+    measured: Option<LocalTime>,
+    /// When it arrived, by the gateway's clock.
+    arrived: LocalTime,
 }
 
 impl Telemetry {
@@ -59,17 +71,17 @@ impl Telemetry {
         if self.waiting.is_empty() {
             return None;
         }
-        let readings = self.waiting.iter().map(|Seen { reading, score, .. }| Entry {
+        let readings = self.waiting.iter().map(|Seen { reading, score, .. }| TelemetryReading {
             quantity: &reading.quantity,
             value: Some(reading.value).filter(|value| value.is_finite()),
             unit: reading.unit.code(),
             verdict: reading.verdict,
             score: score.map(round),
-            measured: reading.measured.map(|time| format_time(time, zone)),
-            arrived: format_time(reading.arrived.wall, zone),
+            measured: reading.measured.map(|time| LocalTime::new(time, zone)),
+            arrived: LocalTime::new(reading.arrived.wall, zone),
         });
         // A struct of numbers and strings always serialises.
-        let payload = serde_json::to_vec(&Message { sensor, readings: readings.collect() }).unwrap_or_default();
+        let payload = serde_json::to_vec(&Readings { sensor, readings: readings.collect() }).unwrap_or_default();
         self.waiting.clear();
         Some(Batch { sensor: sensor.clone(), payload })
     }

@@ -21,6 +21,14 @@ pub enum StoreError {
         /// Why.
         source: io::Error,
     },
+    /// SQLite cannot open the file or bring it up to date: it is read-only, the disk fails.
+    #[error("{path} cannot be opened", path = .path.display())]
+    Open {
+        /// The store's file.
+        path: PathBuf,
+        /// Why.
+        source: rusqlite::Error,
+    },
     /// A newer version of the daemon wrote this store.
     #[error("{path} has format {found}, written by a newer version; this one knows up to {known}", path = .path.display())]
     Newer {
@@ -75,6 +83,7 @@ impl StoreError {
         match self {
             Self::InUse { .. } => "in_use",
             Self::File { .. } => "file",
+            Self::Open { .. } => "open",
             Self::Newer { .. } => "newer",
             Self::Oversize { .. } => "oversize",
             Self::Topic { .. } => "topic",

@@ -76,12 +76,24 @@ pub(super) struct Opened {
 /// Opens the store in a directory, a fresh one if there is none or a damaged one had to be set aside.
 pub(super) fn open(directory: &Path, now: Moment, boot_id: &BootId) -> Result<Opened, StoreError> {
     let path = directory.join(FILE);
-    let (mut connection, set_aside) = match open_sound(&path) {
+    open_or_set_aside(&path, now, boot_id).map_err(|error| match error {
+        StoreError::Sqlite(source) => StoreError::Open { path, source },
+        other => other,
+    })
+}
+
+fn open_or_set_aside(path: &Path, now: Moment, boot_id: &BootId) -> Result<Opened, StoreError> {
+    // A page that cannot be read for once looks damaged to the check; what is damaged still is at a second look.
+    let opened = open_sound(path).or_else(|error| match error {
+        StoreError::Corrupt(_) => open_sound(path),
+        other => Err(other),
+    });
+    let (mut connection, set_aside) = match opened {
         Ok(connection) => (connection, None),
         Err(StoreError::Corrupt(error)) => {
-            let sequence = salvage_sequence(&path, now);
-            let set_aside = set_aside(&path, now, error.to_string())?;
-            let connection = open_sound(&path)?;
+            let sequence = salvage_sequence(path, now);
+            let set_aside = set_aside(path, now, error.to_string())?;
+            let connection = open_sound(path)?;
             begin_after_loss(&connection, sequence, now)?;
             (connection, Some(set_aside))
         }
@@ -107,7 +119,7 @@ pub(super) fn open_beside(directory: &Path) -> Result<Connection, StoreError> {
 }
 
 fn open_sound(path: &Path) -> Result<Connection, StoreError> {
-    let mut connection = Connection::open(path)?;
+    let mut connection = connect(path)?;
     // A reader beside us (`outbox status`) may hold up a checkpoint for a moment.
     connection.busy_timeout(Duration::from_secs(5))?;
     prepare(&mut connection, path).map_err(soundness::blame)?;
@@ -118,7 +130,7 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     soundness::check_header(connection, path)?;
     let found = schema::known_format(connection, path)?;
     soundness::check_file(connection)?;
-    connection.pragma_update(None, "journal_mode", "WAL")?;
+    use_write_ahead_log(connection)?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     // In KiB. Without this the file itself may say how much memory to use.
     connection.pragma_update(None, "cache_size", -2000)?;
@@ -127,6 +139,31 @@ fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
     connection.set_prepared_statement_cache_capacity(64);
     schema::migrate(connection, found)?;
     soundness::check(connection)
+}
+
+/// Only with the log is a commit durable when it returns. Where SQLite cannot use it, it goes on without and says so in
+/// its answer; and only when that has been read to its end is the change committed, and known not to have failed.
+fn use_write_ahead_log(connection: &Connection) -> Result<(), StoreError> {
+    let mut change = connection.prepare("PRAGMA journal_mode = WAL")?;
+    let mut answers = change.query([])?;
+    let mut mode = String::new();
+    while let Some(answer) = answers.next()? {
+        mode = answer.get(0)?;
+    }
+    if mode == "wal" {
+        return Ok(());
+    }
+    let failure = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN);
+    let message = format!("no write-ahead log can be kept: the journal mode stays {mode:?}");
+    Err(StoreError::Sqlite(rusqlite::Error::SqliteFailure(failure, Some(message))))
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    #[cfg(test)]
+    if let Some(vfs) = super::crash::vfs_for(path) {
+        return Connection::open_with_flags_and_vfs(path, OpenFlags::default(), vfs);
+    }
+    Connection::open(path)
 }
 
 /// The number events of a fresh store begin after, so that none is used twice: the damaged store's, where it can still

@@ -46,6 +46,11 @@ impl Class {
         self as usize
     }
 
+    /// The class that a word stands for.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.as_str() == word)
+    }
+
     pub(super) fn from_number(number: i64) -> Option<Self> {
         usize::try_from(number).ok().and_then(|index| Self::ALL.get(index)).copied()
     }
@@ -93,7 +98,7 @@ impl Message {
     }
 
     /// Whether MQTT allows its topic: 1 to 65,535 bytes, no wildcards, no NUL.
-    pub(super) fn has_valid_topic(&self) -> bool {
+    pub fn has_valid_topic(&self) -> bool {
         let length = self.topic.len();
         (1..=usize::from(u16::MAX)).contains(&length) && !self.topic.contains(['+', '#', '\0'])
     }

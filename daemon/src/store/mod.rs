@@ -25,9 +25,11 @@
 //! 2. Nobody reads a row that is not committed: reads run between transactions.
 //! 3. A row leaves `outbox` by an acknowledgement, or into `gaps` in the same transaction. A row leaves `gaps` in the
 //!    transaction that puts its announcement into `outbox`.
+//!    `outbox export --remove` acknowledges too: what it takes out is on another disk.
 //! 4. `classes` is the sum over `outbox`; a class over its quota gives up its oldest messages in the transaction that
 //!    took it over. Evidence cannot displace incidents: each class has a quota of its own.
-//! 5. An event number is given to one committed event only, ever: the highest is written in the commit that uses it.
+//! 5. An event number is given to one committed event only, ever: the highest is written in the commit that uses it. A
+//!    commit that fails gives its numbers back.
 //! 6. An incident's revision only grows. Over the quota of all incidents give way first those that have ended and people
 //!    have finished with, then those that have ended, and what the scene still shows only when nothing else is left; of
 //!    each the oldest first.
@@ -37,13 +39,18 @@
 //!    was synchronised. Wall times that were not right are, once the same boot learns the time ([`Store::fill_in`]); those
 //!    of other boots stay as they are, and so do those that were right.
 //!
+//! `crash` proves it on a disk in memory, with the power lost and the disk failing at every single file operation.
+//!
 //! Freed pages are used again but the file does not shrink: it stays below the sum of its quotas.
 
 mod checksum;
 mod clocks;
 mod commands;
 mod commit;
+#[cfg(test)]
+mod crash;
 mod error;
+mod export;
 mod file;
 mod incidents;
 mod message;
@@ -57,6 +64,7 @@ mod writer;
 
 use std::{
     fs,
+    ops::Range,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
@@ -70,7 +78,6 @@ use snowgate_core::{
 use tokio::sync::{mpsc, watch};
 
 use self::{
-    clocks::Stamp,
     commit::{GivenWay, Limits},
     file::{DirectoryLock, Opened},
     outbox::Books,
@@ -79,6 +86,7 @@ use self::{
 };
 pub use self::{
     error::StoreError,
+    export::{WaitingMessage, WaitingSnapshot, announce_gaps_beside, remove_exported},
     file::SetAside,
     message::{
         Class, ClassStatus, CommandRecord, Commit, CommitReceipt, CommitTime, Gap, IncidentRecord, LossReason, Message,
@@ -104,7 +112,8 @@ pub struct OpenReport {
     pub outbox: OutboxStatus,
 }
 
-/// Gives the numbers of events in the order they are committed, without holes.
+/// Gives the numbers of events in the order they are committed, without holes: a commit that fails gives back its own.
+/// (Where several threads commit events at the same time, later numbers may be in use by then; then they leave a hole.)
 #[derive(Debug)]
 pub struct Sequence {
     last: u64,
@@ -174,7 +183,16 @@ impl Store {
     /// Nothing is stored, and the reason says what to do: a message too large, a revision too old, no space left.
     pub fn commit(&self, build: impl FnOnce(&mut Sequence) -> Commit) -> Result<CommitReceipt, StoreError> {
         let began = self.inner.clock.mono();
-        let outcome = self.submit(build).and_then(|answer| answer.blocking_recv().unwrap_or(Err(StoreError::Stopped)));
+        let mut taken = 0..0;
+        let submitted = self.submit(|sequence| {
+            taken.start = sequence.last;
+            let commit = build(sequence);
+            taken.end = sequence.last;
+            commit
+        });
+        let outcome = submitted.and_then(|answer| {
+            answer.blocking_recv().unwrap_or(Err(StoreError::Stopped)).inspect_err(|_| self.give_back(taken))
+        });
         let outcome = outcome.map(|(receipt, gave_way)| {
             gave_way.count(LossReason::Quota);
             receipt
@@ -182,6 +200,14 @@ impl Store {
         let failure = outcome.as_ref().err().map(|error| (error.kind(), error as &dyn std::error::Error));
         events::Committed { took: self.inner.clock.mono().since(began), failure }.emit();
         outcome
+    }
+
+    /// Takes back the numbers of a commit that failed, unless later ones have been given meanwhile.
+    fn give_back(&self, taken: Range<u64>) {
+        let mut sequence = self.inner.sequence.lock().unwrap_or_else(PoisonError::into_inner);
+        if sequence.last == taken.end {
+            sequence.last = taken.start;
+        }
     }
 
     fn submit(
@@ -194,7 +220,9 @@ impl Store {
         let mut taken = Sequence { last: sequence.last };
         let commit = build(&mut taken);
         commit.messages.iter().try_for_each(|message| inner.limits.check(message))?;
-        let (limits, boot, last, now) = (inner.limits, inner.boot, taken.last, inner.clock.now());
+        // One that takes no number must not make that of another, which may fail yet, durable.
+        let last = if taken.last > sequence.last { taken.last } else { 0 };
+        let (limits, boot, now) = (inner.limits, inner.boot, inner.clock.now());
         let apply = move |connection: &Connection| commit::apply(connection, &commit, &limits, last, now, boot);
         let (job, answer) = Call::prepare(true, apply);
         let queue = inner.queue.as_ref().ok_or(StoreError::Stopped)?;
@@ -352,15 +380,7 @@ impl Store {
             if outbox::waiting(connection, Class::Gap)? > 0 {
                 return Ok(());
             }
-            let (mut books, stamp) = (Books::default(), Stamp::new(now, boot));
-            for gap in outbox::gaps(connection, Some(boot))? {
-                let (topic, payload) = render(&gap);
-                let class = Class::Gap;
-                let message = Message { class, lane: None, topic, payload, retain: false, origin: None };
-                outbox::put(connection, &message, stamp, &mut books)?;
-            }
-            books.write(connection)?;
-            outbox::clear_gaps(connection)
+            outbox::announce_gaps(connection, now, boot, &render)
         })
         .await
     }

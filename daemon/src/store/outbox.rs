@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use rusqlite::{Connection, OptionalExtension, Row, params, types::Type};
-use snowgate_core::time::Mono;
+use snowgate_core::time::{Moment, Mono};
 
 use super::{
     checksum::{self, GAP},
@@ -286,7 +286,20 @@ pub(super) fn gaps(connection: &Connection, boot: Option<i64>) -> Result<Vec<Gap
 }
 
 /// Forgets losses: their announcement is committed with the same transaction.
-pub(super) fn clear_gaps(connection: &Connection) -> Result<(), StoreError> {
+/// Turns every loss not yet announced into a message of class [`Class::Gap`].
+pub(super) fn announce_gaps(
+    connection: &Connection,
+    now: Moment,
+    boot: i64,
+    render: impl Fn(&Gap) -> (String, Vec<u8>),
+) -> Result<(), StoreError> {
+    let (mut books, stamp) = (Books::default(), Stamp::new(now, boot));
+    for gap in gaps(connection, Some(boot))? {
+        let (topic, payload) = render(&gap);
+        let message = Message { class: Class::Gap, lane: None, topic, payload, retain: false, origin: None };
+        put(connection, &message, stamp, &mut books)?;
+    }
+    books.write(connection)?;
     connection.prepare_cached("DELETE FROM gaps")?.execute([])?;
     Ok(())
 }
@@ -332,7 +345,7 @@ pub(super) fn last_row(connection: &Connection) -> Result<RowId, StoreError> {
     Ok(RowId(row.unwrap_or(0)))
 }
 
-fn class(row: &Row<'_>, column: usize) -> rusqlite::Result<Class> {
+pub(super) fn class(row: &Row<'_>, column: usize) -> rusqlite::Result<Class> {
     let number = row.get(column)?;
     Class::from_number(number).ok_or_else(|| out_of_range(number))
 }

@@ -8,7 +8,11 @@
 //! What a log (`-wal`) held is found by SQLite itself, whose log has checksums: a frame that is not whole ends it, as a power
 //! cut would have.
 
-use std::{fs, io::Read, path::Path};
+use std::{
+    fs,
+    io::{self, Read},
+    path::Path,
+};
 
 use rusqlite::{Connection, ErrorCode, ffi};
 
@@ -28,7 +32,11 @@ pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
 /// What SQLite takes as it is: what is left of a file that was cut off within its first page is an empty database to it, and
 /// one whose header asks for a later SQLite can only be read.
 pub(super) fn check_header(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let length = fs::metadata(path).map_err(|source| StoreError::File { path: path.to_owned(), source })?.len();
+    let length = match fs::metadata(path) {
+        Ok(metadata) => metadata.len(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+        Err(source) => return Err(StoreError::File { path: path.to_owned(), source }),
+    };
     let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
     if pages == 0 && length > 0 {
         return Err(damaged(format!("{length} bytes are no database")));

@@ -88,6 +88,8 @@ impl Broker {
         in_range("drain_rate", "at least 1", **drain_rate >= 1)?;
         in_range("max_packet", "4KiB to 64MiB", (4 << 10..=64 << 20).contains(&spec.max_packet.0))?;
         in_range("host", "a host name or address", !spec.host.is_empty())?;
+        // A broker keeps no session for somebody without a name.
+        in_range("client_id", "a name", (*spec.client_id).as_ref().is_none_or(|id| !id.is_empty()))?;
 
         let port = spec.port.unwrap_or(if spec.tls.is_some() { 8883 } else { 1883 });
         let host = match spec.host.parse::<Ipv6Addr>() {
@@ -97,8 +99,6 @@ impl Broker {
         let client_id = (*spec.client_id).clone().unwrap_or_else(|| format!("snowgate-{gateway}"));
         let address = format!("{host}:{port}");
         let mut options = MqttOptions::new(client_id, host, port);
-        // rumqttc keeps nothing for us over a broken connection, the outbox does; so the broker need not either.
-        options.set_clean_session(true);
         options.set_keep_alive(Duration::from_secs(spec.keep_alive.as_secs()));
         options.set_inflight(**max_inflight);
         let max_packet = usize::try_from(spec.max_packet.0).unwrap_or(usize::MAX);
@@ -152,6 +152,10 @@ impl Broker {
     pub(super) fn options(&self, will_topic: String, will: Vec<u8>) -> (MqttOptions, NetworkOptions) {
         let mut options = self.options.clone();
         options.set_last_will(LastWill::new(will_topic, will, QoS::AtLeastOnce, true));
+        // rumqttc keeps nothing for us over a broken connection, the outbox does. The broker keeps the commands that come
+        // meanwhile, and those that were not carried out before they are acknowledged.
+        options.set_clean_session(false);
+        options.set_manual_acks(true);
         (options, self.network.clone())
     }
 }

@@ -3,54 +3,44 @@
 //! connection cannot be relied upon (it drops what is pending when the broker knows no session, and keeps what may
 //! have broken the connection), so nothing is carried over. The outbox has it all.
 //!
-//! One task only polls; this one publishes, and never waits for the other, so neither can block the other. rumqttc
-//! numbers publishes in the order they are handed over, so its n-th `Outgoing::Publish` is our n-th publish. That
-//! event says the packet has been written to the socket, no more; the acknowledgement alone ends a message's life.
+//! The broker, though, carries something over: the session is persistent, so that commands wait while nobody is here, and
+//! those that were not acknowledged come again. It owes this side nothing else: a publish it has taken it has either
+//! acknowledged or not, and the next connection sends it anew, under a new packet identifier, which to a broker of
+//! quality of service 1 is the same as a repetition. So it does not matter whether the broker still has the session: the
+//! subscription is asked for on every connection, before anything is published.
 
-use std::{
-    collections::{HashMap, HashSet, VecDeque},
-    pin::Pin,
-    time::Duration,
-};
+use std::{collections::HashSet, time::Duration};
 
-use rumqttc::{AsyncClient, Event, EventLoop, Outgoing, Packet, QoS};
-use snowgate_core::time::Mono;
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{MissedTickBehavior, interval, sleep, timeout},
-};
+use rumqttc::{AsyncClient, ConnectionError, Event, EventLoop, MqttOptions, NetworkOptions, Outgoing};
+use snowgate_core::{backoff::Backoff, time::Mono};
+use tokio::{sync::mpsc, task::JoinSet, time::timeout};
 
 use super::{
     Shared,
+    exchange::{Ending, Exchange},
     fault::Fault,
-    schedule::{LiveMark, Schedule},
+    inbox::ACKS_OUT,
+    poller::{REPORTS, poll},
+    schedule::LiveMark,
     status,
-    suspects::{Suspect, Suspects},
+    subscription::Subscription,
+    suspects::Suspects,
 };
-use crate::{
-    events::uplink as events,
-    store::{Class, Gap, LossReason, OutboxRow, RowId, StoreError, publish_packet_bytes},
-};
+use crate::{events::uplink as events, store::RowId};
 
 /// Longest time until the broker has answered CONNECT.
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
-/// Longest time a clean end takes: the last acknowledgements, the offline status, DISCONNECT.
-const CLOSE_LIMIT: Duration = Duration::from_secs(3);
-/// Bytes on their way above which pictures, summaries and readings wait: an incident must not stand in a long queue
-/// of stills on a slow line.
-const BULK_BYTES: usize = 256 << 10;
-/// Acknowledged messages the store has not let go of yet (its disk is full); above it nothing more is sent.
-const UNSETTLED_LIMIT: usize = 4096;
 /// A connection that has stood so long was no failure, even if there was nothing to send.
 const LASTING: Duration = Duration::from_secs(60);
-/// How often to look at what no event announces: ages, patience, a store that failed.
-const TICK: Duration = Duration::from_secs(1);
+/// The first and the longest time between connections made for nothing but commands left with the broker.
+const FETCHES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
 
 /// How a connection ended.
 pub(super) enum Ended {
     /// It was time to stop.
     Stopped,
+    /// In good order, to begin a new one at once.
+    Renewed,
     /// Something broke. `progress` if messages were acknowledged: it is worth coming back soon.
     Broken { fault: Fault, progress: bool },
 }
@@ -60,57 +50,49 @@ pub(super) struct Memory {
     /// What is live.
     pub(super) mark: LiveMark,
     /// What connections broke over.
-    suspects: Suspects,
+    pub(super) suspects: Suspects,
     /// Acknowledged, but the store has not let go of them yet.
-    settled: Vec<RowId>,
+    pub(super) settled: Vec<RowId>,
     /// Handed to the newest socket, and not acknowledged: sent again, but not measured again.
-    handed: HashSet<RowId>,
+    pub(super) handed: HashSet<RowId>,
+    /// Whether commands are heard.
+    pub(super) subscription: Subscription,
+    /// The broker holds for this session what no connection survives.
+    pub(super) session_is_spoilt: bool,
+    /// When commands left with the broker may be fetched by a new connection, and the pause until the next time.
+    pub(super) fetch: (Mono, Backoff),
 }
 
 impl Memory {
     pub(super) fn new(mark: LiveMark) -> Self {
-        Self { mark, suspects: Suspects::default(), settled: Vec::new(), handed: HashSet::new() }
+        Self {
+            mark,
+            suspects: Suspects::default(),
+            settled: Vec::new(),
+            handed: HashSet::new(),
+            subscription: Subscription::default(),
+            session_is_spoilt: false,
+            fetch: (Mono(0), Backoff::new(FETCHES.0, FETCHES.1)),
+        }
     }
 }
-
-/// What the polling task reports.
-enum Report {
-    /// The next publish in line went to the socket under this packet identifier.
-    Sent(u16),
-    Acknowledged(u16),
-    Disconnected,
-    Broken(Fault),
-}
-
-/// A publish on its way.
-struct Publish {
-    what: What,
-    bytes: usize,
-}
-
-enum What {
-    /// The status or a retained state: published anew on each connection, so nothing is settled.
-    State,
-    Message {
-        suspect: Suspect,
-        origin: Option<Mono>,
-    },
-}
-
-type Settling = Pin<Box<dyn Future<Output = (Vec<RowId>, Result<(), StoreError>)> + Send>>;
 
 /// Runs one connection.
 pub(super) async fn run(shared: &Shared, memory: &mut Memory) -> Ended {
     let (options, network) = shared.broker.options(shared.topics.status(), status::lost(shared));
-    // The event loop takes up to `max_inflight` publishes; a few places more, and handing over never has to wait.
-    let (client, mut event_loop) = AsyncClient::new(options, usize::from(shared.broker.max_inflight) + 4);
-    event_loop.set_network_options(network);
+    let connecting = async {
+        if memory.session_is_spoilt {
+            discard_session(shared, options.clone(), network.clone()).await?;
+            memory.session_is_spoilt = false;
+        }
+        connect(options, network, usize::from(shared.broker.max_inflight)).await
+    };
     let connected = tokio::select! {
-        connected = timeout(CONNECT_LIMIT, event_loop.poll()) => connected,
+        connected = timeout(CONNECT_LIMIT, connecting) => connected,
         () = shared.shutdown.triggered() => return Ended::Stopped,
     };
-    match connected {
-        Ok(Ok(_connack)) => {}
+    let (client, event_loop) = match connected {
+        Ok(Ok(connected)) => connected,
         Ok(Err(error)) => {
             return Ended::Broken { fault: Fault::connecting(error, shared.broker.is_encrypted()), progress: false };
         }
@@ -118,403 +100,51 @@ pub(super) async fn run(shared: &Shared, memory: &mut Memory) -> Ended {
             let fault = Fault::Unreachable("no answer in time".to_owned());
             return Ended::Broken { fault, progress: false };
         }
-    }
+    };
     shared.online();
 
-    let (reports, from_poller) = mpsc::channel(64);
+    let (reports, from_poller) = mpsc::channel(REPORTS);
     let mut poller = JoinSet::new();
-    poller.spawn(poll(event_loop, reports));
+    poller.spawn(poll(event_loop, shared.topics.command_prefix(), reports));
     let began = shared.clock.mono();
-    let mut session = Session::new(shared, memory, client, from_poller);
-    let fault = session.serve().await;
-    if fault.is_some() {
-        session.blame();
+    let mut exchange = Exchange::new(shared, memory, client, from_poller);
+    let ending = exchange.serve().await;
+    if let Ending::Fault(fault) = &ending {
+        exchange.broke(fault);
     }
-    let progress = session.progress || shared.clock.mono().since(began) > LASTING;
-    session.leave(fault.is_none()).await;
-    match fault {
-        Some(fault) => Ended::Broken { fault, progress },
-        None => Ended::Stopped,
-    }
-}
-
-/// Polls until the connection ends; nothing else may be awaited in between, or keep-alive and reading stop.
-async fn poll(mut event_loop: EventLoop, reports: mpsc::Sender<Report>) {
-    let fault = loop {
-        match event_loop.poll().await {
-            Ok(event) => {
-                if let Some(report) = report(event)
-                    && reports.send(report).await.is_err()
-                {
-                    return;
-                }
-            }
-            Err(error) => break Fault::connected(error),
-        }
-    };
-    // Acknowledgements that came with the error are as good as any.
-    let last = std::mem::take(&mut event_loop.state.events).into_iter().filter_map(report);
-    for report in last.chain([Report::Broken(fault)]) {
-        if reports.send(report).await.is_err() {
-            return;
-        }
+    let progress = exchange.progress || shared.clock.mono().since(began) > LASTING;
+    exchange.leave(&ending).await;
+    match ending {
+        Ending::Stop => Ended::Stopped,
+        Ending::Fetch => Ended::Renewed,
+        Ending::Fault(fault) => Ended::Broken { fault, progress },
     }
 }
 
-fn report(event: Event) -> Option<Report> {
-    match event {
-        Event::Outgoing(Outgoing::Publish(packet_id)) => Some(Report::Sent(packet_id)),
-        Event::Outgoing(Outgoing::Disconnect) => Some(Report::Disconnected),
-        Event::Incoming(Packet::PubAck(ack)) => Some(Report::Acknowledged(ack.pkid)),
-        _ => None,
-    }
+/// Connects, and polls no further.
+async fn connect(
+    options: MqttOptions,
+    network: NetworkOptions,
+    max_inflight: usize,
+) -> Result<(AsyncClient, EventLoop), ConnectionError> {
+    // The event loop takes so many publishes and acknowledgements; a few places more, and handing over never has to wait.
+    let (client, mut event_loop) = AsyncClient::new(options, max_inflight + ACKS_OUT + 4);
+    event_loop.set_network_options(network);
+    event_loop.poll().await?;
+    Ok((client, event_loop))
 }
 
-struct Session<'a> {
-    shared: &'a Shared,
-    memory: &'a mut Memory,
-    client: AsyncClient,
-    reports: mpsc::Receiver<Report>,
-    schedule: Schedule,
-    /// States still to be published, the status first.
-    states: VecDeque<(String, Vec<u8>)>,
-    states_version: u64,
-    /// Handed to rumqttc, in order, and not yet at the socket.
-    queued: VecDeque<Publish>,
-    /// At the broker, by packet identifier, as far as we know.
-    in_flight: HashMap<u16, Publish>,
-    bytes_out: usize,
-    settling: Option<Settling>,
-    /// What the connection before had handed to its socket in vain.
-    repeats: HashSet<RowId>,
-    /// The store failed: try again with the next tick.
-    store_rests: bool,
-    /// When the broker last gave a sign that it works on what is in flight.
-    heard: Mono,
-    progress: bool,
-}
-
-impl<'a> Session<'a> {
-    fn new(shared: &'a Shared, memory: &'a mut Memory, client: AsyncClient, reports: mpsc::Receiver<Report>) -> Self {
-        let now = shared.clock.mono();
-        memory.mark.observe(now, shared.store.status().last_row);
-        let mut schedule = Schedule::new(memory.mark.row(), shared.broker.drain_rate, now);
-        schedule.hold(&memory.settled);
-        memory.suspects.forgive(now);
-        schedule.put_off(memory.suspects.put_off());
-        Self {
-            schedule,
-            states: VecDeque::from([(shared.topics.status(), status::online(shared))]),
-            states_version: 0,
-            queued: VecDeque::new(),
-            in_flight: HashMap::new(),
-            bytes_out: 0,
-            settling: None,
-            repeats: std::mem::take(&mut memory.handed),
-            store_rests: false,
-            heard: now,
-            progress: false,
-            shared,
-            memory,
-            client,
-            reports,
-        }
-    }
-
-    /// Sends and settles until something breaks, or, with `None`, until it is time to stop.
-    async fn serve(&mut self) -> Option<Fault> {
-        let shared = self.shared;
-        let mut outbox = shared.store.watch();
-        let mut states = shared.retained.watch();
-        let mut tick = interval(TICK);
-        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
-            outbox.mark_unchanged();
-            states.mark_unchanged();
-            if let Err(fault) = self.send().await {
-                return Some(fault);
-            }
-            self.settle();
-            let held_back = self.schedule.held_back();
-            tokio::select! {
-                report = self.reports.recv() => {
-                    if let Err(fault) = self.take_all(report) {
-                        return Some(fault);
-                    }
-                }
-                done = settled(&mut self.settling) => self.settled(done),
-                _ = outbox.changed() => {}
-                _ = states.changed() => {}
-                () = sleep(held_back.unwrap_or_default()), if held_back.is_some() => {}
-                _ = tick.tick() => {
-                    self.store_rests = false;
-                    shared.store.observe();
-                    if self.memory.suspects.forgive(shared.clock.mono()) {
-                        self.schedule.begin_again(self.memory.suspects.put_off());
-                    }
-                    if let Some(fault) = self.impatient() {
-                        return Some(fault);
-                    }
-                }
-                () = shared.shutdown.triggered() => return None,
-            }
-            self.memory.mark.observe(shared.clock.mono(), shared.store.status().last_row);
-        }
-    }
-
-    /// Hands over as much as may be on its way at once.
-    async fn send(&mut self) -> Result<(), Fault> {
-        let changed = self.shared.retained.since(self.states_version);
-        self.states_version = changed.last().map_or(self.states_version, |last| last.version);
-        self.states.extend(changed.into_iter().map(|state| (state.topic, state.payload)));
-        while self.has_room()
-            && let Some((topic, payload)) = self.states.pop_front()
-        {
-            self.publish_state(topic, payload)?;
-        }
-        self.announce_gaps().await;
-        while self.has_room() && !self.store_rests {
-            let least = if self.bytes_out < BULK_BYTES { Class::Telemetry } else { Class::DispositionAck };
-            let (store, now) = (&self.shared.store, self.shared.clock.mono());
-            match self.schedule.next(store, &store.status(), least, now).await {
-                Ok(Some(row)) => self.publish_row(row).await?,
-                Ok(None) => break,
-                Err(error) => self.store_failed(&error),
-            }
-            // What has happened meanwhile may be more urgent than the rest of the backlog.
-            while let Ok(report) = self.reports.try_recv() {
-                self.take(report)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn has_room(&self) -> bool {
-        let window = self.memory.suspects.window(usize::from(self.shared.broker.max_inflight));
-        self.queued.len() + self.in_flight.len() < window && self.memory.settled.len() < UNSETTLED_LIMIT
-    }
-
-    fn publish_state(&mut self, topic: String, payload: Vec<u8>) -> Result<(), Fault> {
-        let bytes = payload.len();
-        let packet = publish_packet_bytes(topic.len(), bytes);
-        if packet > self.shared.broker.max_packet {
-            events::StateTooLarge { topic: &topic, bytes: packet, limit: self.shared.broker.max_packet }.emit();
-            return Ok(());
-        }
-        self.hand_over(topic, QoS::AtLeastOnce, true, payload, Publish { what: What::State, bytes })
-    }
-
-    async fn publish_row(&mut self, OutboxRow { row, message }: OutboxRow) -> Result<(), Fault> {
-        // Committed under a larger limit: sent, it would end this connection and every one after it.
-        if message.packet_bytes() > self.shared.broker.max_packet {
-            match self.shared.store.give_up(vec![row], LossReason::Oversize).await {
-                Ok(()) => self.schedule.gone(&[row]),
-                Err(error) => self.store_failed(&error),
-            }
-            return Ok(());
-        }
-        let quality = if message.class == Class::Telemetry { QoS::AtMostOnce } else { QoS::AtLeastOnce };
-        let suspect = Suspect { row, class: message.class, lane: message.lane };
-        let what = What::Message { suspect, origin: message.origin };
-        let publish = Publish { what, bytes: message.payload.len() };
-        self.hand_over(message.topic, quality, message.retain, message.payload, publish)
-    }
-
-    fn hand_over(
-        &mut self,
-        topic: String,
-        quality: QoS,
-        retain: bool,
-        payload: Vec<u8>,
-        publish: Publish,
-    ) -> Result<(), Fault> {
-        if self.in_flight.is_empty() && self.queued.is_empty() {
-            self.heard = self.shared.clock.mono();
-        }
-        // There is room by construction; if not, the event loop has gone, and its last report says why.
-        if self.client.try_publish(topic, quality, retain, payload).is_err() {
-            return Err(self.why_broken());
-        }
-        self.bytes_out += publish.bytes;
-        self.queued.push_back(publish);
-        Ok(())
-    }
-
-    fn why_broken(&mut self) -> Fault {
-        while let Ok(report) = self.reports.try_recv() {
-            if let Err(fault) = self.take(report) {
-                return fault;
-            }
-        }
-        Fault::Lost("its event loop ended".to_owned())
-    }
-
-    /// Losses are told as soon as there is a connection to tell them over.
-    async fn announce_gaps(&mut self) {
-        let status = self.shared.store.status();
-        if status.gaps == 0 || status.of(Class::Gap).messages > 0 || self.store_rests {
-            return;
-        }
-        let topic = self.shared.topics.gap();
-        let gateway = self.shared.gateway.clone();
-        let render = move |gap: &Gap| (topic.clone(), status::gap(&gateway, gap));
-        if let Err(error) = self.shared.store.announce_gaps(render).await {
-            self.store_failed(&error);
-        }
-    }
-
-    fn take_all(&mut self, first: Option<Report>) -> Result<(), Fault> {
-        self.take(first.unwrap_or_else(|| Report::Broken(Fault::Lost("its event loop ended".to_owned()))))?;
-        while let Ok(report) = self.reports.try_recv() {
-            self.take(report)?;
-        }
-        Ok(())
-    }
-
-    fn take(&mut self, report: Report) -> Result<(), Fault> {
-        match report {
-            Report::Sent(packet_id) => self.sent(packet_id),
-            Report::Acknowledged(packet_id) => self.acknowledged(packet_id),
-            Report::Disconnected => {}
-            Report::Broken(fault) => return Err(fault),
-        }
-        Ok(())
-    }
-
-    fn sent(&mut self, packet_id: u16) {
-        let Some(publish) = self.queued.pop_front() else { return };
-        if let What::Message { suspect: Suspect { row, class, .. }, origin } = &publish.what {
-            self.memory.handed.insert(*row);
-            let first = !self.repeats.remove(row);
-            let frame_to_publish = origin.filter(|_| first).map(|origin| self.shared.clock.mono().since(origin));
-            events::Published { class: class.as_str(), again: !first, frame_to_publish }.emit();
-        }
-        if packet_id == 0 {
-            // Quality of service 0: nobody will acknowledge it.
-            self.finish(publish);
-        } else {
-            self.in_flight.insert(packet_id, publish);
-        }
-    }
-
-    fn acknowledged(&mut self, packet_id: u16) {
-        self.heard = self.shared.clock.mono();
-        if let Some(publish) = self.in_flight.remove(&packet_id) {
-            if let What::Message { suspect, .. } = &publish.what {
-                events::Acknowledged { class: suspect.class.as_str() }.emit();
-                self.memory.suspects.fruitful();
-                self.progress = true;
-            }
-            self.finish(publish);
-        }
-    }
-
-    fn finish(&mut self, publish: Publish) {
-        self.bytes_out -= publish.bytes;
-        if let What::Message { suspect: Suspect { row, .. }, .. } = publish.what {
-            self.memory.handed.remove(&row);
-            self.memory.settled.push(row);
-        }
-    }
-
-    /// Has the store let go of what is acknowledged: one batch at a time, while messages go on.
-    fn settle(&mut self) {
-        if self.settling.is_none() && !self.memory.settled.is_empty() && !self.store_rests {
-            let (store, rows) = (self.shared.store.clone(), self.memory.settled.clone());
-            self.settling = Some(Box::pin(async move {
-                let outcome = store.acknowledge(rows.clone()).await;
-                (rows, outcome)
-            }));
-        }
-    }
-
-    fn settled(&mut self, (rows, outcome): (Vec<RowId>, Result<(), StoreError>)) {
-        self.settling = None;
-        match outcome {
-            Ok(()) => {
-                // The batch is the front of the list: later ones came behind it.
-                self.memory.settled.drain(..rows.len());
-                self.schedule.gone(&rows);
-            }
-            Err(error) => self.store_failed(&error),
-        }
-    }
-
-    fn store_failed(&mut self, error: &StoreError) {
-        events::StoreFailed { error }.emit();
-        self.store_rests = true;
-    }
-
-    /// After a connection broke: was it over a message?
-    fn blame(&mut self) {
-        if self.progress {
-            return;
-        }
-        let on_their_way = self.queued.iter().chain(self.in_flight.values());
-        let suspects: Vec<_> = on_their_way
-            .filter_map(|publish| match &publish.what {
-                What::Message { suspect, .. } => Some(suspect.clone()),
-                What::State => None,
-            })
-            .collect();
-        if let Some(Suspect { row, class, lane }) = self.memory.suspects.broke(&suspects, self.shared.clock.mono()) {
-            events::PutOff { class: class.as_str(), row: row.0, lane: lane.as_deref() }.emit();
-        }
-    }
-
-    /// A broker that answers pings but acknowledges nothing does not deliver.
-    fn impatient(&self) -> Option<Fault> {
-        let silent = self.shared.clock.mono().since(self.heard) > self.shared.broker.patience;
-        (silent && !self.in_flight.is_empty()).then_some(Fault::Silent("nothing in flight is acknowledged"))
-    }
-
-    /// Settles what is left and, if the connection stands, says good-bye; all within [`CLOSE_LIMIT`].
-    async fn leave(&mut self, say_goodbye: bool) {
-        let _ = timeout(CLOSE_LIMIT, async {
-            if say_goodbye {
-                self.say_goodbye().await;
-            }
-            if let Some(done) = self.settling.take() {
-                let done = done.await;
-                self.settled(done);
-            }
-            self.store_rests = false;
-            self.settle();
-            if let Some(done) = self.settling.take() {
-                let done = done.await;
-                self.settled(done);
-            }
-        })
-        .await;
-    }
-
-    /// Publishes the offline status, waits until all that is in flight is acknowledged, and disconnects.
-    async fn say_goodbye(&mut self) {
-        let (topic, payload) = (self.shared.topics.status(), status::stopped(self.shared));
-        if self.publish_state(topic, payload).is_err() {
-            return;
-        }
-        let mut asked = false;
-        loop {
-            if !asked && self.queued.is_empty() && self.in_flight.is_empty() {
-                asked = self.client.try_disconnect().is_ok();
-            }
-            match self.reports.recv().await {
-                None | Some(Report::Disconnected) => return,
-                Some(report) => {
-                    if self.take(report).is_err() {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// The outcome of a batch that is being settled; never, if there is none.
-async fn settled(settling: &mut Option<Settling>) -> (Vec<RowId>, Result<(), StoreError>) {
-    match settling {
-        Some(settling) => settling.await,
-        None => std::future::pending().await,
-    }
+/// Has the broker forget the session, and with it all commands that wait for this gateway.
+async fn discard_session(
+    shared: &Shared,
+    mut options: MqttOptions,
+    network: NetworkOptions,
+) -> Result<(), ConnectionError> {
+    options.set_clean_session(true);
+    let (client, mut event_loop) = connect(options, network, 1).await?;
+    // The place for it is free: nothing else was handed over.
+    let _ = client.try_disconnect();
+    while event_loop.poll().await? != Event::Outgoing(Outgoing::Disconnect) {}
+    events::SessionDiscarded { broker: &shared.broker.address }.emit();
+    Ok(())
 }

@@ -32,6 +32,9 @@ pub enum Fault {
     /// The broker does not keep to MQTT 3.1.1.
     #[error("the broker broke the protocol: {0}")]
     Protocol(String),
+    /// The broker delivered what cannot be taken in: too large a packet, or no proper one. It would do so again.
+    #[error("the broker delivered what cannot be taken: {0}")]
+    Unreadable(String),
 }
 
 impl Fault {
@@ -46,6 +49,7 @@ impl Fault {
             Self::Lost(_) => "lost",
             Self::Silent(_) => "silent",
             Self::Protocol(_) => "protocol",
+            Self::Unreadable(_) => "unreadable",
         }
     }
 
@@ -65,6 +69,7 @@ impl Fault {
                     _ => Self::unanswered(&error.to_string(), encrypted),
                 }
             }
+            ConnectionError::MqttState(StateError::Deserialization(error)) => Self::Protocol(error.to_string()),
             error => Self::connected(error),
         }
     }
@@ -95,6 +100,10 @@ impl Fault {
             }
             ConnectionError::MqttState(StateError::ConnectionAborted) => Self::Lost("the broker closed it".to_owned()),
             ConnectionError::ConnectionRefused(code) => Self::refused(code),
+            ConnectionError::MqttState(StateError::Deserialization(Packet::PayloadSizeLimitExceeded(bytes))) => {
+                Self::Unreadable(format!("a packet of {bytes} bytes; max_packet allows less"))
+            }
+            ConnectionError::MqttState(StateError::Deserialization(error)) => Self::Unreadable(error.to_string()),
             ConnectionError::MqttState(error) => Self::Protocol(error.to_string()),
             error => Self::Protocol(error.to_string()),
         }

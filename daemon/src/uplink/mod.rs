@@ -1,20 +1,30 @@
-//! MQTT: sends what the store holds.
+//! MQTT: sends what the store holds, hears commands.
 //!
 //! What is promised: a message committed to the store reaches the broker at least once, those of one lane in order,
 //! however often the connection, the broker or this process break in between; a message leaves the store only when
 //! the broker has acknowledged it. On every connection the status and all retained states are published anew; should
 //! it break, the broker publishes the offline status itself (last will).
 //!
+//! Commands are heard in a persistent session: those sent while nobody is here wait at the broker, and each is
+//! acknowledged only when its [`Receipt`] is settled. A broker that does not let commands through, or a flood of them,
+//! keeps no incident from going out.
+//!
 //! A connection that fails, for whatever reason, is followed by a new one after a pause that grows from half a second
 //! to a minute; [`Uplink::state`] says what is wrong meanwhile.
 
 mod broker;
+mod command;
 mod connection;
+mod exchange;
 mod fault;
+mod import;
+mod inbox;
+mod poller;
 mod retained;
 mod schedule;
 pub mod spec;
 mod status;
+mod subscription;
 mod suspects;
 mod topics;
 
@@ -25,15 +35,27 @@ use tokio::{runtime::Handle, sync::watch, task::JoinHandle};
 
 pub use self::{
     broker::{Broker, BrokerError, MqttSecrets},
+    command::{Command, Fate, Receipt},
     fault::Fault,
+    import::{Progress, Stopped, Why, import},
     retained::RetainedStates,
+    status::{Absence, GapReport, Presence, Status},
     topics::Topics,
 };
 use self::{
     connection::{Ended, Memory},
     schedule::LiveMark,
 };
-use crate::{events::uplink as events, shutdown::Shutdown, store::Store};
+use crate::{
+    events::uplink as events,
+    shutdown::Shutdown,
+    store::{Gap, Store},
+};
+
+/// A loss as it is announced: topic and payload.
+pub fn gap_message(gateway: &Id, gap: &Gap) -> (String, Vec<u8>) {
+    (Topics::new(gateway).gap(), status::gap(gateway, gap))
+}
 
 /// The first and the longest pause between connections.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
@@ -48,6 +70,9 @@ pub struct UplinkConfig {
     pub store: Store,
     /// What to publish anew on every connection.
     pub retained: RetainedStates,
+    /// Where commands go; bounded. Those of quality of service 0 get half of it. Overflow policy: those are dropped, the
+    /// others stay with the broker for a later connection.
+    pub commands: crossbeam_channel::Sender<Command>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// When to stop.
@@ -85,6 +110,7 @@ struct Shared {
     broker: Broker,
     store: Store,
     retained: RetainedStates,
+    commands: crossbeam_channel::Sender<Command>,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
     state: watch::Sender<LinkState>,
@@ -100,10 +126,10 @@ impl Shared {
 impl Uplink {
     /// Starts it on a runtime. A broker that is not there is no error: it keeps trying.
     pub fn spawn(config: UplinkConfig, runtime: &Handle) -> Self {
-        let UplinkConfig { gateway, broker, store, retained, clock, shutdown } = config;
+        let UplinkConfig { gateway, broker, store, retained, commands, clock, shutdown } = config;
         let (state, follow) = watch::channel(LinkState::Connecting);
         let topics = Topics::new(&gateway);
-        let shared = Shared { gateway, topics, broker, store, retained, clock, shutdown, state };
+        let shared = Shared { gateway, topics, broker, store, retained, commands, clock, shutdown, state };
         Self { state: follow, task: runtime.spawn(run(shared)) }
     }
 
@@ -124,6 +150,7 @@ async fn run(shared: Shared) {
     loop {
         match connection::run(&shared, &mut memory).await {
             Ended::Stopped => break,
+            Ended::Renewed => backoff.reset(),
             Ended::Broken { fault, progress } => {
                 if progress {
                     backoff.reset();

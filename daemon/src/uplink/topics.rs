@@ -51,9 +51,34 @@ impl Topics {
         format!("{}/evidence/{incident}/{name}", self.root)
     }
 
+    /// What a day has brought, once it is over; retained.
+    pub fn daily_summary(&self) -> String {
+        format!("{}/summary/daily", self.root)
+    }
+
+    /// What the day that goes on has brought so far; retained.
+    pub fn summary_today(&self) -> String {
+        format!("{}/summary/today", self.root)
+    }
+
     /// Reports of messages that were given up.
     pub fn gap(&self) -> String {
         format!("{}/gap", self.root)
+    }
+
+    /// What the topics of commands begin with; a command's name follows.
+    pub(super) fn command_prefix(&self) -> String {
+        format!("{}/cmd/", self.root)
+    }
+
+    /// Commands of every name, as a subscription.
+    pub fn commands(&self) -> String {
+        format!("{}/cmd/+", self.root)
+    }
+
+    /// Answers to commands of a name.
+    pub fn command_answer(&self, name: &str) -> String {
+        format!("{}/cmd-ack/{name}", self.root)
     }
 }
 
@@ -75,5 +100,8 @@ mod tests {
             "snowgate/v1/gate-1/evidence/01ARZ3NDEKTSV4RRFFQ69G5FAV/still.jpg"
         );
         assert_eq!(topics.gap(), "snowgate/v1/gate-1/gap");
+        assert_eq!(topics.commands(), "snowgate/v1/gate-1/cmd/+");
+        assert_eq!(topics.command_prefix(), "snowgate/v1/gate-1/cmd/");
+        assert_eq!(topics.command_answer("verify"), "snowgate/v1/gate-1/cmd-ack/verify");
     }
 }

@@ -140,6 +140,8 @@ pub struct Analyser {
     frame: (u32, u32),
     motion: Motion,
     eyes: Vec<Eye>,
+    /// Whether models shall be shown the whole frame again.
+    afresh: bool,
     job: Option<Job>,
     looked_at: Vec<Rect>,
     tracks: Vec<Track>,
@@ -196,6 +198,7 @@ impl Analyser {
             frame: (0, 0),
             motion: Motion::new(spec, polygons.clone()),
             eyes: eyes.collect(),
+            afresh: false,
             job: None,
             looked_at: Vec::new(),
             tracks: Vec::new(),
@@ -230,9 +233,15 @@ impl Analyser {
         self.eyes.iter().any(|eye| eye.tracker.is_following())
     }
 
-    /// Whether parts of the frame were never looked at.
+    /// From the next picture on models are shown all of the frame once more, a part with each picture, as at the very
+    /// beginning. What is known by then stays known.
+    pub fn look_afresh(&mut self) {
+        self.afresh = true;
+    }
+
+    /// Whether parts of the frame were never looked at, or not [afresh](Self::look_afresh).
     pub fn has_unseen(&self) -> bool {
-        self.eyes.iter().any(|eye| eye.next_tile < eye.tiles.len() || eye.tiles.is_empty())
+        self.afresh || self.eyes.iter().any(|eye| eye.next_tile < eye.tiles.len() || eye.tiles.is_empty())
     }
 
     /// Regions of one picture shown to one model from the next picture on, where fewer than configured.
@@ -272,6 +281,9 @@ impl Analyser {
             self.frame = frame;
             self.masks = Masks::rasterise(&self.polygons, pixels.luma.width, pixels.luma.height);
             self.eyes.iter_mut().for_each(Eye::start_over);
+        }
+        if std::mem::take(&mut self.afresh) {
+            self.eyes.iter_mut().for_each(|eye| eye.next_tile = 0);
         }
         self.motion.update(&pixels.luma, at);
         self.looked_at.clear();

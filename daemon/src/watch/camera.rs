@@ -29,6 +29,7 @@ use crate::{
     },
     events::gate::{MemoryTaken, PacketSizesLearnt},
     reporting::WatchedRule,
+    verify::Watchpoint,
     vision::{
         model::Models,
         spec::{DetectSpec, Gate, Priority},
@@ -63,6 +64,9 @@ pub struct Watched {
     pub(super) priority: Priority,
     pub(super) rules: Vec<Arc<WatchedRule>>,
     pub(super) pulse: Arc<Pulse>,
+    /// Who has asked to look again hears here what is seen.
+    pub(super) watchpoint: Watchpoint,
+    fps: u32,
     ring: Arc<GopRing>,
     /// Between two looks at a quiet camera.
     look_gap: Duration,
@@ -88,6 +92,8 @@ impl Watched {
             decoding: Mutex::new(Decoding::new(Arc::clone(&ring), spec, Arc::clone(&pulse))),
             ring,
             pulse,
+            watchpoint: Watchpoint::default(),
+            fps: spec.fps.value,
             slot: Slot::default(),
             inference: Mutex::new(Inference::new(watcher)),
             last_look: AtomicU64::new(0),
@@ -159,6 +165,20 @@ impl Watched {
         if now.since(Mono(self.last_look.load(Ordering::Acquire))) >= patience {
             work(lock(&self.inference).watcher());
         }
+    }
+
+    /// What may lie between two looked-at pictures while this camera does all that overload leaves it.
+    pub(super) fn longest_gap(&self) -> Duration {
+        let limits = self.pulse.limits();
+        let picture = Duration::from_secs(1) * limits.picture_divisor / self.fps.max(1);
+        (3 * picture).max(self.look_gap * limits.look_stretch)
+    }
+
+    /// Somebody wants to look until then: the camera is followed whether anything moves or not, as far as overload leaves it
+    /// that, and models are shown all of its frame once more. It is for the caller to have it decode.
+    pub fn ask(&self, until: Mono) {
+        lock(&self.inference).watcher().look_afresh();
+        self.pulse.ask(until);
     }
 
     /// The camera's judgement, for whoever drives it alone.

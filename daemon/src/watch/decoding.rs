@@ -18,6 +18,9 @@
 //! was for nothing the next waits longer; meanwhile key frames with motion are inferred, and one in which something is
 //! found wakes the camera.
 //!
+//! A camera that somebody wants to look at (a verification) is woken as if something moved, with a token as ever, and followed
+//! for as long; where overload forbids that, its key frames are inferred.
+//!
 //! A camera whose gate is not `keyframe`, or whose stream [cannot be judged](super::cadence) by its key frames,
 //! follows all the time, unless overload forbids it.
 
@@ -65,11 +68,12 @@ const SLOW: Duration = Duration::from_secs(2);
 const LOOK_COST: u32 = 3;
 
 /// The reasons of wake-ups: the gate or the stream wants everything decoded; a key frame shows motion;
-/// [`super::packet_sizes`]; inference has found something in a key frame.
+/// [`super::packet_sizes`]; inference has found something in a key frame; somebody wants to look.
 const GATE: &str = "gate";
 const MOTION: &str = "motion";
 const PACKET_SIZES: &str = "packet_sizes";
 const FOUND: &str = "found";
+const ASKED: &str = "asked";
 /// After so many wake-ups in a row for nothing the pause grows no more.
 const MOST_VAIN: u32 = 5;
 
@@ -117,8 +121,8 @@ struct Following {
     woken_by: Option<Mono>,
     /// The key frame it began with.
     from: Option<Looked>,
-    /// Whether it was the sizes of packets that told of motion.
-    alarmed: bool,
+    /// What woke it.
+    reason: &'static str,
     /// Whether it was admitted, and has not caught up yet.
     admitted: bool,
     /// The newest key frame read.
@@ -229,6 +233,12 @@ impl Decoding {
         self.gate != Gate::Keyframe || self.fallback().is_some()
     }
 
+    /// Whether somebody wants to look, and there is something to see.
+    fn is_asked(&self, now: Mono) -> bool {
+        let delivers = |key: AccessUnit| now.since(key.arrived) <= self.max_key_interval;
+        self.pulse.is_asked(now) && self.ring.newest_key().is_some_and(delivers)
+    }
+
     fn fallback(&self) -> Option<Fallback> {
         self.pulse.heard().cadence.fallback()
     }
@@ -240,13 +250,15 @@ impl Decoding {
         // Key frames jitter around their grid; one that is a little early is the one meant.
         let due = self.last_look.map_or(Mono(0), |last| last + (interval - self.look_every / 8));
         self.pulse.want_keys_from(due);
-        if let Some(alarm) = self.pulse.take_alarm()
+        let asked = self.is_asked(hands.now);
+        if let Some(alarm) = self.pulse.take_alarm().or(asked.then_some(Alarm::Asked))
             && limits.follow
             && hands.admission.admit(self.priority)
         {
             let reason = match alarm {
                 Alarm::PacketSizes => PACKET_SIZES,
                 Alarm::Found => FOUND,
+                Alarm::Asked => ASKED,
             };
             let from = self.looked.or_else(|| self.ring.newest_key().map(|key| Looked::at(&key)));
             self.wake(from, hands.now, reason);
@@ -288,7 +300,7 @@ impl Decoding {
         }
         self.looked = Some(here);
         self.seen = key.at;
-        if glance != Glance::Still || occupied {
+        if glance != Glance::Still || occupied || asked {
             put(&self.camera, Urgency::Look, picture, hands);
         } else if unseen && hands.admission.admit_sweep() {
             put(&self.camera, Urgency::Sweep, picture, hands);
@@ -316,7 +328,7 @@ impl Decoding {
             decoder: None,
             woken_by: Some(woken_by),
             from,
-            alarmed: reason == PACKET_SIZES,
+            reason,
             admitted: reason != GATE,
             key: from,
             starved: None,
@@ -423,7 +435,8 @@ impl Decoding {
             self.caught_up(hands);
         }
         let lag = Duration::from_secs(1).max(2 * (Duration::from_secs(1) / self.fps.max(1)));
-        if !self.must_follow() && self.pulse.is_quiet(unit.at, self.quiet_after, lag) {
+        let needed = self.must_follow() || self.pulse.is_asked(hands.now);
+        if !needed && self.pulse.is_quiet(unit.at, self.quiet_after, lag) {
             self.learn_from_wake(unit.at);
             self.last_look = Some(unit.at);
             self.seen = unit.at;
@@ -435,8 +448,12 @@ impl Decoding {
     /// The camera is quiet again: was it woken for something?
     fn learn_from_wake(&mut self, now: Mono) {
         let Mode::Following(following) = &self.mode else { return };
+        if following.reason == ASKED {
+            // It was not motion.
+            return;
+        }
         let found = self.pulse.followed_after(following.from.map_or(Mono(0), |from| from.at));
-        if following.alarmed {
+        if following.reason == PACKET_SIZES {
             self.pulse.heard().sizes.judged(found);
         }
         self.vain = if found { 0 } else { (self.vain + 1).min(MOST_VAIN) };

@@ -81,6 +81,7 @@ impl Lookout {
             };
             self.stills.request(StillRequest {
                 incident: look.incident,
+                verification: look.verification.clone(),
                 camera: camera.clone(),
                 taken: self.clock.moment_at(key.arrived),
                 picture: Arc::new(picture),
@@ -136,6 +137,7 @@ mod tests {
         let clock = ManualClock::new("boot", jiff::Timestamp::UNIX_EPOCH);
         let mut look = Look {
             incident: CountedIds::default().next(clock.now()),
+            verification: None,
             grid: "33".into(),
             place: Some(Place { lat: 30.0, lon: 120.0, name: None }),
         };

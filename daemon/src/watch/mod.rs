@@ -9,6 +9,7 @@
 //! [`camera`] is one camera's path, whoever drives it: the [`workers`]' threads live, replay on its own. [`overload`] is the
 //! policy for when the box has more to do than it can.
 
+mod asked;
 mod cadence;
 mod camera;
 mod decoders;

@@ -25,6 +25,8 @@ pub enum Alarm {
     PacketSizes = 1,
     /// Inference has found something moving in the key frame that was looked at.
     Found = 2,
+    /// Somebody [wants to look](Pulse::ask).
+    Asked = 3,
 }
 
 const NO_ALARM: u8 = 0;
@@ -53,6 +55,8 @@ pub struct Pulse {
     followed: AtomicU64,
     rung: AtomicUsize,
     busy: AtomicU8,
+    /// Until when somebody wants to look, whether anything moves or not (monotonic nanoseconds).
+    asked_until: AtomicU64,
 }
 
 impl Pulse {
@@ -68,6 +72,7 @@ impl Pulse {
             followed: AtomicU64::new(0),
             rung: AtomicUsize::new(0),
             busy: AtomicU8::new(Busy::Quiet as u8),
+            asked_until: AtomicU64::new(0),
         }
     }
 
@@ -104,6 +109,16 @@ impl Pulse {
     /// Something tells motion that no look has shown.
     pub fn alarm(&self, alarm: Alarm) {
         self.alarm.store(alarm as u8, Ordering::Release);
+    }
+
+    /// Somebody wants to look until then, whether anything moves or not.
+    pub fn ask(&self, until: Mono) {
+        self.asked_until.fetch_max(until.0, Ordering::Relaxed);
+    }
+
+    /// Whether somebody wants to look.
+    pub fn is_asked(&self, now: Mono) -> bool {
+        now.0 < self.asked_until.load(Ordering::Relaxed)
     }
 
     /// What has told motion since this was last asked.

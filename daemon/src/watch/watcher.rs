@@ -31,6 +31,10 @@ pub struct Seen<'a> {
     pub findings: &'a mut Vec<Finding>,
     /// Every live track.
     pub tracks: &'a [Track],
+    /// The rules, having taken it in.
+    pub rules: &'a CameraRules,
+    /// Whether parts of the frame have yet to be shown to models.
+    pub has_unseen: bool,
 }
 
 impl Watcher {
@@ -65,9 +69,10 @@ impl Watcher {
     /// # Errors
     /// A model failed; the picture is lost, the next one may do.
     pub fn finish(&mut self) -> Result<Seen<'_>, VisionError> {
+        let has_unseen = self.analyser.has_unseen();
         let analysis = self.analyser.finish()?;
         self.rules.observe(&analysis.observation(), &mut self.findings);
-        Ok(Seen { findings: &mut self.findings, tracks: analysis.tracks })
+        Ok(Seen { findings: &mut self.findings, tracks: analysis.tracks, rules: &self.rules, has_unseen })
     }
 
     /// Whether the last picture showed motion, or something moving is followed.
@@ -83,6 +88,11 @@ impl Watcher {
     /// Whether still pictures matter to it: to what is at rest, to what is under way.
     pub fn is_occupied(&self) -> bool {
         self.rules.is_active() || self.analyser.is_occupied()
+    }
+
+    /// From the next picture on models are shown all of the frame once more, a part with each picture.
+    pub fn look_afresh(&mut self) {
+        self.analyser.look_afresh();
     }
 
     /// Whether parts of the frame were never looked at: something may have been standing there all the time.

@@ -8,12 +8,14 @@
 use std::{io, num::NonZero, sync::Arc, thread::JoinHandle, time::Duration};
 
 use snowgate_core::{
+    ids::Id,
     rules::{Change, Finding},
     time::{Clock, Mono},
 };
 
 use super::{
     Watched,
+    asked::AskedCamera,
     camera::Tools,
     decoders::LookDecoders,
     inference::{Outcome, Urgency},
@@ -31,6 +33,7 @@ use crate::{
     },
     reporting::{Found, Item, Items, Sight, StillRequests, people, rule_of},
     shutdown::Shutdown,
+    verify::{View, Watchable},
     vision::model::Models,
 };
 
@@ -61,6 +64,14 @@ impl Workers {
     pub fn lookout(&self, viewpoints: Vec<Viewpoint>, stills: StillRequests) -> Lookout {
         let (tools, clock, shutdown) = (Arc::clone(&self.tools), Arc::clone(&self.clock), self.shutdown.clone());
         Lookout { viewpoints, tools, stills, clock, shutdown }
+    }
+
+    /// The cameras as they can be asked to look again, with their names.
+    pub fn watchables(&self) -> impl Iterator<Item = (Id, Box<dyn Watchable>)> {
+        (0..self.cameras.len()).map(|camera| {
+            let asked = AskedCamera::new(camera, Arc::clone(&self.cameras), self.decode.clone());
+            (self.cameras[camera].camera.clone(), Box::new(asked) as Box<dyn Watchable>)
+        })
     }
 
     /// What hears of every unit in the ring of this camera (by its place in the list), and wakes the workers for it.
@@ -152,14 +163,21 @@ impl Workers {
                 }
             }
             Outcome::Looked { seen: Err(error), .. } => events::CannotLook { camera, error: &error }.emit(),
-            Outcome::Looked { seen: Ok(seen), .. } if seen.findings.is_empty() => {}
+            Outcome::Looked { seen: Ok(seen), .. } if seen.findings.is_empty() && !watched.watchpoint.is_on() => {}
             Outcome::Looked { picture, urgency, seen: Ok(seen) } => {
+                let picture = Arc::new(picture);
                 let people = people(seen.tracks);
+                if watched.watchpoint.is_on() {
+                    let view = View { picture: Arc::clone(&picture), people: people.as_slice().into() };
+                    watched.watchpoint.shown(picture.at(), seen.rules, !seen.has_unseen, &view);
+                }
+                if seen.findings.is_empty() {
+                    return;
+                }
                 let arrived = Some(picture.arrived()).filter(|_| urgency != Urgency::CatchUp);
                 if arrived.is_none() {
                     FoundLate { took: self.clock.mono().since(picture.arrived()) }.emit();
                 }
-                let picture = Arc::new(picture);
                 for finding in seen.findings.drain(..) {
                     let sight = (finding.change == Change::Began)
                         .then(|| Sight { picture: Arc::clone(&picture), people: people.clone() });

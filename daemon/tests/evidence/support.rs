@@ -145,6 +145,7 @@ pub fn request<P>(picture: P) -> StillRequest<P> {
     let corner = Point::new(0.0, 0.0);
     StillRequest {
         incident: IncidentId(Ulid::from_parts(1_780_000_000_000, 1)),
+        verification: None,
         camera: "gate".parse().unwrap(),
         picture,
         taken: now(),

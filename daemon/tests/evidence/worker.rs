@@ -17,7 +17,7 @@ use snowgate::{
     evidence::{
         Find, FindError,
         files::{EvidenceFiles, FileName, Limits},
-        still::StillMaker,
+        still::{StillMaker, StillRequest},
         worker::{self, QUEUE, StillReady},
     },
     shutdown::Shutdown,
@@ -85,6 +85,39 @@ fn a_request_becomes_a_file_and_a_message() {
     assert!(made.still.faces_covered >= 3);
     shutdown.trigger();
     thread.join().unwrap();
+}
+
+#[test]
+fn the_still_of_a_verification_lies_beside_the_incidents_own() {
+    let (home, shutdown) = (tempfile::tempdir().unwrap(), Shutdown::new());
+    let (ready, stills) = mpsc::channel::<StillReady>();
+    let open = {
+        let shutdown = shutdown.clone();
+        move || Ok(scripted(|| Ok(()), &shutdown))
+    };
+    let (thread, queue) =
+        worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
+    let commands = [None, Some("../v 1".replace(' ', "/")), Some("v-2".to_owned())];
+    for command in &commands {
+        let verification = command.clone().map(|command| command.parse().unwrap());
+        assert!(queue.request(StillRequest { verification, ..request(I420::grey(64, 64)) }));
+    }
+    let made: Vec<StillReady> = (0..3).map(|_| stills.recv_timeout(LONG).unwrap()).collect();
+    let told = |still: &StillReady| still.verification.as_ref().map(ToString::to_string);
+    assert_eq!(made.iter().map(told).collect::<Vec<_>>(), commands);
+    let mut names: Vec<&str> = made.iter().map(|still| still.evidence.name.as_str()).collect();
+    assert_eq!(names[0], FileName::STILL.as_str());
+    assert!(names[1..].iter().all(|name| name.starts_with("verify-") && name.len() == "verify-.jpg".len() + 16));
+    let folder = home.path().join(made[0].incident.to_string());
+    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.sort_unstable();
+    files.sort_unstable();
+    assert_eq!(files, names, "three files, wherever the command's id points to");
+    shutdown.trigger();
+    thread.join().unwrap();
+    let home_again = self::files(&home);
+    drop(home_again);
+    assert_eq!(fs::read_dir(home.path().join(made[0].incident.to_string())).unwrap().count(), 3, "and it keeps them");
 }
 
 #[test]

@@ -208,6 +208,7 @@ fn judge(
     complete: bool,
     last_words: &str,
 ) -> Result<(), DemoError> {
+    let violations = grid.take_violations();
     grid.look(|received| {
         let mut wrong = Vec::new();
         let missing = missing(config, received);
@@ -223,6 +224,7 @@ fn judge(
         let forged = received.forged_stills().iter().map(|still| print::shown(&still.file)).collect();
         wrong.extend(say("stills that are not those announced", forged));
         wrong.extend(say("messages that nobody could understand", received.rejected.clone()));
+        wrong.extend(say("messages that are not as the schemas say", violations));
         wrong.extend(say("losses the gateway admits", received.gaps.iter().map(ToString::to_string).collect()));
         if wrong.is_empty() { Ok(()) } else { Err(DemoError::Failed(wrong.join("\n"))) }
     })

@@ -246,10 +246,12 @@ impl<I: IncidentIds> Book<I> {
         disposition::decide(command, remembered, incident, Stamp::now(clock), &self.calendar)
     }
 
-    /// What the box has seen when it was asked to look again. Nothing changes here until the revision is
-    /// [on disk](Self::committed).
-    pub fn verified(&self, stored: Incident, verification: Verification) -> Revision {
-        verify::record(self.newest(stored), verification)
+    /// What the box has seen when it was asked to look again, and the picture it has taken, if it has. Nothing changes here
+    /// until the revision is [on disk](Self::committed).
+    pub fn verified(&self, stored: Incident, verification: Verification, picture: Option<Evidence>) -> Revision {
+        let mut incident = self.newest(stored);
+        incident.evidence.extend(picture);
+        verify::record(incident, verification)
     }
 
     /// A revision that does not come from what was found is on disk: what is found next builds upon it.

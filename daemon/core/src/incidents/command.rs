@@ -135,24 +135,71 @@ pub struct Malformed {
     pub detail: String,
 }
 
+impl Malformed {
+    /// A payload of so many bytes, which are more than [`MAX_COMMAND_BYTES`].
+    pub fn too_large(bytes: usize) -> Self {
+        Self { id: None, detail: format!("{bytes} bytes are too many for a command: {MAX_COMMAND_BYTES} at the most") }
+    }
+}
+
 /// Reads a command.
 ///
 /// # Errors
 /// What is wrong with it, and its id where that can be read.
 pub fn read<C: DeserializeOwned>(payload: &[u8]) -> Result<C, Malformed> {
-    /// As much of a malformed command as an answer needs.
+    if payload.len() > MAX_COMMAND_BYTES {
+        return Err(Malformed::too_large(payload.len()));
+    }
+    serde_json::from_slice(payload)
+        .map_err(|error| Malformed { id: read_id(payload), detail: shortened(&error.to_string()) })
+}
+
+/// The id of a command of which nothing else is known.
+pub fn read_id(payload: &[u8]) -> Option<CommandId> {
     #[derive(Deserialize)]
     struct IdOnly {
         id: CommandId,
     }
-    if payload.len() > MAX_COMMAND_BYTES {
-        let detail = format!("{} bytes are too many for a command: {MAX_COMMAND_BYTES} at the most", payload.len());
-        return Err(Malformed { id: None, detail });
+    serde_json::from_slice(payload).ok().map(|IdOnly { id }| id)
+}
+
+/// The answer to a command that this version does not know.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct UnknownCommandAnswer {
+    /// The command's id; missing where none could be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<CommandId>,
+    /// Always refused.
+    pub result: CommandResult,
+    /// Always `unknown_command`.
+    pub reason: String,
+}
+
+impl UnknownCommandAnswer {
+    /// The answer.
+    pub fn new(id: Option<CommandId>) -> Self {
+        Self { id, result: CommandResult::Refused, reason: "unknown_command".to_owned() }
     }
-    serde_json::from_slice(payload).map_err(|error| Malformed {
-        id: serde_json::from_slice(payload).ok().map(|IdOnly { id }| id),
-        detail: shortened(&error.to_string()),
-    })
+}
+
+/// Whether a command was carried out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum CommandResult {
+    /// It was.
+    Done,
+    /// It was not, and changed nothing.
+    Refused,
+}
+
+impl CommandResult {
+    /// The word for it in messages and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// At most [`MAX_DETAIL`] characters: an error may quote what came.
@@ -202,10 +249,10 @@ pub struct Remembered<C, A> {
     pub answer: A,
 }
 
-/// Whether the answer to a command that expires then need not be kept any longer.
-pub fn may_be_forgotten(expires: jiff::Timestamp, now: Moment) -> bool {
-    now.synchronised
-        && now.wall.duration_since(expires) > jiff::SignedDuration::try_from(KEPT_AFTER).unwrap_or_default()
+/// Answers to commands that expired before this need not be kept any longer; none may be forgotten while the clock is not
+/// synchronised.
+pub fn forget_expired_before(now: Moment) -> Option<jiff::Timestamp> {
+    now.synchronised.then(|| now.wall.saturating_sub(KEPT_AFTER).unwrap_or(jiff::Timestamp::MIN))
 }
 
 #[cfg(test)]
@@ -265,9 +312,10 @@ mod tests {
         assert_eq!(judge("2026-03-01T00:00:00Z", true), Timeliness::Expired);
         assert_eq!(judge("2026-02-20T00:00:00Z", true), Timeliness::TooLong);
         assert_eq!(judge("1970-01-01T00:00:00Z", false), Timeliness::Unknown);
-        assert!(!may_be_forgotten(expires, at("2026-03-01T12:00:00Z", true)));
-        assert!(!may_be_forgotten(expires, at("2036-03-01T12:00:00Z", false)));
-        assert!(may_be_forgotten(expires, at("2026-03-02T00:00:01Z", true)));
+        let may_be_forgotten = |now| forget_expired_before(now).is_some_and(|before| expires < before);
+        assert!(!may_be_forgotten(at("2026-03-01T12:00:00Z", true)));
+        assert!(!may_be_forgotten(at("2036-03-01T12:00:00Z", false)));
+        assert!(may_be_forgotten(at("2026-03-02T00:00:01Z", true)));
     }
 
     proptest! {

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Handling, Incident, Scene,
-    command::{CommandId, Malformed, Note, Remembered, Timeliness, Who},
+    command::{CommandId, CommandResult, Malformed, Note, Remembered, Timeliness, Who},
     event::{EventKind, Revision},
     handling::{Extension, Stage, Step},
     time_limit::DeadlineError,
@@ -51,6 +51,12 @@ pub struct Disposition {
 
 /// `cmd/disposition` as it is written.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[schemars(
+    rename = "Disposition",
+    extend("if" = { "properties": { "stage": { "const": "extended" } } }),
+    extend("then" = { "oneOf": [{ "required": ["until"] }, { "required": ["for_seconds"] }] }),
+    extend("else" = { "properties": { "until": { "type": "null" }, "for_seconds": { "type": "null" } } })
+)]
 pub struct DispositionPayload {
     /// The command's own id: the same one again is the same command.
     id: CommandId,
@@ -130,16 +136,6 @@ pub struct DispositionAnswer {
     /// How things stand with the incident, now that it was carried out or refused; missing for unknown ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub now: Option<Standing>,
-}
-
-/// Whether a command was carried out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum CommandResult {
-    /// It was.
-    Done,
-    /// It was not, and changed nothing.
-    Refused,
 }
 
 /// Why a disposition was refused.

@@ -3,36 +3,43 @@
 //! `id` is `{incident}.{revision}` and unique for ever, so a receiver that has seen it may drop it. `type` is
 //! `org.snowgate.incident.` + `opened`, `updated`, `ended`, `verified` or `closed`. Times carry the gateway's UTC offset.
 
+mod payload;
+
 use jiff::tz::TimeZone;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Serialize, Serializer};
 
-use super::{
-    Deadline, EndReason, Handling, Incident, Light, Measure, Origin, Place, Scene, SeenByCamera,
-    command::{CommandId, Note},
-    handling::Stage,
-    spec::TimeBase,
-    verify::{Obstacle, Outcome},
+pub use self::payload::IncidentEvent;
+use self::payload::{
+    DispositionData, EvidenceReference, IncidentData, OriginData, ReadingData, TimeLimitData, Times, VerificationData,
 };
-use crate::{
-    ids::{Id, IncidentId},
-    sensor::reading::Verdict,
-    severity::Severity,
-    time::Moment,
-};
+use super::{Incident, Origin, command::Note};
+use crate::{ids::Id, time::Moment};
 
-/// What a revision tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What a revision tells. In messages it is the CloudEvents type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, JsonSchema)]
 pub enum EventKind {
     /// The incident is new.
+    #[schemars(rename = "org.snowgate.incident.opened")]
     Opened,
     /// Something about it has changed.
+    #[schemars(rename = "org.snowgate.incident.updated")]
     Updated,
     /// What the box saw is over.
+    #[schemars(rename = "org.snowgate.incident.ended")]
     Ended,
     /// Somebody asked the box to look again, and it has.
+    #[schemars(rename = "org.snowgate.incident.verified")]
     Verified,
     /// People have finished with it.
+    #[schemars(rename = "org.snowgate.incident.closed")]
     Closed,
+}
+
+impl Serialize for EventKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.event_type())
+    }
 }
 
 impl EventKind {
@@ -77,155 +84,6 @@ pub struct Gateway {
     pub time_zone: TimeZone,
 }
 
-#[derive(Serialize)]
-struct CloudEvent<'a> {
-    specversion: &'static str,
-    id: String,
-    source: String,
-    r#type: &'static str,
-    subject: IncidentId,
-    time: String,
-    datacontenttype: &'static str,
-    data: Data<'a>,
-}
-
-#[derive(Serialize)]
-struct Data<'a> {
-    incident: IncidentId,
-    revision: u32,
-    sequence: u64,
-    scene: Scene,
-    handling: Handling,
-    suspended: bool,
-    /// The disposition that made this revision.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    disposition: Option<DispositionData<'a>>,
-    /// The verification that made this revision.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verification: Option<VerificationData<'a>>,
-    recurrences: u32,
-    gateway: &'a Id,
-    boot: &'a str,
-    category: &'a Id,
-    severity: Severity,
-    level: &'a Id,
-    level_grid: &'a str,
-    grid: &'a str,
-    grid_path: &'a [String],
-    rule: &'a Id,
-    rule_kind: &'a str,
-    title: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    place: Option<&'a Place>,
-    times: Times,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    time_limit: Option<TimeLimit>,
-    duration_seconds: f64,
-    score: f64,
-    #[serde(flatten)]
-    origin: OriginData<'a>,
-    evidence: Vec<EvidenceReference<'a>>,
-    config_digest: &'a str,
-}
-
-/// A camera's or a sensor's own keys.
-#[derive(Serialize)]
-#[serde(untagged)]
-enum OriginData<'a> {
-    Camera(&'a SeenByCamera),
-    Sensor { sensor: &'a Id, quantity: &'a Id, unit: &'a str, measure: Measure, readings: Vec<ReadingData> },
-}
-
-#[derive(Serialize)]
-struct ReadingData {
-    value: Option<f64>,
-    #[serde(flatten)]
-    verdict: Verdict,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    measured: Option<String>,
-    arrived: String,
-}
-
-#[derive(Serialize)]
-struct Times {
-    began: String,
-    opened: String,
-    last_seen: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ended: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    end_reason: Option<EndReason>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    closed: Option<String>,
-    clock_synchronised: bool,
-}
-
-#[derive(Serialize)]
-struct DispositionData<'a> {
-    command: &'a CommandId,
-    stage: Stage,
-    by: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    note: Option<&'a str>,
-    at: String,
-}
-
-#[derive(Serialize)]
-struct VerificationData<'a> {
-    command: &'a CommandId,
-    by: &'a str,
-    reason: &'a str,
-    outcome: Outcome,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    obstacle: Option<Obstacle>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<String>,
-    until: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    still: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-struct TimeLimit {
-    seconds: u64,
-    counted_in: TimeBase,
-    #[serde(skip_serializing_if = "is_zero")]
-    extended_seconds: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    due: Option<String>,
-    light: Light,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    suspended_since: Option<String>,
-}
-
-impl TimeLimit {
-    fn of(deadline: &Deadline, zone: &TimeZone) -> Self {
-        Self {
-            seconds: deadline.limit().limit_ms / 1000,
-            counted_in: deadline.limit().counted_in,
-            extended_seconds: deadline.extended_by().as_secs(),
-            due: deadline.due().map(|due| format_time(due, zone)),
-            light: deadline.light(),
-            suspended_since: deadline.suspended_since().map(|stamp| format_time(stamp.moment.wall, zone)),
-        }
-    }
-}
-
-fn is_zero(number: &u64) -> bool {
-    *number == 0
-}
-
-#[derive(Serialize)]
-struct EvidenceReference<'a> {
-    name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    camera: Option<&'a Id>,
-    media_type: &'a str,
-    sha256: &'a str,
-    bytes: u64,
-    taken: String,
-}
-
 impl Revision {
     /// The receiver's key for removing duplicates: `{incident}.{revision}`.
     pub fn event_id(&self) -> String {
@@ -239,7 +97,7 @@ impl Revision {
             stage: step.stage,
             by: step.by.as_str(),
             note: step.note.as_ref().map(Note::as_str),
-            at: format_time(step.at, zone),
+            at: LocalTime::new(step.at, zone),
         })
     }
 
@@ -251,8 +109,8 @@ impl Revision {
             reason: last.reason.as_str(),
             outcome: last.outcome,
             obstacle: last.obstacle,
-            from: last.from.map(|from| format_time(from.wall, zone)),
-            until: format_time(last.until.wall, zone),
+            from: last.from.map(|from| LocalTime::new(from.wall, zone)),
+            until: LocalTime::new(last.until.wall, zone),
             still: last.still.as_deref(),
         })
     }
@@ -271,8 +129,8 @@ impl Revision {
                     .map(|reading| ReadingData {
                         value: reading.value,
                         verdict: reading.verdict,
-                        measured: reading.measured.map(|time| format_time(time, zone)),
-                        arrived: format_time(reading.arrived.wall, zone),
+                        measured: reading.measured.map(|time| LocalTime::new(time, zone)),
+                        arrived: LocalTime::new(reading.arrived.wall, zone),
                     })
                     .collect(),
             },
@@ -283,17 +141,17 @@ impl Revision {
     /// of the event.
     pub fn to_json(&self, gateway: &Gateway, sequence: u64, now: Moment) -> Vec<u8> {
         let incident = &self.incident;
-        let time = |moment: Moment| format_time(moment.wall, &gateway.time_zone);
+        let time = |moment: Moment| LocalTime::new(moment.wall, &gateway.time_zone);
         let duration = incident.last_seen.mono.since(incident.began.mono);
-        let event = CloudEvent {
+        let event = IncidentEvent {
             specversion: "1.0",
             id: self.event_id(),
             source: format!("/snowgate/{}", gateway.id),
-            r#type: self.kind.event_type(),
+            kind: self.kind,
             subject: incident.id,
             time: time(now),
             datacontenttype: "application/json",
-            data: Data {
+            data: IncidentData {
                 incident: incident.id,
                 revision: incident.revision,
                 sequence,
@@ -324,7 +182,7 @@ impl Revision {
                     closed: incident.dispositions.finished.as_ref().map(|finished| time(finished.moment)),
                     clock_synchronised: incident.opened.synchronised,
                 },
-                time_limit: incident.deadline.as_ref().map(|deadline| TimeLimit::of(deadline, &gateway.time_zone)),
+                time_limit: incident.deadline.as_ref().map(|deadline| TimeLimitData::of(deadline, &gateway.time_zone)),
                 duration_seconds: round(duration.as_secs_f64()),
                 score: round(f64::from(incident.score)),
                 origin: self.origin(&gateway.time_zone),
@@ -345,6 +203,18 @@ impl Revision {
         };
         // Only maps with keys that are no strings and failing writers can fail to serialise; this has neither.
         serde_json::to_vec(&event).unwrap_or_default()
+    }
+}
+
+/// A time as messages carry it: RFC 3339 with milliseconds and the gateway's UTC offset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+#[schemars(extend("format" = "date-time"))]
+pub struct LocalTime(String);
+
+impl LocalTime {
+    /// A time in a zone.
+    pub fn new(time: jiff::Timestamp, zone: &TimeZone) -> Self {
+        Self(format_time(time, zone))
     }
 }
 

@@ -120,7 +120,7 @@ pub struct Ending {
 }
 
 /// Why an incident ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// The condition was seen to be over, or could not be seen any more.
@@ -152,11 +152,13 @@ pub struct Target {
 }
 
 /// Where a camera or a sensor stands.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Place {
     /// Latitude in degrees, WGS 84.
+    #[schemars(range(min = -90, max = 90))]
     pub lat: f64,
     /// Longitude in degrees, WGS 84.
+    #[schemars(range(min = -180, max = 180))]
     pub lon: f64,
     /// What people call it.
     pub name: Option<String>,
@@ -181,10 +183,11 @@ pub struct Evidence {
 }
 
 /// A model that looked.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ModelDigest {
     /// Its manifest's id.
     pub id: Id,
     /// SHA-256 of its file, hexadecimal.
+    #[schemars(extend("pattern" = "^[0-9a-f]{64}$"))]
     pub sha256: String,
 }

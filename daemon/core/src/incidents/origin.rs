@@ -1,5 +1,6 @@
 //! What finds incidents, cameras and sensors, and what either tells of them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Merge, ModelDigest, Place, Target};
@@ -98,7 +99,7 @@ impl Origin {
 }
 
 /// What a camera saw.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeenByCamera {
     /// The camera.
     pub camera: Id,
@@ -111,7 +112,7 @@ pub struct SeenByCamera {
 }
 
 /// How many things took part.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Counts {
     /// In all.
     pub things: u32,
@@ -150,7 +151,7 @@ pub struct ToldBySensor {
 }
 
 /// An episode of a sensor in figures.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Measure {
     /// The last value that counted; none for silence that followed nothing.
     pub value: Option<f64>,

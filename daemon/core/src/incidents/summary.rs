@@ -81,6 +81,7 @@ pub struct Tally {
 
 /// A group and its counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "GroupBy{K}")]
 pub struct Group<K> {
     /// What its incidents have in common.
     #[serde(flatten)]
@@ -92,6 +93,7 @@ pub struct Group<K> {
 
 /// A category.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Category")]
 pub struct CategoryKey {
     /// Its id.
     pub category: Id,
@@ -99,6 +101,7 @@ pub struct CategoryKey {
 
 /// A grid.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Grid")]
 pub struct GridKey {
     /// Its code.
     pub grid: String,
@@ -106,6 +109,7 @@ pub struct GridKey {
 
 /// A rule of a camera or of a sensor.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Rule")]
 pub struct RuleKey {
     /// `camera` or `sensor`.
     pub source_kind: String,

@@ -13,28 +13,27 @@ mod timer;
 use std::{iter, time::Duration};
 
 use jiff::Timestamp;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use self::timer::LightTimer;
 use super::spec::{CategorySpec, TimeBase};
 use crate::{
     calendar::Calendar,
+    choice,
     spec::{Fraction, Located, Span, TimeSpan},
     time::{Moment, Stamp, Synchronisation},
 };
 
-/// How much of the time limit is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Light {
-    /// Less than the category's yellow share, 80 % unless it says otherwise.
-    #[default]
-    Green,
-    /// From that share on.
-    Yellow,
-    /// From the category's red share on, all of it unless it says otherwise.
-    Red,
+choice! {
+    /// How much of the time limit is used.
+    pub enum Light {
+        /// Less than the category's yellow share, 80 % unless it says otherwise.
+        Green = "green",
+        /// From that share on.
+        Yellow = "yellow",
+        /// From the category's red share on, all of it unless it says otherwise.
+        Red = "red",
+    }
 }
 
 /// Within which time an incident must be handled, as its category sets it.

@@ -221,9 +221,14 @@ impl Look {
         self.until
     }
 
+    /// Whether what was seen then counts.
+    pub fn includes(&self, at: Mono) -> bool {
+        (self.from..=self.until).contains(&at)
+    }
+
     /// A picture was looked at, or a reading heard. Those from before and after do not count.
     pub fn observe(&mut self, at: Mono, holds: bool) {
-        if (self.from..=self.until).contains(&at) {
+        if self.includes(at) {
             self.observed = true;
             self.held |= holds;
             self.cover(at);

@@ -62,4 +62,12 @@ impl Condition for CountRule {
             episodes.release(episode);
         }
     }
+
+    /// More things than the limit are inside, and have been told of or have been there for long enough.
+    fn holds(&self, at: Mono, patience: Duration) -> bool {
+        let enough = self.hold.min(patience);
+        self.crowd
+            .as_ref()
+            .is_some_and(|crowd| crowd.last_over == at && (crowd.episode.is_some() || at.since(crowd.since) >= enough))
+    }
 }

@@ -50,6 +50,11 @@ impl Episodes {
         Self { rule, cool_down, linger, begun: 0, under_way: Vec::new() }
     }
 
+    /// The rule they are of.
+    pub(super) fn rule(&self) -> &Id {
+        &self.rule
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.under_way.is_empty()
     }

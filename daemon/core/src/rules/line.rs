@@ -1,5 +1,7 @@
 //! Line crossing: a thing goes from one side of a line to the other.
 
+use std::time::Duration;
+
 use super::{
     Condition, Filter, Finding, Subject,
     episode::{Alarm, Episodes},
@@ -22,6 +24,8 @@ pub(super) struct LineRule {
     line: Segment,
     direction: Direction,
     walkers: Vec<Walker>,
+    /// When a crossing that counts was last complete.
+    crossed: Option<Mono>,
 }
 
 #[derive(Debug)]
@@ -45,7 +49,7 @@ enum Side {
 
 impl LineRule {
     pub(super) fn new(line: Segment, direction: Direction) -> Self {
-        Self { line, direction, walkers: Vec::new() }
+        Self { line, direction, walkers: Vec::new(), crossed: None }
     }
 }
 
@@ -89,8 +93,14 @@ impl Condition for LineRule {
                     subjects: vec![Subject::from(track)],
                 };
                 episodes.alarm(at, alarm, findings);
+                self.crossed = Some(at);
             }
         }
+    }
+
+    /// Somebody has just crossed.
+    fn holds(&self, at: Mono, _patience: Duration) -> bool {
+        self.crossed == Some(at)
     }
 }
 

@@ -7,6 +7,20 @@
 //! - A track is told of once in an episode, however long it stays: a parked car does not alarm again.
 //! - `Began` comes first, `Ended` last and exactly once; `Grew` at most every few seconds in between.
 //! - Time is the pictures' own time, so a replay tells the same findings as the live camera did.
+//!
+//! # Whether a condition holds
+//!
+//! Beside what they tell by themselves, rules can be asked of the last picture ([`CameraRules::holds`]), as a verification
+//! does. What the picture shows decides; `linger` and `cool_down` keep an episode open for longer than that.
+//!
+//! | rule | its condition holds |
+//! |---|---|
+//! | `intrusion`, `loitering` | a thing that counts is inside the zone, and was told of already or has been there for `for` |
+//! | `count` | more things than the limit are inside, and that was told of already or has been so for `for` |
+//! | `line_crossing` | in the very picture in which a crossing is complete: it is over as soon as it is told |
+//!
+//! Who asks may not have the time that `for` demands; then the patience it brings is enough. A heap that is to be told
+//! of after ten minutes persists if it has lain there for half a verification.
 
 mod count;
 mod episode;
@@ -14,7 +28,7 @@ mod line;
 pub mod spec;
 mod stay;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use self::{
     count::CountRule,
@@ -143,6 +157,12 @@ impl CameraRules {
         self.observe(&Observation { picture: 0, at, tracks: &[] }, findings);
     }
 
+    /// Whether the condition of a rule holds in the last picture; what must last for longer than `patience` need last no
+    /// longer. `None` if there is no such rule.
+    pub fn holds(&self, rule: &Id, patience: Duration) -> Option<bool> {
+        self.rules.iter().find(|known| known.episodes.rule() == rule).map(|rule| rule.holds(patience))
+    }
+
     /// Whether any episode is under way.
     pub fn is_active(&self) -> bool {
         self.rules.iter().any(|rule| !rule.episodes.is_empty())
@@ -154,6 +174,8 @@ struct Rule {
     filter: Filter,
     condition: Box<dyn Condition>,
     episodes: Episodes,
+    /// When the last picture was taken.
+    last: Option<Mono>,
 }
 
 /// What one kind of rule watches for.
@@ -166,6 +188,10 @@ trait Condition: fmt::Debug + Send {
         episodes: &mut Episodes,
         findings: &mut Vec<Finding>,
     );
+
+    /// Whether the condition holds in the last picture taken in, which is of this time. What must last for longer than
+    /// `patience` need last no longer.
+    fn holds(&self, at: Mono, patience: Duration) -> bool;
 }
 
 impl Rule {
@@ -190,12 +216,18 @@ impl Rule {
             filter: Filter::new(spec),
             condition,
             episodes: Episodes::new(spec.id.value.clone(), spec.cool_down.0, linger),
+            last: None,
         })
     }
 
     fn observe(&mut self, observation: &Observation<'_>, findings: &mut Vec<Finding>) {
         self.condition.observe(observation, &self.filter, &mut self.episodes, findings);
         self.episodes.settle(observation.at, findings);
+        self.last = Some(observation.at);
+    }
+
+    fn holds(&self, patience: Duration) -> bool {
+        self.last.is_some_and(|at| self.condition.holds(at, patience))
     }
 }
 

@@ -102,6 +102,14 @@ impl Condition for StayRule {
         });
         self.last = Some(at);
     }
+
+    /// A thing that counts is inside, and has been told of or has been there for long enough.
+    fn holds(&self, at: Mono, patience: Duration) -> bool {
+        let enough = self.hold.min(patience);
+        self.stays
+            .iter()
+            .any(|stay| stay.last_inside == at && (stay.episode.is_some() || at.since(stay.entered) >= enough))
+    }
 }
 
 impl StayRule {

@@ -45,6 +45,11 @@ impl Scene {
         self
     }
 
+    /// Whether the condition holds in the last picture, for somebody with so much patience.
+    fn holds(&self, patience: u64) -> bool {
+        self.rules.holds(&"r".parse().unwrap(), Duration::from_secs(patience)).unwrap()
+    }
+
     fn changes(&self) -> Vec<Change> {
         self.findings.iter().map(|finding| finding.change).collect()
     }
@@ -245,7 +250,98 @@ fn a_missing_zone_is_named() {
     assert_eq!(error.to_string(), "rule r: there is no zone yard");
 }
 
+#[test]
+fn an_intrusion_holds_while_something_that_counts_is_inside() {
+    let mut scene = Scene::new(&format!("{INTRUSION}\nlinger = '1m'\ncool_down = '1h'"));
+    assert!(!scene.holds(10), "nothing was seen");
+    let within = person(1, 0.7, 0.5);
+    scene.picture(200, std::slice::from_ref(&within));
+    assert!(!scene.holds(10) && scene.holds(0), "it is not known yet whether it stays");
+    scene.pictures(6, std::slice::from_ref(&within));
+    assert!(scene.holds(10));
+    let hidden = Track { last_seen: Mono(scene.at * MILLI), ..within.clone() };
+    scene.at += 200;
+    let at = Mono(scene.at * MILLI);
+    scene.rules.observe(&Observation { picture: 0, at, tracks: &[hidden] }, &mut scene.findings);
+    assert!(scene.holds(10), "what is hidden is where it was last seen");
+    scene.picture(200, &[person(1, 0.3, 0.5)]);
+    assert!(!scene.holds(0) && scene.rules.is_active(), "that the episode lingers is no sight of anything");
+    scene.picture(200, &[person(1, 0.7, 0.5)]);
+    assert!(scene.holds(10), "once told of, it holds as soon as it is back");
+    scene.picture(200, &[Track { label: "car".into(), ..person(2, 0.7, 0.5) }]);
+    assert!(!scene.holds(0), "another kind of thing");
+}
+
+#[test]
+fn who_passes_by_does_not_loiter_and_what_lay_there_all_the_time_does() {
+    let rule = "id = 'r'\nkind = 'loitering'\nzone = 'zone'\nfor = '10m'\ninclude_parked = true";
+    let mut scene = Scene::new(rule);
+    scene.pictures(20, &[person(1, 0.7, 0.5)]);
+    assert!(!scene.holds(15), "four seconds");
+    let heap = Track { has_moved: false, stationary_since: Some(Mono(0)), ..person(2, 0.7, 0.5) };
+    scene.pictures(76, std::slice::from_ref(&heap));
+    assert!(scene.holds(15) && !scene.holds(600), "a heap, for fifteen seconds of ten minutes");
+    assert_eq!(scene.changes(), [], "and it is not told of");
+}
+
+#[test]
+fn a_count_holds_while_there_are_too_many() {
+    let mut scene = Scene::new("id = 'r'\nkind = 'count'\nzone = 'zone'\nlimit = 1");
+    let group = [person(1, 0.6, 0.5), person(2, 0.8, 0.5)];
+    scene.pictures(5, &group);
+    assert!(!scene.holds(10), "not for two seconds");
+    scene.pictures(10, &group);
+    assert!(scene.holds(10));
+    scene.picture(200, &group[..1]);
+    assert!(!scene.holds(0) && scene.rules.is_active(), "a gap that the episode bridges");
+}
+
+#[test]
+fn a_crossing_holds_in_its_own_picture() {
+    let mut scene = Scene::new(CROSSING);
+    scene.picture(200, &[person(1, 0.4, 0.5)]).picture(200, &[person(1, 0.6, 0.5)]);
+    assert!(scene.holds(0));
+    scene.picture(200, &[person(1, 0.65, 0.5)]);
+    assert!(!scene.holds(0) && scene.rules.is_active());
+}
+
+#[test]
+fn of_a_rule_that_is_not_there_nothing_holds() {
+    let scene = Scene::new(INTRUSION);
+    assert_eq!(scene.rules.holds(&"other".parse().unwrap(), Duration::ZERO), None);
+}
+
 proptest! {
+    /// What is told of holds in the picture that completes it; more patience never sees more; an empty picture never holds.
+    #[test]
+    fn what_begins_holds(
+        walks in proptest::collection::vec((0u64..5, 0.0f32..1.0, 0.2f32..1.0, 50u64..3000), 1..100),
+        kind in prop_oneof![
+            Just("kind = 'intrusion'\nzone = 'zone'"),
+            Just("kind = 'loitering'\nzone = 'zone'\nfor = '4s'"),
+            Just("kind = 'count'\nzone = 'zone'\nlimit = 1"),
+            Just("kind = 'line_crossing'\nline = 'line'"),
+        ],
+    ) {
+        let mut scene = Scene::new(&format!("id = 'r'\n{kind}"));
+        let mut tracks: Vec<Track> = Vec::new();
+        for (id, x, y, millis) in walks {
+            tracks.retain(|track| track.id != TrackId(id));
+            tracks.push(person(id, x, y));
+            let (now, told) = (tracks.clone(), scene.findings.len());
+            scene.picture(millis, &now);
+            if scene.findings[told..].iter().any(|finding| finding.change == Change::Began) {
+                prop_assert!(scene.holds(u64::MAX));
+            }
+            for patience in [0, 1, 3] {
+                prop_assert!(scene.holds(patience) || !scene.holds(patience + 1));
+            }
+            prop_assert!(scene.holds(4) == scene.holds(u64::MAX), "no rule here asks for more");
+        }
+        scene.picture(200, &[]);
+        prop_assert!(!scene.holds(0));
+    }
+
     /// Whatever walks about: every episode begins first, ends exactly once and last, and nothing stays open for ever.
     #[test]
     fn every_episode_has_one_beginning_and_one_end(

@@ -1,5 +1,6 @@
 //! What sensors say: every protocol ends in the same [`Reading`].
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::unit::Unit;
@@ -80,7 +81,7 @@ choice! {
 }
 
 /// What is to be thought of a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Verdict {
     /// Whether it can be relied upon.
     pub quality: Quality,

@@ -12,7 +12,7 @@ use super::{
     },
     quality::Judge,
     reading::{Doubt, Reading, Sample, Verdict, tidy},
-    rules::{Alarm, Heard, SensorRules, spec::SensorRuleSpec},
+    rules::{Alarm, Heard, Known, SensorRules, spec::SensorRuleSpec},
     spec::QuantitySpec,
     unit::{Conversion, Unit, UnitError},
 };
@@ -181,6 +181,12 @@ impl SensorWatch {
     /// What it measures, and what was thought of the last reading of each.
     pub fn quantities(&self) -> impl Iterator<Item = (&Id, Option<Verdict>)> {
         self.quantities.iter().map(|quantity| (&quantity.id, quantity.last.back().map(|reading| reading.verdict)))
+    }
+
+    /// What is known of the condition of a rule. `None` if there is no such rule, or nothing was heard that says anything
+    /// about it.
+    pub fn known(&self, rule: &Id) -> Option<Known> {
+        self.rules.known(rule)
     }
 
     /// Whether anything is under way that has yet to end.

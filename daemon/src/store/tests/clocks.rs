@@ -182,7 +182,7 @@ proptest! {
             let times = store.read_blocking(|connection| {
                 let mut select =
                     connection.prepare("SELECT committed_at, boot, mono, synchronised FROM outbox ORDER BY row")?;
-                let stamps = select.query_map([], |row| Stamp::read(row, 0))?.collect::<Result<Vec<_>, _>>()?;
+                let stamps = select.query_map([], |row| crate::store::clocks::Stamp::read(row, 0))?.collect::<Result<Vec<_>, _>>()?;
                 let boot = connection.query_row("SELECT max(number) FROM boots", [], |row| row.get(0))?;
                 stamps.into_iter().map(|stamp| super::super::clocks::resolve(connection, stamp, Some(boot))).collect::<Result<Vec<_>, _>>()
             }).unwrap();

@@ -9,7 +9,7 @@ use crate::{
     ids::CountedIds,
     incidents::{
         Light, Place, Worse,
-        disposition::CommandResult,
+        command::CommandResult,
         testing::{self, camera},
         verify::Outcome,
     },
@@ -283,7 +283,7 @@ fn the_scene_goes_on_while_people_act_and_neither_forgets_the_other() {
     book.committed(&accepted);
     let verification = serde_json::json!({ "command": "v", "revision": 0, "by": "desk", "reason": "asked",
         "outcome": "cleared", "until": clock.now(), "boot": "boot" });
-    let verified = book.verified(accepted, serde_json::from_value(verification).unwrap());
+    let verified = book.verified(accepted, serde_json::from_value(verification).unwrap(), None);
     assert_eq!((verified.kind, verified.incident.revision), (EventKind::Verified, 4));
     book.committed(&verified.incident);
     let ended = book.found(&camera(), &finding(Change::Ended, 2_000, 2), &clock).unwrap().incident;

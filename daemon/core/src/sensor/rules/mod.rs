@@ -9,6 +9,19 @@
 //! - A pressed button is told of at once, whatever the device's clock says: `for` does not hold it back, and each further press while the incident is open is
 //!   a `Grew` of its own.
 //! - Time is that of arrival; a recording tells the same alarms as the live sensor did.
+//!
+//! # Whether a condition holds
+//!
+//! Beside what they tell by themselves, rules can be asked what is [known](SensorRules::known) of their condition, as a
+//! verification does, and when that was learnt. What was heard decides; `for`, `linger` and `cool_down` do not matter.
+//!
+//! | rule | its condition holds | it does not | learnt |
+//! |---|---|---|---|
+//! | `threshold` | the value is beyond the limit or, once it was, not yet back behind the hysteresis | else | with each value that counts |
+//! | `change` | the change within its while is too great | else | with each value that counts |
+//! | `anomaly` | the score is high, or the run of ordinary readings that ends it is not complete | else | with each score |
+//! | `silence` | nothing has been heard for so long | something is heard | as time passes; with anything heard |
+//! | `button` | it is pressed | it is let go | with each message: of a button that sends nothing when it is let go nothing can be known but that it was pressed again |
 
 pub mod spec;
 
@@ -73,6 +86,15 @@ pub struct AlarmTally {
     pub last_seen: Mono,
 }
 
+/// What is known of a rule's condition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Known {
+    /// Since when: what was heard then says it.
+    pub at: Mono,
+    /// Whether it holds.
+    pub holds: bool,
+}
+
 /// All rules of one sensor, with their state.
 #[derive(Debug)]
 pub struct SensorRules {
@@ -99,6 +121,12 @@ impl SensorRules {
         }
     }
 
+    /// What is known of the condition of a rule. `None` if there is no such rule, or nothing was heard that says anything
+    /// about it.
+    pub fn known(&self, rule: &Id) -> Option<Known> {
+        self.rules.iter().find(|known| known.id == *rule).and_then(|rule| rule.known)
+    }
+
     /// Whether any episode is under way.
     pub fn is_active(&self) -> bool {
         self.rules.iter().any(|rule| rule.open.is_some())
@@ -119,6 +147,7 @@ struct Rule {
     open: Option<Mono>,
     episodes: u64,
     value: Option<f64>,
+    known: Option<Known>,
 }
 
 /// A condition that holds, or has held a moment ago.
@@ -155,6 +184,7 @@ impl Rule {
             open: None,
             episodes: 0,
             value: None,
+            known: None,
         }
     }
 
@@ -173,8 +203,12 @@ impl Rule {
             (Some(_), None) => Stage::NotForLong,
             (Some(_), Some(_)) => Stage::Told,
         };
-        match self.condition.hear(heard, counts, stage) {
-            Sign::Nothing => {}
+        let sign = self.condition.hear(heard, counts, stage);
+        if let Some(holds) = sign.holds() {
+            self.known = Some(Known { at: heard.at, holds });
+        }
+        match sign {
+            Sign::Nothing | Sign::GoesOn => {}
             Sign::Over => self.over(heard.at),
             Sign::Holds { extreme, moment } => self.holds(heard, extreme, moment, alarms),
         }
@@ -185,6 +219,7 @@ impl Rule {
         if let Some(since) = self.condition.silent_since(now) {
             let holding = self.holding.get_or_insert_with(|| Holding::new(since, self.value));
             (holding.tally.last_seen, holding.over_since) = (now, None);
+            self.known = Some(Known { at: now, holds: true });
         }
         self.begin_if_due(now, alarms);
         self.end_if_due(now, alarms);
@@ -270,6 +305,8 @@ enum Stage {
 enum Sign {
     /// Nothing.
     Nothing,
+    /// It holds as before, and there is nothing new about it.
+    GoesOn,
     /// It does not hold.
     Over,
     /// It holds; `moment`: for this moment only, and people must be told of it each time.
@@ -284,6 +321,15 @@ enum Extreme {
 }
 
 impl Sign {
+    /// Whether it holds, if the reading says anything about it.
+    fn holds(self) -> Option<bool> {
+        match self {
+            Self::Nothing => None,
+            Self::Over => Some(false),
+            Self::GoesOn | Self::Holds { .. } => Some(true),
+        }
+    }
+
     fn when(holds: bool, extreme: Extreme) -> Self {
         if holds { Self::Holds { extreme, moment: false } } else { Self::Over }
     }
@@ -344,7 +390,7 @@ impl Condition {
                 let before = std::mem::replace(pressed, heard.value >= spec.pressed_from.0);
                 match *pressed {
                     false => Sign::Over,
-                    true if before && !spec.every_message => Sign::Nothing,
+                    true if before && !spec.every_message => Sign::GoesOn,
                     true => Sign::Holds { extreme: Extreme::Highest(heard.value), moment: spec.every_message },
                 }
             }
@@ -374,7 +420,7 @@ fn anomaly(spec: &AnomalyRuleSpec, calm: &mut usize, score: f64, stage: Stage) -
     let unusual = score >= f64::from(spec.min_score.0);
     *calm = if unusual { 0 } else { calm.saturating_add(1) };
     match unusual {
-        false if stage == Stage::Told && *calm < spec.over_after.get() => Sign::Nothing,
+        false if stage == Stage::Told && *calm < spec.over_after.get() => Sign::GoesOn,
         _ => Sign::when(unusual, Extreme::Highest(score)),
     }
 }

@@ -49,6 +49,11 @@ impl Scene {
         self
     }
 
+    /// Since when what is known of the condition, and what.
+    fn known(&self) -> Option<(u64, bool)> {
+        self.rules.known(&"rule".parse().unwrap()).map(|known| (known.at.0 / SECOND, known.holds))
+    }
+
     fn changes(&self) -> Vec<(Change, u64)> {
         self.alarms.iter().map(|alarm| (alarm.change, alarm.at.0 / SECOND)).collect()
     }
@@ -174,6 +179,66 @@ fn within_the_cool_down_what_comes_again_joins() {
     assert_eq!(scene.changes(), [(Began, 0), (Ended, 600)]);
 }
 
+#[test]
+fn a_threshold_holds_by_its_value_and_once_it_does_to_behind_the_hysteresis() {
+    let mut scene = Scene::new("kind = 'threshold'\nabove = 3.5\nhysteresis = 0.3\nfor = '2m'\nlinger = '1h'");
+    assert_eq!(scene.known(), None, "nothing was heard");
+    assert_eq!(scene.after(10, 3.4).known(), Some((10, false)));
+    assert_eq!(scene.after(10, 3.6).known(), Some((20, true)), "whether it stays so is not asked");
+    assert_eq!(scene.after(10, 3.3).known(), Some((30, true)));
+    let stuck = Verdict::doubtful(Quality::Stuck, Doubt::Unchanging);
+    assert_eq!(scene.heard(10, 1.0, stuck, None).known(), Some((30, true)), "what does not count says nothing");
+    assert_eq!(scene.after(200, 3.1).known(), Some((240, false)));
+    assert!(scene.rules.is_active(), "the episode lingers");
+    assert_eq!(scene.silence(60).known(), Some((240, false)), "time says nothing");
+    assert_eq!(scene.rules.known(&"other".parse().unwrap()), None);
+}
+
+#[test]
+fn silence_is_known_as_time_passes_and_broken_by_anything() {
+    let mut scene = Scene::new("kind = 'silence'\nafter = '5m'");
+    assert_eq!(scene.silence(299).known(), None, "not yet silent, and not heard either");
+    assert_eq!(scene.silence(1).known(), Some((300, true)));
+    assert_eq!(scene.silence(50).known(), Some((350, true)));
+    scene.heard(1, f64::NAN, Verdict::doubtful(Quality::Error, Doubt::NotANumber), None);
+    assert_eq!(scene.known(), Some((351, false)));
+    assert_eq!(scene.silence(100).known(), Some((351, false)));
+}
+
+#[test]
+fn a_button_holds_when_it_is_pressed() {
+    let mut scene = Scene::new("kind = 'button'\ncool_down = '1h'");
+    assert_eq!(scene.after(1, 1.0).known(), Some((1, true)));
+    assert_eq!(scene.after(1, 0.0).known(), Some((2, false)));
+    assert_eq!(scene.silence(60).known(), Some((2, false)));
+    let mut held_down = Scene::new("kind = 'button'\nevery_message = false");
+    assert_eq!(held_down.after(1, 1.0).after(1, 1.0).known(), Some((2, true)));
+    assert_eq!(held_down.changes(), [(Began, 1)]);
+}
+
+#[test]
+fn an_anomaly_holds_until_its_run_of_ordinary_readings_is_complete() {
+    let mut scene = Scene::new("kind = 'anomaly'\nover_after = 3");
+    let mut scored = |score| {
+        scene.heard(60, 1.0, Verdict::GOOD, score);
+        scene.known()
+    };
+    assert_eq!(scored(None), None, "nobody watched");
+    assert_eq!(scored(Some(0.6)), Some((120, true)));
+    assert_eq!(scored(Some(0.1)), Some((180, true)));
+    assert_eq!(scored(None), Some((180, true)));
+    assert_eq!(scored(Some(0.1)), Some((300, true)));
+    assert_eq!(scored(Some(0.1)), Some((360, false)));
+}
+
+#[test]
+fn a_change_holds_while_it_is_too_great() {
+    let mut scene = Scene::new("kind = 'change'\nrise = 0.5\nwithin = '10m'");
+    assert_eq!(scene.after(0, 1.0).known(), Some((0, false)));
+    assert_eq!(scene.after(60, 1.6).known(), Some((60, true)));
+    assert_eq!(scene.after(900, 1.6).known(), Some((960, false)));
+}
+
 proptest! {
     #[test]
     fn whatever_is_heard_episodes_begin_and_end_in_turn(
@@ -210,5 +275,9 @@ proptest! {
             }
         }
         prop_assert_eq!(scene.rules.is_active(), open.is_some());
+        // What was told of last was known then.
+        if let Some(Alarm { change: Began, .. }) = scene.alarms.last() {
+            prop_assert!(scene.known().is_some());
+        }
     }
 }

@@ -1,34 +1,30 @@
-//! `snowgate outbox`: what waits for the broker.
+//! `snowgate outbox status`: what waits for the broker.
 
 use std::{
     io::{self, Write as _},
     path::PathBuf,
 };
 
-use clap::{Args, Subcommand};
+use clap::Args;
 use serde::Serialize;
 
-use super::{Format, exit::Exit, print_json};
-use crate::store::{self, Class, Inspection};
+use crate::{
+    cli::{Format, exit::Exit, print_json},
+    store::{self, Class, Inspection},
+};
 
-/// Arguments of `snowgate outbox`.
+/// Where state is kept if nobody says otherwise.
+const DATA: &str = "/var/lib/snowgate";
+
+/// Arguments of `snowgate outbox status`.
 #[derive(Debug, Args)]
-pub struct Outbox {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Say how many messages wait, by class; the daemon may be running.
-    Status(Status),
-}
-
-#[derive(Debug, Args)]
-struct Status {
-    /// The data directory.
-    #[arg(long, value_name = "DIR", default_value = "/var/lib/snowgate")]
-    data: PathBuf,
+pub(super) struct Status {
+    /// The data directory [default: that of --config, or /var/lib/snowgate].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The configuration directory that says where the data directory is.
+    #[arg(long, value_name = "DIR", conflicts_with = "data")]
+    config: Option<PathBuf>,
     /// How to print it.
     #[arg(long, value_enum, default_value = "human")]
     format: Format,
@@ -44,21 +40,19 @@ struct Line {
     lost: u64,
 }
 
-impl Outbox {
+impl Status {
     /// Prints; [`Exit::Unavailable`] where there is no store.
-    pub fn run(self) -> Exit {
-        let Command::Status(status) = self.command;
-        let inspection = match store::inspect(&status.data) {
-            Ok(inspection) => inspection,
-            Err(error) => {
-                eprintln!("snowgate: {error}");
-                return Exit::Unavailable;
-            }
+    pub(super) fn run(self) -> Result<(), Exit> {
+        let data = match (self.data, self.config) {
+            (Some(data), _) => data,
+            (None, Some(config)) => super::load(&config)?.data,
+            (None, None) => PathBuf::from(DATA),
         };
-        match print(&lines(&inspection), status.format) {
-            Ok(()) => Exit::Ok,
-            Err(_) => Exit::Io,
-        }
+        let inspection = store::inspect(&data).map_err(|error| {
+            eprintln!("snowgate: {error}");
+            Exit::Unavailable
+        })?;
+        print(&lines(&inspection), self.format).map_err(|_| Exit::Io)
     }
 }
 

@@ -1,0 +1,286 @@
+//! The reporting thread.
+
+use std::{sync::Arc, time::Duration};
+
+use crossbeam_channel::{Receiver, never, select_biased};
+use snowgate_core::{
+    ids::IncidentId,
+    incidents::{
+        Book, Deadline, Incident, Light,
+        event::{EventKind, Revision},
+        summary::Told,
+        verify::VerifyLimits,
+    },
+    rate::TokenBucket,
+    rules,
+    time::Mono,
+};
+
+use super::{Alarmed, Found, Item, Look, Reporting, day::Day, ids::RandomIds, upkeep::Upkeep};
+use crate::{
+    events::{incident as events, sensor::TelemetryLost},
+    evidence::{still::StillRequest, worker::StillReady},
+    health::Part,
+    store::{Class, CommandRecord, Commit, IncidentRecord, Message, StoreError},
+    uplink::Topics,
+};
+
+/// How long a full disk is left alone before the next try.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// Answers to what is no command: so many at once, then one every so often. The rest is only counted, so that rubbish
+/// costs no disk.
+const MALFORMED_ANSWERS: (u32, Duration) = (100, Duration::from_millis(100));
+
+pub(super) struct Reporter {
+    pub(super) book: Book<RandomIds>,
+    pub(super) topics: Topics,
+    pub(super) day: Day,
+    pub(super) upkeep: Upkeep,
+    pub(super) verify_limits: VerifyLimits,
+    pub(super) malformed_answers: TokenBucket,
+    pub(super) with: Reporting,
+}
+
+/// What is to be on disk together.
+#[derive(Default)]
+pub(super) struct Change {
+    /// A revision of an incident, and the light at the one before it; none of the first.
+    pub(super) revision: Option<(Revision, Option<Light>)>,
+    /// Arrival of the picture that opened it.
+    pub(super) origin: Option<Mono>,
+    /// A picture that goes before it.
+    pub(super) picture: Option<Message>,
+    /// The command that made it, with its answer, as they are remembered.
+    pub(super) command: Option<CommandRecord>,
+    /// What leaves beside: answers, a summary.
+    pub(super) messages: Vec<Message>,
+    /// The day that begins, when one is over.
+    pub(super) day: Option<Day>,
+}
+
+impl Reporter {
+    pub(super) fn new(with: Reporting) -> Self {
+        let boot = with.clock.boot_id().clone();
+        let book = Book::new(with.locale, boot, with.config_digest.clone(), Arc::clone(&with.calendar), RandomIds);
+        Self {
+            book,
+            topics: Topics::new(&with.gateway.id),
+            day: Day::begin(&with),
+            upkeep: Upkeep::default(),
+            verify_limits: VerifyLimits::new(&with.verify),
+            malformed_answers: TokenBucket::new(MALFORMED_ANSWERS.0, MALFORMED_ANSWERS.1),
+            with,
+        }
+    }
+
+    pub(super) fn serve(mut self, items: &Receiver<Item>) {
+        self.take_over();
+        let mut commands = self.with.commands.clone();
+        loop {
+            let rest = self.look_after();
+            // Findings before commands, commands before everything that can wait.
+            select_biased! {
+                recv(items) -> item => match item {
+                    Ok(item) => self.take(item),
+                    Err(_) => return,
+                },
+                recv(commands) -> command => match command {
+                    Ok(command) => self.obey(command),
+                    Err(_) => commands = never(),
+                },
+                default(rest) => {}
+            }
+        }
+    }
+
+    fn take(&mut self, item: Item) {
+        match item {
+            Item::Found(found) => self.found(*found),
+            Item::Alarmed(alarmed) => self.alarmed(&alarmed),
+            Item::Telemetry(batches) => self.telemetry(batches),
+            Item::Still(still) => self.still_ready(*still),
+            Item::Looked(looked) => self.looked(*looked),
+        }
+    }
+
+    fn found(&mut self, found: Found) {
+        let Found { rule, finding, arrived, sight } = found;
+        let Some(revision) = self.book.found(&rule.source, &finding, &*self.with.clock) else { return };
+        let (kind, incident, opened) = (revision.kind, revision.incident.id, revision.incident.opened);
+        let origin = arrived.filter(|_| finding.change == rules::Change::Began);
+        if !self.commit(Change { revision: Some(as_found(revision)), origin, ..Change::default() }) {
+            return;
+        }
+        if let (EventKind::Opened, Some(sight), Some(stills)) = (kind, sight, &self.with.stills) {
+            stills.request(StillRequest {
+                incident,
+                verification: None,
+                camera: rule.source.of.camera.clone(),
+                taken: opened,
+                picture: sight.picture,
+                subjects: finding.subjects,
+                people: sight.people,
+                outline: Some(rule.outline.clone()),
+                masks: Arc::clone(&rule.masks),
+            });
+        }
+    }
+
+    fn alarmed(&mut self, alarmed: &Alarmed) {
+        let Alarmed { source, alarm, readings } = alarmed;
+        let Some(revision) = self.book.alarmed(source, alarm, readings, &*self.with.clock) else { return };
+        let (kind, incident) = (revision.kind, revision.incident.id);
+        if !self.commit(Change { revision: Some(as_found(revision)), ..Change::default() }) {
+            return;
+        }
+        if let (EventKind::Opened, Some(looks)) = (kind, &self.with.looks) {
+            let (grid, place) = (source.target.grid.clone(), source.place.clone());
+            // Nobody waits for a picture; that there is none is seen in the incident.
+            let _ = looks.try_send(Look { incident, verification: None, grid, place });
+        }
+    }
+
+    /// Puts readings on their way. They are the first to give way: what cannot be stored now is dropped.
+    fn telemetry(&self, batches: Vec<(snowgate_core::ids::Id, Vec<u8>)>) {
+        let count = batches.len();
+        let message = |(sensor, payload)| message(Class::Telemetry, self.topics.telemetry(&sensor), payload);
+        let messages: Vec<Message> = batches.into_iter().map(message).collect();
+        let result = self.with.store.commit(|_| Commit { messages: messages.clone(), ..Commit::default() });
+        if let Err(error) = result {
+            TelemetryLost { batches: count, error: &error }.emit();
+        }
+    }
+
+    fn still_ready(&mut self, ready: StillReady) {
+        // An incident that has been forgotten for space needs no picture either.
+        let Some(stored) = self.stored(ready.incident) else { return };
+        let light = light(&stored);
+        let picture = self.picture(ready.incident, &ready.evidence.name, ready.still.jpeg);
+        let revision = Some((self.book.add_evidence(stored, ready.evidence), light));
+        self.commit(Change { revision, picture: Some(picture), ..Change::default() });
+    }
+
+    /// The message that carries a picture of an incident.
+    pub(super) fn picture(&self, incident: IncidentId, name: &str, jpeg: Vec<u8>) -> Message {
+        let lane = Some(incident.to_string());
+        Message { lane, ..message(Class::Evidence, self.topics.evidence(incident, name), jpeg) }
+    }
+
+    /// The newest revision of an incident on disk.
+    pub(super) fn stored(&self, incident: IncidentId) -> Option<Incident> {
+        let id = incident.to_string();
+        match self.with.store.incident(&id) {
+            Ok(record) => parse(&record?),
+            Err(error) => {
+                events::Unreadable { incident: &id, error: &error }.emit();
+                None
+            }
+        }
+    }
+
+    /// Puts a change on disk; waits out a full disk. Answers whether it is there.
+    pub(super) fn commit(&mut self, change: Change) -> bool {
+        let Change { revision, origin, picture, command, messages, day: begun } = change;
+        let record = revision.as_ref().map(|(revision, _)| record(&revision.incident));
+        let name = revision.as_ref().map(|(revision, _)| revision.incident.id.to_string()).unwrap_or_default();
+        loop {
+            let Self { day, topics, with, .. } = &*self;
+            let mut counted = begun.clone();
+            let result = with.store.commit(|sequence| {
+                let mut leaving: Vec<Message> = picture.clone().into_iter().collect();
+                if let Some((revision, light_before)) = &revision {
+                    let sequence = sequence.next();
+                    let incident = &revision.incident;
+                    leaving.push(Message {
+                        lane: Some(name.clone()),
+                        origin,
+                        ..message(
+                            Class::Incident,
+                            topics.incident(&incident.target.level, &incident.target.level_grid),
+                            revision.to_json(&with.gateway, sequence, with.clock.now()),
+                        )
+                    });
+                    counted = Some(day.counting(Told { sequence, revision, light_before: *light_before }));
+                }
+                leaving.extend(messages.iter().cloned());
+                Commit {
+                    incidents: record.clone().into_iter().collect(),
+                    messages: leaving,
+                    commands: command.clone().into_iter().collect(),
+                    day: counted.as_ref().map(Day::to_json),
+                }
+            });
+            match result {
+                Ok(_) => {
+                    with.health.set(Part::Outbox, Ok(()));
+                    if let Some(counted) = counted {
+                        self.day = counted;
+                    }
+                    if let Some((revision, _)) = &revision {
+                        self.committed(revision);
+                    }
+                    return true;
+                }
+                Err(error) => {
+                    events::NotStored { incident: &name, reason: error.kind(), error: &error }.emit();
+                    if !matters_only_now(&error) {
+                        return false;
+                    }
+                    with.health.set(Part::Outbox, Err(error.to_string()));
+                    if with.shutdown.wait_for(RETRY_AFTER) {
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    /// A revision is on disk.
+    fn committed(&mut self, revision: &Revision) {
+        self.book.committed(&revision.incident);
+        self.upkeep.plan(&revision.incident, &self.with);
+        events::Announced { revision }.emit();
+    }
+}
+
+/// A revision that comes from what was found: no light has changed since the one before.
+fn as_found(revision: Revision) -> (Revision, Option<Light>) {
+    let light = match revision.kind {
+        EventKind::Opened => None,
+        _ => light(&revision.incident),
+    };
+    (revision, light)
+}
+
+/// The incident's light; none without a time limit.
+pub(super) fn light(incident: &Incident) -> Option<Light> {
+    incident.deadline.as_ref().map(Deadline::light)
+}
+
+/// A message that is not retained and belongs to no lane.
+pub(super) fn message(class: Class, topic: String, payload: Vec<u8>) -> Message {
+    Message { class, lane: None, topic, payload, retain: false, origin: None }
+}
+
+fn record(incident: &Incident) -> IncidentRecord {
+    IncidentRecord {
+        id: incident.id.to_string(),
+        revision: incident.revision,
+        scene_active: incident.ended.is_none(),
+        finished: incident.handling.is_finished(),
+        // A struct of plain fields always serialises; an empty record would be seen at once by the store's reader.
+        json: serde_json::to_vec(incident).unwrap_or_default(),
+    }
+}
+
+/// Whether the same commit may succeed later on.
+fn matters_only_now(error: &StoreError) -> bool {
+    matches!(error, StoreError::DiskFull(_) | StoreError::Sqlite(_))
+}
+
+pub(super) fn parse(record: &IncidentRecord) -> Option<Incident> {
+    serde_json::from_slice(&record.json)
+        .inspect_err(|error| events::Unreadable { incident: &record.id, error }.emit())
+        .ok()
+}

@@ -1,0 +1,179 @@
+//! What time brings about: lights that turn, times that become known, days that end, answers that may be forgotten.
+
+use std::{collections::HashMap, time::Duration};
+
+use snowgate_core::{
+    ids::IncidentId,
+    incidents::{Incident, Light, LightTimer, Scene, command::forget_expired_before, summary::Lights},
+    time::{Mono, Synchronisation},
+};
+
+use super::{
+    Reporting,
+    reporter::{Change, Reporter, light, message, parse},
+};
+use crate::{
+    events::{command::NotRead, incident as events},
+    store::{Class, Message},
+};
+
+/// How often to look whether the clock has jumped, or the day turned.
+const EVERY: Duration = Duration::from_secs(1);
+/// How often the summary of the day that goes on is shown.
+const SHOW_EVERY: Duration = Duration::from_secs(60);
+/// How often answers that may be forgotten are.
+const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// Incidents brought up to date in a row: after them findings and commands have their turn.
+const AT_ONCE: usize = 8;
+
+/// What is looked after.
+#[derive(Default)]
+pub(super) struct Upkeep {
+    timer: LightTimer,
+    /// The light of every incident that people have not finished with.
+    unfinished: HashMap<IncidentId, Option<Light>>,
+    /// Whether the clock's times have been filled in.
+    synchronised: bool,
+    /// When to look next, to show the day next, and to forget next.
+    look: Mono,
+    show: Mono,
+    forget: Mono,
+}
+
+impl Upkeep {
+    /// An incident has a new revision.
+    pub(super) fn plan(&mut self, incident: &Incident, with: &Reporting) {
+        self.timer.plan(incident, &with.calendar, with.clock.boot_id());
+        if incident.handling.is_finished() {
+            self.unfinished.remove(&incident.id);
+        } else {
+            self.unfinished.insert(incident.id, light(incident));
+        }
+    }
+
+    /// An incident is not there any more.
+    fn gone(&mut self, incident: IncidentId) {
+        self.timer.forget(incident);
+        self.unfinished.remove(&incident);
+    }
+
+    fn lights(&self) -> Lights {
+        let mut lights = Lights::default();
+        self.unfinished.values().for_each(|light| lights.add(*light));
+        lights
+    }
+}
+
+impl Reporter {
+    /// Takes over from an earlier run: its incidents, lights and verifications.
+    pub(super) fn take_over(&mut self) {
+        let active = self.with.store.active_incidents().unwrap_or_else(|error| {
+            events::Unreadable { incident: "left open by an earlier run", error: &error }.emit();
+            Vec::new()
+        });
+        for incident in active.iter().filter_map(parse) {
+            let light = light(&incident);
+            let revision = self.book.end_left_open(incident, &*self.with.clock);
+            self.commit(Change { revision: Some((revision, light)), ..Change::default() });
+        }
+        self.recall(true);
+        self.conclude_left_open();
+    }
+
+    /// Learns anew from the store what people have not finished with.
+    fn recall(&mut self, at_start: bool) {
+        self.upkeep.timer = LightTimer::default();
+        self.upkeep.unfinished.clear();
+        let Self { upkeep, book, with, .. } = self;
+        let result = with.store.each_unfinished_incident(|record| {
+            let Some(incident) = parse(&record) else { return };
+            upkeep.plan(&incident, with);
+            if at_start && incident.scene == Scene::Ended {
+                book.recall(incident);
+            }
+        });
+        if let Err(error) = result {
+            events::Unreadable { incident: "unfinished ones", error: &error }.emit();
+        }
+    }
+
+    /// Does what is due, a little at a time. Answers how long there is nothing more to do.
+    pub(super) fn look_after(&mut self) -> Duration {
+        let now = self.with.clock.now();
+        if now.mono < self.upkeep.look {
+            return self.upkeep.look.since(now.mono);
+        }
+        if now.synchronised && !self.upkeep.synchronised {
+            self.upkeep.synchronised = true;
+            self.fill_in();
+        }
+        let due = self.upkeep.timer.take_due(now, AT_ONCE);
+        let more = due.len() == AT_ONCE;
+        for incident in due {
+            self.bring_up_to_date(incident);
+        }
+        self.look_after_day(now.mono);
+        if self.upkeep.forget <= now.mono {
+            self.upkeep.forget = now.mono + FORGET_EVERY;
+            self.forget_commands();
+        }
+        if more {
+            return Duration::ZERO;
+        }
+        self.upkeep.look = now.mono + EVERY;
+        EVERY
+    }
+
+    fn bring_up_to_date(&mut self, incident: IncidentId) {
+        // One that has been forgotten for space has no light any more.
+        let Some(stored) = self.stored(incident) else { return self.upkeep.gone(incident) };
+        let before = light(&stored);
+        let as_it_is = stored.clone();
+        match self.book.refresh(stored, &*self.with.clock) {
+            Some(revision) => {
+                let (rule, now) = (revision.incident.rule.clone(), light(&revision.incident));
+                if self.commit(Change { revision: Some((revision, before)), ..Change::default() }) && now != before {
+                    events::LightTurned { rule: rule.as_str(), light: now }.emit();
+                }
+            }
+            None => self.upkeep.plan(&as_it_is, &self.with),
+        }
+    }
+
+    /// Fills in the wall times that this boot wrote before its clock was right; those of incidents follow one by one.
+    fn fill_in(&mut self) {
+        let clock = &self.with.clock;
+        let Some(known) = Synchronisation::told_by(clock.boot_id(), clock.now()) else { return };
+        if let Err(error) = self.with.store.fill_in(known) {
+            events::NotFilledIn { error: &error }.emit();
+        }
+        self.day.date(&self.with);
+    }
+
+    fn look_after_day(&mut self, now: Mono) {
+        if let Some((mut over, next)) = self.day.turned(&self.with) {
+            // What has been forgotten for space meanwhile is counted no longer.
+            self.recall(false);
+            over.give(&self.with.uptimes, self.upkeep.lights(), &*self.with.clock);
+            let told = Message { retain: true, ..message(Class::Summary, self.topics.daily_summary(), over.message()) };
+            if self.commit(Change { messages: vec![told], day: Some(next), ..Change::default() }) {
+                self.with.uptimes.begin_day(now);
+            }
+            self.upkeep.show = now;
+        }
+        if self.upkeep.show <= now {
+            self.upkeep.show = now + SHOW_EVERY;
+            let lights = self.upkeep.lights();
+            self.day.give(&self.with.uptimes, lights, &*self.with.clock);
+            events::Unfinished { lights }.emit();
+            self.with.retained.set(self.topics.summary_today(), self.day.message());
+        }
+    }
+
+    fn forget_commands(&self) {
+        let Some(before) = forget_expired_before(self.with.clock.now()) else { return };
+        if let Err(error) = self.with.store.forget_commands(before) {
+            NotRead { name: "expired", error: &error }.emit();
+        }
+    }
+}
