@@ -122,12 +122,12 @@ fn open_sound(path: &Path) -> Result<Connection, StoreError> {
     let mut connection = connect(path)?;
     // A reader beside us (`outbox status`) may hold up a checkpoint for a moment.
     connection.busy_timeout(Duration::from_secs(5))?;
-    prepare(&mut connection, path).map_err(|error| soundness::blame(error, path))?;
+    prepare(&mut connection, path).map_err(soundness::blame)?;
     Ok(connection)
 }
 
 fn prepare(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
-    soundness::check_length(connection, path)?;
+    soundness::check_header(connection, path)?;
     let found = schema::known_format(connection, path)?;
     soundness::check_file(connection)?;
     use_write_ahead_log(connection)?;

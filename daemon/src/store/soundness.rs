@@ -29,8 +29,9 @@ pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
     check_books(connection)
 }
 
-/// What is left of a file that was cut off within its first page is an empty database to SQLite.
-pub(super) fn check_length(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+/// What SQLite takes as it is: what is left of a file that was cut off within its first page is an empty database to it, and
+/// one whose header asks for a later SQLite can only be read.
+pub(super) fn check_header(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let length = match fs::metadata(path) {
         Ok(metadata) => metadata.len(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
@@ -39,6 +40,9 @@ pub(super) fn check_length(connection: &Connection, path: &Path) -> Result<(), S
     let pages: i64 = connection.query_row("PRAGMA page_count", [], |row| row.get(0))?;
     if pages == 0 && length > 0 {
         return Err(damaged(format!("{length} bytes are no database")));
+    }
+    if connection.is_readonly("main")? && wants_later_sqlite(path) {
+        return Err(damaged("it asks for a later SQLite".to_owned()));
     }
     Ok(())
 }
@@ -95,7 +99,7 @@ fn check_books(connection: &Connection) -> Result<(), StoreError> {
 
 /// What an error means that comes while a file is opened and looked at: what nothing but damage explains is
 /// [`StoreError::Corrupt`]. Full disks, missing rights and other processes explain the rest.
-pub(super) fn blame(error: StoreError, path: &Path) -> StoreError {
+pub(super) fn blame(error: StoreError) -> StoreError {
     let StoreError::Sqlite(error) = error else { return error };
     let Some(failure) = error.sqlite_error() else { return StoreError::Corrupt(error) };
     match failure.code {
@@ -105,7 +109,6 @@ pub(super) fn blame(error: StoreError, path: &Path) -> StoreError {
         | ErrorCode::TypeMismatch
         | ErrorCode::ConstraintViolation
         | ErrorCode::TooBig => StoreError::Corrupt(error),
-        ErrorCode::ReadOnly if wants_newer_sqlite(path) => StoreError::Corrupt(error),
         // The medium does not give back what it was given.
         ErrorCode::SystemIoFailure
             if matches!(
@@ -124,7 +127,7 @@ pub(super) fn blame(error: StoreError, path: &Path) -> StoreError {
 
 /// Whether the file's header says that only a later SQLite may write it: byte 18, which is 1 or 2 (§1.3.3 of SQLite's file
 /// format). No later one has ever been there.
-fn wants_newer_sqlite(path: &Path) -> bool {
+fn wants_later_sqlite(path: &Path) -> bool {
     let mut header = [0; 20];
     fs::File::open(path).and_then(|mut file| file.read_exact(&mut header)).is_ok() && header[18] > 2
 }
