@@ -129,7 +129,7 @@ fn everything_arrives_from_somewhere_else() {
     let mut messages = vec![
         message(Class::Incident, "incident/township/1", "事件".as_bytes(), false),
         message(Class::Evidence, "evidence/A/still.jpg", &picture, false),
-        message(Class::Summary, "summary/daily", b"{}", true),
+        message(Class::Summary, "summary/daily", b"a day", true),
         message(Class::Telemetry, "telemetry/gauge", b"[]", false),
         message(Class::Incident, "incident/township/1", b"", false),
     ];

@@ -299,6 +299,8 @@ fn commands_of_quality_0_fill_half_the_queue_and_leave_room_for_the_others() {
     let fleeting = (0..COMMANDS).map(|n| Sent { quality: QoS::AtMostOnce, ..command("verify", n.to_string()) });
     send(broker.address(), fleeting.collect());
     send(broker.address(), vec![command("disposition", "kept")]);
+    // Once that one is there, so is everything before it; reading earlier would make room.
+    assert!(wait_until(PATIENCE, || reporter.commands.len() == COMMANDS / 2 + 1));
     let before = settle_until(&reporter, "kept");
     assert_eq!(before, (0..COMMANDS / 2).map(|n| n.to_string()).collect::<Vec<_>>());
 }
