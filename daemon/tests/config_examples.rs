@@ -147,7 +147,9 @@ fn find_missing(schema: &Json, root: &Json, tables: &[&Toml<'_>], path: &str, mi
         Some(reference) => root.pointer(reference.trim_start_matches('#')).unwrap(),
         None => schema,
     };
-    let variants = schema["oneOf"].as_array().into_iter().flatten().map(|variant| {
+    // A choice between words and lists has no keys.
+    let tagged = |variant: &&Json| variant["properties"].is_object();
+    let variants = schema["oneOf"].as_array().into_iter().flatten().filter(tagged).map(|variant| {
         let (tag, value) = variant["properties"]
             .as_object()
             .unwrap()
