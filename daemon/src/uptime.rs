@@ -6,11 +6,7 @@ use std::{
     time::Duration,
 };
 
-use snowgate_core::{
-    ids::Id,
-    incidents::summary::Uptime,
-    time::Mono,
-};
+use snowgate_core::{ids::Id, incidents::summary::Uptime, time::Mono};
 
 /// What is watched: a camera or a sensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -135,6 +131,10 @@ mod tests {
         assert_eq!(uptimes.of_day(at(50)), (vec![uptime("gate", 130, 240)], vec![uptime("gauge", 10, 40)]));
         uptimes.begin_day(at(60));
         assert_eq!(uptimes.of_day(at(65)), (vec![uptime("gate", 0, 5)], vec![uptime("gauge", 5, 5)]));
-        assert_eq!(uptimes.of_day(at(64)), (vec![uptime("gate", 0, 5)], vec![uptime("gauge", 5, 5)]), "time goes on only");
+        assert_eq!(
+            uptimes.of_day(at(64)),
+            (vec![uptime("gate", 0, 5)], vec![uptime("gauge", 5, 5)]),
+            "time goes on only"
+        );
     }
 }

@@ -134,11 +134,8 @@ pub fn validator(schema: &Value) -> Validator {
 /// Each place where a value stands gets an `unevaluatedProperties: false` of its own, beside references and alternatives: it sees
 /// through these, so that keys that come from several schemas together are all known.
 pub fn strict(mut schema: Value) -> Value {
-    let sent: Vec<String> = CHANNELS
-        .iter()
-        .filter(|channel| channel.direction == Direction::Sent)
-        .map(Channel::pattern)
-        .collect();
+    let sent: Vec<String> =
+        CHANNELS.iter().filter(|channel| channel.direction == Direction::Sent).map(Channel::pattern).collect();
     for definition in members(&mut schema, "$defs") {
         close_members(definition);
     }

@@ -38,7 +38,11 @@ impl Run {
 fn exit_of(error: &RunError) -> Exit {
     match error {
         RunError::Config(_) | RunError::Rule(_) | RunError::Sensor { .. } => Exit::BadConfig,
-        RunError::Store(_) | RunError::Evidence(_) | RunError::AccessLog(_) | RunError::Admin(_) | RunError::GStreamer(_) => Exit::Unavailable,
+        RunError::Store(_)
+        | RunError::Evidence(_)
+        | RunError::AccessLog(_)
+        | RunError::Admin(_)
+        | RunError::GStreamer(_) => Exit::Unavailable,
         RunError::System(_) | RunError::ThreadLost(_) => Exit::Software,
     }
 }

@@ -129,13 +129,14 @@ impl AccessLog {
     fn open_whole(directory: &Path) -> Result<Self, AccessLogError> {
         let path = directory.join(FILE);
         let failed = |source| AccessLogError::File { path: path.clone(), source };
-        let mut file =
-            OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
+        let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
         sync_directory(directory).map_err(failed)?;
         let (head, bytes) = read_chain(&file, &path)?;
         let head = match head {
             Some(head) => head,
-            None => last_put_aside(directory).map_err(failed)?.unwrap_or(Head { number: 0, sha256: NONE_BEFORE.into() }),
+            None => {
+                last_put_aside(directory).map_err(failed)?.unwrap_or(Head { number: 0, sha256: NONE_BEFORE.into() })
+            }
         };
         file.set_len(bytes).map_err(failed)?;
         file.seek(io::SeekFrom::End(0)).map_err(failed)?;
@@ -147,8 +148,7 @@ impl AccessLog {
     /// # Errors
     /// It is not there.
     pub fn write(&mut self, access: &Access<'_>, clock: &dyn Clock) -> Result<(), AccessLogError> {
-        self.append(access, clock)
-            .map_err(|source| AccessLogError::File { path: self.directory.join(FILE), source })
+        self.append(access, clock).map_err(|source| AccessLogError::File { path: self.directory.join(FILE), source })
     }
 
     fn append(&mut self, access: &Access<'_>, clock: &dyn Clock) -> io::Result<()> {
@@ -156,7 +156,8 @@ impl AccessLog {
             self.put_aside()?;
         }
         let number = self.head.number + 1;
-        let mut line = serde_json::to_vec(&Entry { number, previous: &self.head.sha256, at: Stamp::now(clock), access })?;
+        let mut line =
+            serde_json::to_vec(&Entry { number, previous: &self.head.sha256, at: Stamp::now(clock), access })?;
         let sha256 = hex(&line);
         line.push(b'\n');
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());

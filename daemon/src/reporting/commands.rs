@@ -82,8 +82,7 @@ impl Reporter {
         let Some(remembered) = self.remembered::<RememberedVerify>(VERIFY, &command.id) else { return false };
         let stored = self.stored(command.incident);
         let now = self.with.clock.now();
-        let admission =
-            verify::admit(command, remembered.as_ref(), stored.as_ref(), &mut self.verify_limits, now);
+        let admission = verify::admit(command, remembered.as_ref(), stored.as_ref(), &mut self.verify_limits, now);
         // Who has asked is on disk before anybody looks.
         if remembered.is_none() && !self.log_access(command, &admission.answer) {
             return false;
@@ -127,7 +126,8 @@ impl Reporter {
         let Looked { command, seen, from, until, still } = looked;
         let boot = self.with.clock.boot_id().clone();
         let mut verification = Verification::looked(&command, seen, from, until, boot);
-        let still = still.map(|ready| (self.picture(ready.incident, &ready.evidence.name, ready.still.jpeg), ready.evidence));
+        let still =
+            still.map(|ready| (self.picture(ready.incident, &ready.evidence.name, ready.still.jpeg), ready.evidence));
         let (picture, evidence) = still.unzip();
         verification.still = evidence.as_ref().map(|evidence| evidence.name.clone());
         self.conclude(&command, verification, evidence, picture);
@@ -245,7 +245,13 @@ impl Reporter {
     }
 }
 
-fn record(name: &str, id: &CommandId, expires: jiff::Timestamp, open: bool, remembered: &impl Serialize) -> CommandRecord {
+fn record(
+    name: &str,
+    id: &CommandId,
+    expires: jiff::Timestamp,
+    open: bool,
+    remembered: &impl Serialize,
+) -> CommandRecord {
     let json = serde_json::to_vec(remembered).unwrap_or_default();
     CommandRecord { name: name.to_owned(), id: id.to_string(), expires, open, json }
 }

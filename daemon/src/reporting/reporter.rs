@@ -62,13 +62,7 @@ pub(super) struct Change {
 impl Reporter {
     pub(super) fn new(with: Reporting) -> Self {
         let boot = with.clock.boot_id().clone();
-        let book = Book::new(
-            with.locale,
-            boot,
-            with.config_digest.clone(),
-            Arc::clone(&with.calendar),
-            RandomIds,
-        );
+        let book = Book::new(with.locale, boot, with.config_digest.clone(), Arc::clone(&with.calendar), RandomIds);
         Self {
             book,
             topics: Topics::new(&with.gateway.id),

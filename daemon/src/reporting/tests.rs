@@ -259,7 +259,9 @@ fn a_command_is_carried_out_once_over_a_restart_too() {
     assert_eq!((&other["result"], &other["reason"]), (&json!("refused"), &json!("id_reused")));
     let unknown = desk.dispose(&disposition("c-2", "01ARZ3NDEKTSV4RRFFQ69G5FAV", "accepted"));
     assert_eq!(unknown["reason"], "unknown_incident");
-    let late = desk.dispose(&json!({ "id": "c-3", "incident": incident, "stage": "handled", "by": "Li", "at": START, "expires": START }));
+    let late = desk.dispose(
+        &json!({ "id": "c-3", "incident": incident, "stage": "handled", "by": "Li", "at": START, "expires": START }),
+    );
     assert_eq!(late["reason"], "expired");
     let skipped = desk.dispose(&disposition("c-4", &incident, "assessed"));
     assert_eq!((&skipped["reason"], &skipped["now"]["handling"]), (&json!("out_of_order"), &json!("accepted")));

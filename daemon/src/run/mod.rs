@@ -138,13 +138,8 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let topics = Topics::new(&config.gateway.id);
     let retained = RetainedStates::new();
     let uptimes = Arc::new(Uptimes::default());
-    let board = Board::new(
-        topics.clone(),
-        retained.clone(),
-        Arc::clone(&health),
-        Arc::clone(&uptimes),
-        Arc::clone(&clock),
-    );
+    let board =
+        Board::new(topics.clone(), retained.clone(), Arc::clone(&health), Arc::clone(&uptimes), Arc::clone(&clock));
     let sensor_states = {
         let (retained, uptimes, clock) = (retained.clone(), Arc::clone(&uptimes), Arc::clone(&clock));
         StateSink::new(move |sensor, state, payload| {

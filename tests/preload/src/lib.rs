@@ -16,7 +16,9 @@ use std::{
     sync::atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
-use libc::{AT_FDCWD, SYS_clock_gettime, clockid_t, mode_t, off64_t, size_t, ssize_t, stat64, time_t, timespec, timeval};
+use libc::{
+    AT_FDCWD, SYS_clock_gettime, clockid_t, mode_t, off64_t, size_t, ssize_t, stat64, time_t, timespec, timeval,
+};
 
 /// What an NTP client leaves behind that has synchronised the clock.
 const SYNCHRONISED: &CStr = c"/run/systemd/timesync/synchronized";

@@ -63,7 +63,16 @@ pub fn quantile(durations: &[Duration], share: f64) -> Option<Duration> {
 pub fn header() -> String {
     format!(
         "{:<46} {:>8} {:>9} {:>9} {:>6} {:>9} {:>10} {:>9} {:>9} {:>7}",
-        "fault", "injected", "produced", "delivered", "lost", "announced", "duplicates", "recovery", "slowest", "memory"
+        "fault",
+        "injected",
+        "produced",
+        "delivered",
+        "lost",
+        "announced",
+        "duplicates",
+        "recovery",
+        "slowest",
+        "memory"
     )
 }
 

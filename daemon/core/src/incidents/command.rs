@@ -150,10 +150,8 @@ pub fn read<C: DeserializeOwned>(payload: &[u8]) -> Result<C, Malformed> {
     if payload.len() > MAX_COMMAND_BYTES {
         return Err(Malformed::too_large(payload.len()));
     }
-    serde_json::from_slice(payload).map_err(|error| Malformed {
-        id: read_id(payload),
-        detail: shortened(&error.to_string()),
-    })
+    serde_json::from_slice(payload)
+        .map_err(|error| Malformed { id: read_id(payload), detail: shortened(&error.to_string()) })
 }
 
 /// The id of a command of which nothing else is known.
