@@ -19,7 +19,9 @@ test: rust deps models media ## Everything that must hold: formatting, lints, an
 	$(CARGO) test --workspace
 	systemd/check.sh
 
-test-faults: rust deps models media ## Faults only, and many more of them: stores, brokers and cameras that break, at random
+test-faults: rust deps models media ## Faults only, and many more of them: a table of what became of every incident (25 minutes; SNOWGATE_SEED=N repeats)
+	$(CARGO) build -p snowgate -p snowgate-preload -p snowgate-tests --bins --lib
+	$(or $(CARGO_TARGET_DIR),target)/debug/faults
 	PROPTEST_CASES=5000 $(CARGO) test -p snowgate --lib -- store:: config:: camera::gop_ring
 	PROPTEST_CASES=5000 $(CARGO) test -p snowgate --test config_loading
 	$(CARGO) test -p snowgate-tests --test camera_faults --test uplink_faults --test uplink_delivery --test whole_daemon

@@ -73,6 +73,10 @@ impl fmt::Debug for Broker {
     }
 }
 
+/// Packet identifiers in use, one after the other. Far more than may be on their way at once (`max_inflight` is ours to
+/// keep), so that none is used again soon: an acknowledgement that arrives twice must not end another message's life.
+const PACKET_IDS: u16 = 8192;
+
 impl Broker {
     /// Puts settings and the contents of the files they name together. For a broker of which only a [`ConnectionSpec`] is
     /// told there is `&connection.into()`.
@@ -100,7 +104,7 @@ impl Broker {
         let address = format!("{host}:{port}");
         let mut options = MqttOptions::new(client_id, host, port);
         options.set_keep_alive(Duration::from_secs(spec.keep_alive.as_secs()));
-        options.set_inflight(**max_inflight);
+        options.set_inflight(PACKET_IDS);
         let max_packet = usize::try_from(spec.max_packet.0).unwrap_or(usize::MAX);
         options.set_max_packet_size(max_packet, max_packet);
         match (&*spec.username, &secrets.password) {

@@ -45,6 +45,8 @@ pub struct Ledger {
     events: u64,
     duplicates: u64,
     openings: Vec<Opening>,
+    in_order_up_to: u64,
+    last_in_order: u64,
     unsynchronised: u64,
     gaps: Vec<AnnouncedGap>,
     breaches: Vec<String>,
@@ -106,9 +108,9 @@ impl Sequences {
         }
     }
 
-    fn missing_up_to(&self, last: u64) -> u64 {
-        let seen = self.beyond.range(..=last).count() as u64;
-        last.saturating_sub(self.all_up_to).saturating_sub(seen)
+    fn missing_between(&self, first: u64, last: u64) -> u64 {
+        let first = first.max(self.all_up_to + 1);
+        if first > last { 0 } else { last - first + 1 - self.beyond.range(first..=last).count() as u64 }
     }
 }
 
@@ -172,6 +174,12 @@ impl Ledger {
     fn enter(&mut self, event: Event, at: Instant) {
         self.events += 1;
         self.sequences.insert(event.data.sequence);
+        if event.data.sequence <= self.in_order_up_to {
+            if event.data.sequence < self.last_in_order {
+                self.breach(format!("event {} came after event {}", event.data.sequence, self.last_in_order));
+            }
+            self.last_in_order = event.data.sequence;
+        }
         self.unsynchronised += u64::from(!event.data.times.clock_synchronised);
         if let (true, Some(sensor), Some(measure)) =
             (event.r#type.ends_with(".opened"), event.data.sensor, event.data.measure)
@@ -194,6 +202,29 @@ impl Ledger {
         if self.breaches.len() < MAX_BREACHES {
             self.breaches.push(what);
         }
+    }
+
+    /// Events up to this number are to come in the order of their numbers, whatever incident they are about.
+    pub fn expect_in_order_up_to(&mut self, sequence: u64) {
+        self.in_order_up_to = sequence;
+    }
+
+    /// Event numbers of this range, both ends included, that have not arrived.
+    pub fn missing_between(&self, first: u64, last: u64) -> u64 {
+        self.sequences.missing_between(first, last)
+    }
+
+    /// Incidents of which at least so many revisions have arrived.
+    pub fn incidents_with(&self, revisions: usize) -> u64 {
+        self.incidents.values().filter(|arrived| arrived.len() >= revisions).count() as u64
+    }
+
+    /// Incidents that have arrived, as many as asked for if there are.
+    pub fn some_incidents(&self, most: usize) -> Vec<IncidentId> {
+        let mut incidents: Vec<_> = self.incidents.keys().copied().collect();
+        incidents.sort_unstable();
+        incidents.truncate(most);
+        incidents
     }
 
     /// Different events that have arrived.
@@ -244,7 +275,7 @@ impl Ledger {
     /// Compares what arrived with what was committed.
     pub fn compare(&self, truth: &Truth) -> Comparison {
         let mut comparison = Comparison {
-            missing_sequences: self.sequences.missing_up_to(truth.sequence),
+            missing_sequences: self.sequences.missing_between(1, truth.sequence),
             invented: self.invented(truth),
             ..Comparison::default()
         };
@@ -323,6 +354,17 @@ mod tests {
         let comparison = ledger(&[(A, 1, 1, ""), (A, 3, 3, "")]).compare(&truth(&[(A, 3), (B, 1)]));
         assert_eq!((comparison.delivered, comparison.missing_sequences), (0, 2));
         assert_eq!(comparison.missing, [format!("{A}.2"), format!("{B}.1")]);
+    }
+
+    #[test]
+    fn a_backlog_comes_in_order_and_what_is_live_need_not_wait() {
+        let mut ledger = Ledger::default();
+        ledger.expect_in_order_up_to(3);
+        for (incident, revision, sequence) in [(A, 1, 1), (B, 1, 9), (A, 2, 3), (A, 3, 2)] {
+            ledger.take(&event(incident, revision, sequence, ""), Instant::now());
+        }
+        assert_eq!(ledger.breaches(), (1, ["event 2 came after event 3".to_owned()].as_slice()));
+        assert_eq!((ledger.missing_between(1, 3), ledger.missing_between(4, 9)), (0, 5));
     }
 
     #[test]

@@ -39,8 +39,8 @@ pub struct Rate {
 impl Rate {
     /// Several incidents a second: 12 of them, 24 events.
     pub const STEADY: Self = Self { sensors: 6, every: Duration::from_millis(250) };
-    /// So few that delays can be measured while the machine is busy with something else: 2 a second.
-    pub const LIVE: Self = Self { sensors: 2, every: Duration::from_millis(500) };
+    /// Several incidents a second, spread over time, while the machine is busy with something else: 5 of them.
+    pub const LIVE: Self = Self { sensors: 4, every: Duration::from_millis(400) };
 }
 
 /// The name of a sensor.

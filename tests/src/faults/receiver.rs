@@ -85,6 +85,11 @@ impl Receiver {
         look(&self.inbox.lock())
     }
 
+    /// Events up to this number are to come in the order of their numbers.
+    pub fn expect_in_order_up_to(&self, sequence: u64) {
+        self.inbox.lock().ledger.expect_in_order_up_to(sequence);
+    }
+
     /// Notes a breach that somebody else has found.
     pub fn breach(&self, what: String) {
         self.inbox.lock().ledger.breach(what);

@@ -34,6 +34,12 @@ pub const GATEWAY: &str = "fault-rig";
 /// How long a recovery may take before the rest counts as lost: the uplink itself pauses for up to a minute.
 pub const RECOVER_WITHIN: Duration = Duration::from_secs(120);
 
+/// How long a start is waited for that a broken disk may hold up.
+const START_WITHIN: Duration = Duration::from_secs(5);
+
+/// What arrives comes sooner than this after it has left.
+const IDLE: Duration = Duration::from_millis(300);
+
 /// How a [`Rig`] is set up.
 #[derive(Clone)]
 pub struct Plan {
@@ -80,8 +86,7 @@ pub struct Rig {
     pub proxy: FaultProxy,
     /// The broker.
     pub broker: Mosquitto,
-    /// What stands between the daemon and the system.
-    pub preload: Option<Preload>,
+    preload: Option<Preload>,
     /// What the daemon has taken of the machine.
     pub memory: MemoryWatch,
     certificates: Option<Certificates>,
@@ -220,6 +225,64 @@ impl Rig {
         self.launch();
         self.wait_ready();
         self.load.resume();
+    }
+
+    /// Waits until the daemon is ready, or has ended by itself because it cannot start; answers whether it is ready.
+    pub fn starts(&mut self) -> bool {
+        match self.running().wait_ready(START_WITHIN) {
+            Ok(()) | Err(DaemonError::NotReady { .. }) => true,
+            Err(DaemonError::Ended { .. }) => {
+                self.memory.follow(None);
+                self.daemon = None;
+                false
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Whether the daemon has been started and not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        let running = self.daemon.as_mut().is_some_and(|daemon| daemon.ensure_running().is_ok());
+        if !running {
+            self.memory.follow(None);
+            self.daemon = None;
+        }
+        running
+    }
+
+    /// What stands between the daemon and the system.
+    pub fn preload(&self) -> &Preload {
+        self.preload.as_ref().expect("it was asked for")
+    }
+
+    /// Waits until no event and no gap waits any more.
+    pub fn wait_outbox_empty(&mut self) {
+        let waiting = |rig: &mut Self| {
+            let metrics = rig.running().metrics().unwrap_or_else(|error| panic!("{error}"));
+            let of = |class| metrics.total("snowgate_outbox_messages", &[("class", class)]);
+            of("incident") + of("gap")
+        };
+        self.load.pause();
+        let empty = wait::wait_until(RECOVER_WITHIN, || {
+            thread::sleep(Duration::from_millis(50));
+            waiting(self) == 0.0
+        });
+        assert!(empty, "the outbox does not empty\n{}", self.last_log_lines());
+        // What has just been acknowledged is on its way to the receiver, and what is not yet counted to the outbox.
+        self.wait_idle();
+    }
+
+    /// Waits until nothing has arrived for a while.
+    fn wait_idle(&self) {
+        let mut before = self.receiver.look(|state| state.ledger.events());
+        loop {
+            thread::sleep(IDLE);
+            let now = self.receiver.look(|state| state.ledger.events());
+            if now == before {
+                return;
+            }
+            before = now;
+        }
     }
 
     /// Waits until the daemon is ready.

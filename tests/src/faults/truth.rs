@@ -1,9 +1,10 @@
 //! What the daemon has committed, read from its store beside it.
 
-use std::path::Path;
+use std::{fs, io, path::Path};
 
 use rusqlite::{Connection, OpenFlags};
 use snowgate_core::ids::IncidentId;
+use tempfile::TempDir;
 
 use super::ledger::{Truth, digest};
 
@@ -61,4 +62,52 @@ pub fn waiting(data: &Path) -> rusqlite::Result<Vec<Waiting>> {
         waiting.push((incident, revision.unwrap_or(0), digest(&payload)));
     }
     Ok(waiting)
+}
+
+/// How many events wait in the outbox.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn waiting_count(data: &Path) -> rusqlite::Result<u64> {
+    open(data)?.query_row("SELECT count(*) FROM outbox WHERE topic LIKE '%/incident/%'", [], |row| row.get(0))
+}
+
+/// How many incidents have times from a clock that was not synchronised.
+///
+/// # Errors
+/// The store cannot be read now.
+pub fn without_time(data: &Path) -> rusqlite::Result<u64> {
+    let count = "SELECT count(*) FROM incidents WHERE NOT json_extract(CAST(json AS TEXT), '$.opened.synchronised')";
+    open(data)?.query_row(count, [], |row| row.get(0))
+}
+
+/// A copy of the store with its log, so that reading it changes nothing of what a kill has left behind.
+pub fn snapshot(data: &Path) -> TempDir {
+    let copy = TempDir::new().expect("a temporary directory");
+    for part in ["", "-wal"] {
+        let name = format!("{STORE}{part}");
+        match fs::copy(data.join(&name), copy.path().join(&name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => panic!("{name}: {error}"),
+            _ => {}
+        }
+    }
+    copy
+}
+
+/// How many incidents people have come so far with.
+///
+/// # Errors
+/// The store cannot be read now.
+pub fn handled(data: &Path, handling: &str) -> rusqlite::Result<u64> {
+    let count = "SELECT count(*) FROM incidents WHERE json_extract(CAST(json AS TEXT), '$.handling') = ?1";
+    open(data)?.query_row(count, [handling], |row| row.get(0))
+}
+
+/// How many dispositions have been carried out, of all incidents.
+///
+/// # Errors
+/// The store cannot be read.
+pub fn steps(data: &Path) -> rusqlite::Result<u64> {
+    let count = "SELECT total(json_array_length(CAST(json AS TEXT), '$.dispositions.steps')) FROM incidents";
+    open(data)?.query_row(count, [], |row| row.get::<_, f64>(0)).map(|steps| steps as u64)
 }

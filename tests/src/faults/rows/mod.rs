@@ -1,8 +1,14 @@
 //! The kinds of faults, each with how it is injected.
 
+mod backlog;
 mod broker;
+mod clock;
+mod commands;
+mod damage;
+mod disk;
 mod kill;
 mod network;
+mod oversize;
 
 use std::{thread, time::Duration};
 
@@ -12,9 +18,26 @@ use super::Fault;
 
 /// Every kind of fault, the longest first.
 pub const FAULTS: &[Fault] = &[
+    Fault {
+        name: "three days offline",
+        times: 1_000_000,
+        short: 4_000,
+        alone: true,
+        inject: backlog::three_days_offline,
+    },
     Fault { name: "kill -9 at random instants", times: 200, short: 8, alone: false, inject: kill::random_instants },
     Fault { name: "broker restarts, keeps its state", times: 25, short: 2, alone: false, inject: broker::persistent },
     Fault { name: "broker restarts, forgets everything", times: 25, short: 2, alone: false, inject: broker::fleeting },
+    Fault { name: "store truncated", times: 20, short: 1, alone: false, inject: damage::truncated },
+    Fault { name: "store with flipped bits", times: 40, short: 2, alone: false, inject: damage::flipped },
+    Fault { name: "store partly overwritten", times: 20, short: 0, alone: false, inject: damage::overwritten },
+    Fault { name: "disk full", times: 20, short: 3, alone: false, inject: disk::full },
+    Fault { name: "file system read only", times: 20, short: 3, alone: false, inject: disk::read_only },
+    Fault { name: "clock stepped by a year", times: 30, short: 3, alone: false, inject: clock::steps },
+    Fault { name: "start in 1970, then synchronised", times: 10, short: 1, alone: false, inject: clock::without_time },
+    Fault { name: "largest packet lowered", times: 10, short: 1, alone: false, inject: oversize::lowered },
+    Fault { name: "malformed commands", times: 10_000, short: 200, alone: false, inject: commands::malformed },
+    Fault { name: "flood of dispositions", times: 10_000, short: 200, alone: false, inject: commands::flood },
     Fault { name: "half-open connection", times: 8, short: 0, alone: false, inject: network::half_open },
     Fault { name: "half-open connection, TLS", times: 8, short: 0, alone: false, inject: network::half_open_tls },
     Fault { name: "PUBACKs lost", times: 10, short: 1, alone: false, inject: network::acknowledgements_lost },
