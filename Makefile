@@ -16,6 +16,7 @@ demo: rust deps models media ## Show it: two cameras and a water level gauge in,
 test: rust deps models media ## Everything that must hold: formatting, lints, and all tests, end to end ones too
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) build -p snowgate-preload
 	$(CARGO) test --workspace
 	systemd/check.sh
 

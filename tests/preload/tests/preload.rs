@@ -1,6 +1,6 @@
 //! What a process sees that is started with the library.
 
-#![allow(clippy::unwrap_used, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
 
 use std::{
     fs,
@@ -8,11 +8,11 @@ use std::{
     process::{Command, Output},
 };
 
-/// The library is built with the package, into the folder above that of the tests.
+/// The library lies in the folder above that of the tests, once `cargo build -p snowgate-preload` has built it.
 fn library() -> PathBuf {
     let own = std::env::current_exe().unwrap();
     let found = own.ancestors().skip(1).take(2).map(|folder| folder.join("libsnowgate_preload.so"));
-    found.into_iter().find(|library| library.is_file()).expect("the library is built with its tests")
+    found.into_iter().find(|library| library.is_file()).expect("cargo build -p snowgate-preload")
 }
 
 /// Runs a shell with orders: seconds the clock is off, synchronised, disk.
