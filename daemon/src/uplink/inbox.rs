@@ -2,7 +2,8 @@
 //!
 //! What one connection holds is bounded by the queue to whoever carries commands out. Overflow policy: commands of
 //! quality of service 0 get half of the queue, and are dropped beyond it; the others get all of it, and beyond it are
-//! *left* with the broker, neither acknowledged nor lost, until a new connection fetches them. Brokers send only a few
+//! *left* with the broker, neither acknowledged nor lost, until a new connection fetches them; and so are those that come
+//! after them, because what was done about an incident makes sense in its order only. Brokers send only a few
 //! (mosquitto: 20) without an acknowledgement, so that queue is full for them only where a broker has no such limit.
 
 use std::collections::VecDeque;
@@ -79,7 +80,8 @@ impl Inbox {
     fn hand_on(&mut self, packet_id: Option<u16>, Content { name, payload }: Content) {
         let capacity = self.commands.capacity().unwrap_or(usize::MAX);
         let share = if packet_id.is_some() { capacity } else { capacity / 2 };
-        if self.commands.len() >= share {
+        let behind_left = packet_id.is_some() && self.left > 0;
+        if self.commands.len() >= share || behind_left {
             match packet_id {
                 Some(_) => self.leave_one(),
                 None => events::CommandDropped { reason: "queue_full" }.emit(),

@@ -255,12 +255,12 @@ impl Rig {
         self.preload.as_ref().expect("it was asked for")
     }
 
-    /// Waits until no event and no gap waits any more.
+    /// Waits until no event, no answer and no gap waits any more.
     pub fn wait_outbox_empty(&mut self) {
         let waiting = |rig: &mut Self| {
             let metrics = rig.running().metrics().unwrap_or_else(|error| panic!("{error}"));
             let of = |class| metrics.total("snowgate_outbox_messages", &[("class", class)]);
-            of("incident") + of("gap")
+            of("incident") + of("disposition_ack") + of("gap")
         };
         self.load.pause();
         let empty = wait::wait_until(RECOVER_WITHIN, || {

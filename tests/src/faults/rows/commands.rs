@@ -116,6 +116,7 @@ pub(super) fn malformed(order: Order) -> Row {
     commander.send("disposition", disposition("the-good-one", incident, "rejected_false_alarm", now));
     commander.finish();
     wait_handled(&rig, 1, "rejected_false_alarm");
+    rig.wait_outbox_empty();
     let took = began.elapsed();
     rig.running().ensure_running().unwrap_or_else(|error| panic!("{error}"));
     let truth = rig.settle();
@@ -174,7 +175,12 @@ pub(super) fn flood(order: Order) -> Row {
     let sent = commander.sent;
     commander.finish();
     wait_handled(&rig, incidents.len() as u64, "archived");
+    rig.wait_outbox_empty();
     let took = began.elapsed();
+    let done = rig.receiver.look(|state| state.answers.get("done").copied().unwrap_or(0));
+    if done < earlier.len() as u64 {
+        rig.receiver.breach(format!("{done} answers that it was done, to {} commands", earlier.len()));
+    }
     rig.running().ensure_running().unwrap_or_else(|error| panic!("{error}"));
     let truth = rig.settle();
     let steps = truth::steps(rig.data()).expect("the store can be read");

@@ -57,6 +57,7 @@ fn damages(order: Order, damage: impl Fn(&File, usize, &mut Noise)) -> Row {
     let (mut recoveries, mut truth, mut set_aside) = (Vec::new(), Truth::default(), 0);
     rig.start();
     for _ in 0..order.times {
+        rig.load().resume();
         rig.wait_received(2);
         rig.proxy.set(Weather { refuse: true, ..Weather::default() });
         rig.proxy.cut();

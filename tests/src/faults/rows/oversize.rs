@@ -27,6 +27,7 @@ pub(super) fn lowered(order: Order) -> Row {
     rig.start();
     let (mut recoveries, mut oversize) = (Vec::new(), 0);
     for _ in 0..order.times {
+        rig.load().resume();
         rig.wait_received(2);
         rig.proxy.set(Weather { refuse: true, ..Weather::default() });
         rig.proxy.cut();
