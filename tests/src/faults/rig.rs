@@ -34,6 +34,9 @@ pub const GATEWAY: &str = "fault-rig";
 /// How long a recovery may take before the rest counts as lost: the uplink itself pauses for up to a minute.
 pub const RECOVER_WITHIN: Duration = Duration::from_secs(120);
 
+/// Starts within which a daemon that nobody troubles has told everything.
+const STARTS_TO_SETTLE: u32 = 5;
+
 /// How long a start is waited for that a broken disk may hold up.
 const START_WITHIN: Duration = Duration::from_secs(5);
 
@@ -369,15 +372,19 @@ impl Rig {
         self.load.pause();
         self.wait_all_up_to(self.sequence());
         self.stop();
-        let truth = self.read_truth();
-        // What the stop itself has committed, if anything, is not asked for before the next start.
-        if self.receiver.look(|state| !state.ledger.has_all_up_to(truth.sequence)) {
+        let mut truth = self.read_truth();
+        // What was committed between the last look and the stop, a light that turned, leaves after the next start.
+        for _ in 0..STARTS_TO_SETTLE {
+            if self.receiver.look(|state| state.ledger.has_all_up_to(truth.sequence)) {
+                break;
+            }
             self.launch();
             self.wait_ready();
-            self.wait_all_up_to(truth.sequence);
             self.load.pause();
+            self.wait_all_up_to(truth.sequence);
+            self.wait_outbox_empty();
             self.stop();
-            return self.read_truth();
+            truth = self.read_truth();
         }
         truth
     }
