@@ -27,11 +27,11 @@ test-faults: rust deps models media ## Faults only, and many more of them: a tab
 	PROPTEST_CASES=5000 $(CARGO) test -p snowgate --test config_loading
 	$(CARGO) test -p snowgate-tests --test camera_faults --test uplink_faults --test uplink_delivery --test whole_daemon
 
-fuzz: rust deps ## A million mutated inputs into every parser of a sensor's protocol and into the store; what each may allocate (an hour)
+fuzz: rust deps ## A million mutated inputs into every parser of a sensor's protocol, of commands, and into the store; what each may allocate (an hour)
 	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate-core --lib -- --nocapture mutated
 	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate-sensors --lib -- --nocapture mutated
 	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate-sensors --test station_limits --test json_limits --test modbus_limits -- --nocapture
-	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate --test store_limits -- --nocapture
+	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate --test command_limits --test store_limits -- --nocapture
 
 check: rust deps models media ## The quick part of it, for while you work: formatting, lints, unit tests
 	$(CARGO) fmt --all --check

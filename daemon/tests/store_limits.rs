@@ -7,13 +7,9 @@
 #![allow(clippy::unwrap_used, reason = "tests may say what they expect")]
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     fs,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
 };
 
 use rusqlite::ffi;
@@ -25,7 +21,10 @@ use snowgate_core::{
     spec::{ByteSize, read_table},
     time::ManualClock,
 };
-use snowgate_simulators::noise::{Noise, inputs};
+use snowgate_simulators::{
+    allocations::{self, Counting},
+    noise::{Noise, inputs},
+};
 use tempfile::TempDir;
 
 /// What opening and reading may hold at once, beside what SQLite does: a few copies of what the store holds.
@@ -35,53 +34,17 @@ const HELD_BY_SQLITE: i64 = 8 << 20;
 /// Commits that the store is made of.
 const COMMITS: u32 = 40;
 
-/// Counts what is allocated.
-struct Counting;
-
-static HELD_NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST_HELD: AtomicUsize = AtomicUsize::new(0);
-
-fn grow(bytes: usize) {
-    let held = HELD_NOW.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    MOST_HELD.fetch_max(held, Ordering::Relaxed);
-}
-
-// SAFETY: every call is handed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        grow(layout.size());
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        HELD_NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(memory, layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Old and new may stand side by side.
-        grow(size);
-        HELD_NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `realloc`'s contract.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
 /// The most that is held at once beyond what was held before, by Rust and by SQLite, while `work` runs.
 fn cost<T>(work: impl FnOnce() -> T) -> (T, usize, i64) {
-    let before = HELD_NOW.load(Ordering::Relaxed);
-    MOST_HELD.store(before, Ordering::Relaxed);
     // SAFETY: reads and resets a counter; SQLite guards it.
     let _ = unsafe { ffi::sqlite3_memory_highwater(1) };
-    let done = work();
+    let (done, held, _) = allocations::cost(work);
     // SAFETY: as above.
     let by_sqlite = unsafe { ffi::sqlite3_memory_highwater(1) };
-    (done, MOST_HELD.load(Ordering::Relaxed).saturating_sub(before), by_sqlite)
+    (done, held, by_sqlite)
 }
 
 /// Everything that can be read of a store.

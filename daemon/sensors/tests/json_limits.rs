@@ -4,69 +4,20 @@
 
 mod support;
 
-use std::{
-    alloc::{GlobalAlloc, Layout, System},
-    sync::atomic::{AtomicUsize, Ordering},
-};
-
 use snowgate_core::sensor::json::{JsonFields, JsonFormat, JsonOptions, JsonPlan, JsonReader, LONGEST};
 use snowgate_sensors::spec::MqttSource;
-use snowgate_simulators::noise::Noise;
+use snowgate_simulators::{
+    allocations::{Counting, cost},
+    noise::Noise,
+};
 
 /// No single allocation is larger: a text with escapes is unescaped into a buffer that doubles as it grows.
 const LARGEST: usize = 2 * LONGEST;
 /// No more is held at once while a message is read, and what it said.
 const HELD: usize = 3 * LONGEST;
 
-/// Counts what is allocated.
-struct Counting;
-
-static HELD_NOW: AtomicUsize = AtomicUsize::new(0);
-static MOST_HELD: AtomicUsize = AtomicUsize::new(0);
-static LARGEST_ONE: AtomicUsize = AtomicUsize::new(0);
-
-fn grow(bytes: usize, whole: usize) {
-    let held = HELD_NOW.fetch_add(bytes, Ordering::Relaxed) + bytes;
-    MOST_HELD.fetch_max(held, Ordering::Relaxed);
-    LARGEST_ONE.fetch_max(whole, Ordering::Relaxed);
-}
-
-// SAFETY: every call is handed on to the system's allocator as it came.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        grow(layout.size(), layout.size());
-        // SAFETY: the caller keeps `alloc`'s contract.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        HELD_NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(memory, layout) }
-    }
-
-    unsafe fn realloc(&self, memory: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // Old and new may stand side by side.
-        grow(size, size);
-        HELD_NOW.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps `realloc`'s contract.
-        unsafe { System.realloc(memory, layout, size) }
-    }
-}
-
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
-
-/// The most that is held at once beyond what was held before, and the largest single allocation, while `work` runs.
-fn cost<T>(work: impl FnOnce() -> T) -> (usize, usize) {
-    let before = HELD_NOW.load(Ordering::Relaxed);
-    MOST_HELD.store(before, Ordering::Relaxed);
-    LARGEST_ONE.store(0, Ordering::Relaxed);
-    let done = work();
-    let cost = (MOST_HELD.load(Ordering::Relaxed) - before, LARGEST_ONE.load(Ordering::Relaxed));
-    drop(done);
-    cost
-}
 
 /// A dozen sensors that share a topic, and look at everything that the messages below have.
 fn readers() -> (JsonPlan, Vec<JsonReader>) {
@@ -136,7 +87,7 @@ fn no_message_costs_a_multiple_of_its_size() {
     let (mut most, mut largest) = (0, 0);
     let mut check = |message: &[u8]| {
         assert!(message.len() <= LONGEST);
-        let (held, single) = cost(|| read(&plan, &readers, message));
+        let (_, held, single) = cost(|| read(&plan, &readers, message));
         let beginning = || String::from_utf8_lossy(&message[..message.len().min(60)]).into_owned();
         assert!(single <= LARGEST, "an allocation of {single} bytes: {}…", beginning());
         assert!(held <= HELD, "{held} bytes held: {}…", beginning());

@@ -55,7 +55,9 @@ fn writes_fail_below_the_directory_only() {
     fs::write(folder.join("data/old"), "old").unwrap();
     let script = "echo new >> data/old; echo new > data/new; cat data/old; echo new > elsewhere && cat elsewhere";
     let said = says(&shell(&folder, [0, 0, 1], script));
-    assert!(said.starts_with("old") && said.contains("new") && said.contains("No space left"), "{said}");
+    // Shells differ in what they call a write that fails.
+    let failed = said.contains("No space left") || said.contains("I/O error");
+    assert!(said.starts_with("old") && said.contains("new") && failed, "{said}");
     let absolute = script.replace("data/", &format!("{}/data/", folder.display()));
     let said = says(&shell(&folder, [0, 0, 2], &absolute));
     assert!(said.starts_with("old") && said.contains("Read-only file system"), "{said}");
