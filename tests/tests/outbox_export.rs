@@ -121,6 +121,14 @@ fn wait_for_all(subscriber: &Subscriber, count: u32) -> usize {
     all.len() - first.len()
 }
 
+/// A daily summary of this gateway, as the documents show it.
+fn a_day() -> Vec<u8> {
+    let example = snowgate::messages::examples().into_iter().find(|example| example.message == "dailySummary");
+    let mut day = example.unwrap().payload;
+    day["gateway"] = "gate-1".into();
+    day.to_string().into_bytes()
+}
+
 #[test]
 fn everything_arrives_from_somewhere_else() {
     let gateway = Gateway::new();
@@ -129,7 +137,7 @@ fn everything_arrives_from_somewhere_else() {
     let mut messages = vec![
         message(Class::Incident, "incident/township/1", "事件".as_bytes(), false),
         message(Class::Evidence, "evidence/A/still.jpg", &picture, false),
-        message(Class::Summary, "summary/daily", b"a day", true),
+        message(Class::Summary, "summary/daily", &a_day(), true),
         message(Class::Telemetry, "telemetry/gauge", b"[]", false),
         message(Class::Incident, "incident/township/1", b"", false),
     ];

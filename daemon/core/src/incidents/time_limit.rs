@@ -299,8 +299,10 @@ impl Deadline {
             self.limit.counted_in.between(calendar, from, until)
         });
         let granted = self.used(calendar, until).saturating_add(resumed).saturating_sub(self.total());
+        // What only makes up for time that was used before it was suspended grants none from now on.
+        let grants_none = self.open_suspension().is_some() && resumed.is_zero();
         // Whole milliseconds, rather less than more: a little more may mean the next working day.
-        if until <= now.wall || millis(granted) == 0 {
+        if until <= now.wall || millis(granted) == 0 || grants_none {
             return Err(DeadlineError::NoLater);
         }
         self.extend(granted)
