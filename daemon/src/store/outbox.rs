@@ -233,9 +233,11 @@ fn remove(connection: &Connection, row: RowId, books: &mut Books) -> Result<Opti
 
 /// Reads waiting messages; `boot` is the number of the present boot.
 pub(super) fn pending(connection: &Connection, select: &Selection, boot: i64) -> Result<Vec<OutboxRow>, StoreError> {
-    const BY_CLASS: &str = "SELECT row, class, lane, topic, payload, retain, boot, origin FROM outbox
-        WHERE class = ?1 AND row > ?2 AND row <= ?3 ORDER BY row LIMIT ?4";
-    const BY_LANE: &str = "SELECT row, class, lane, topic, payload, retain, boot, origin FROM outbox
+    // The index is named: the other one answers a lane's query by reading all of the class.
+    const BY_CLASS: &str = "SELECT row, class, lane, topic, payload, retain, boot, origin
+        FROM outbox INDEXED BY outbox_by_class WHERE class = ?1 AND row > ?2 AND row <= ?3 ORDER BY row LIMIT ?4";
+    const BY_LANE: &str = "SELECT row, class, lane, topic, payload, retain, boot, origin
+        FROM outbox INDEXED BY outbox_by_lane
         WHERE class = ?1 AND row > ?2 AND row <= ?3 AND lane = ?5 ORDER BY row LIMIT ?4";
     let limit = i64::try_from(select.rows).unwrap_or(i64::MAX);
     let class = select.class as i64;
