@@ -28,7 +28,7 @@ const LAYERS: [&str; 15] = [
 ];
 
 /// Everyone may use these; they use only each other.
-const LEAVES: [&str; 5] = ["clock", "events", "health", "shutdown", "uptime"];
+const LEAVES: [&str; 6] = ["clock", "durable", "events", "health", "shutdown", "uptime"];
 
 fn sources(directory: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {

@@ -15,6 +15,7 @@ use serde::Deserialize;
 use sha2::{Digest, Sha256};
 use snowgate::clock::SystemClock;
 use snowgate_core::{
+    hex::hex,
     ids::{Id, IncidentId},
     time::{Clock, Mono},
 };
@@ -404,7 +405,7 @@ impl Inbox {
         let extension = if name.as_str().ends_with(".jpg") { "" } else { ".jpg" };
         let file = self.stills.join(format!("{incident}-{name}{extension}"));
         fs::write(&file, jpeg).map_err(|error| format!("{}: {error}", file.display()))?;
-        let sha256 = Sha256::digest(jpeg).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(Sha256::digest(jpeg));
         Ok(Still { incident, name: name.to_string(), file, sha256, bytes: jpeg.len() })
     }
 }
@@ -462,7 +463,7 @@ mod tests {
         grid.wait_for(Duration::from_secs(10), |received| (received.subscribed > 0).then_some(())).unwrap();
 
         let big = vec![7; 1 << 20];
-        let digest: String = Sha256::digest(&still(A, "still", &big).1).iter().map(|b| format!("{b:02x}")).collect();
+        let digest = hex(Sha256::digest(&still(A, "still", &big).1));
         publish(
             port,
             &[

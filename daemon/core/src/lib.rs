@@ -7,6 +7,7 @@
 pub mod backoff;
 pub mod calendar;
 pub mod geometry;
+pub mod hex;
 pub mod ids;
 pub mod incidents;
 pub mod observation;

@@ -22,7 +22,6 @@
 //! There is no TLS here: beyond a trusted line a reverse proxy on this box does it (listen on 127.0.0.1 then).
 
 mod answer;
-mod bucket;
 mod connections;
 mod door;
 

@@ -5,55 +5,20 @@
 mod station_bench;
 
 use std::{
-    alloc::{GlobalAlloc, Layout, System},
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
-    sync::atomic::{AtomicUsize, Ordering::Relaxed},
     time::Duration,
 };
 
 use snowgate_core::sensor::codec::{crc, gbt26875, sl651};
-use snowgate_simulators::noise::Noise;
+use snowgate_simulators::{
+    allocations::{self, Counting},
+    noise::Noise,
+};
 use station_bench::{Bench, device};
-
-/// The system's allocator, counted.
-struct Counting;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
-
-fn grow(bytes: usize) {
-    LARGEST.fetch_max(bytes, Relaxed);
-    PEAK.fetch_max(LIVE.fetch_add(bytes, Relaxed) + bytes, Relaxed);
-}
-
-// SAFETY: everything is left to the system's allocator.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        grow(layout.size());
-        // SAFETY: as promised to this function.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: as promised to this function.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 #[global_allocator]
 static COUNTING: Counting = Counting;
-
-/// The largest allocation and the most bytes above those held before, while something is done.
-fn measured(what: impl FnOnce()) -> (usize, usize) {
-    let before = LIVE.load(Relaxed);
-    PEAK.store(before, Relaxed);
-    LARGEST.store(0, Relaxed);
-    what();
-    (LARGEST.load(Relaxed), PEAK.load(Relaxed).saturating_sub(before))
-}
 
 /// What a message is taken apart into, or the samples it gives: less than this.
 const LARGEST_ALLOCATION: usize = 64 << 10;
@@ -164,7 +129,7 @@ fn hostile_stations_allocate_no_more_than_a_frame_is_worth() {
     for (mut bench, streams) in cases {
         let mut told = 0;
         let address = bench.address;
-        let (largest, growth) = measured(|| {
+        let ((), growth, largest) = allocations::cost(|| {
             for _ in 0..3 {
                 std::thread::scope(|scope| {
                     streams.iter().for_each(|stream| drop(scope.spawn(move || send(address, stream))));
@@ -185,7 +150,7 @@ fn hostile_stations_allocate_no_more_than_a_frame_is_worth() {
     let mut line = TcpStream::connect(bench.address).unwrap();
     line.set_write_timeout(Some(Duration::from_secs(3))).unwrap();
     let mut sent = 0usize;
-    let (largest, growth) = measured(|| {
+    let ((), growth, largest) = allocations::cost(|| {
         while line.write_all(&stream).is_ok() {
             sent += 64;
             assert!(sent < 100_000, "a full queue holds nobody back");

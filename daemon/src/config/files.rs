@@ -13,6 +13,7 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+use snowgate_core::hex::hex;
 
 use super::{
     problem::{Place, Problem, Problems, Source},
@@ -103,7 +104,7 @@ impl Files {
                 hash.update(part);
             }
         }
-        hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(hash.finalize())
     }
 }
 

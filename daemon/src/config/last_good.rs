@@ -15,7 +15,7 @@ use std::{
 use snowgate_core::spec::all_defaults;
 
 use super::{Config, Problems, files};
-use crate::store::spec::StorageSpec;
+use crate::{durable::sync_directory, store::spec::StorageSpec};
 
 const LINK: &str = "last-good";
 const NEW_LINK: &str = "last-good.new";
@@ -88,10 +88,6 @@ fn save_files(config: &Config, data: &Path) -> io::Result<()> {
 
 fn private_directory(path: &Path) -> io::Result<()> {
     fs::DirBuilder::new().mode(0o700).create(path)
-}
-
-fn sync_directory(path: &Path) -> io::Result<()> {
-    fs::File::open(path)?.sync_all()
 }
 
 fn remove_if_there(path: &Path) -> io::Result<()> {

@@ -18,9 +18,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use snowgate_core::{
+    hex::hex,
     ids::IncidentId,
     time::{Clock, Stamp},
 };
+
+use crate::durable::sync_directory;
 
 /// The log's name.
 const FILE: &str = "access.jsonl";
@@ -158,7 +161,7 @@ impl AccessLog {
         let number = self.head.number + 1;
         let mut line =
             serde_json::to_vec(&Entry { number, previous: &self.head.sha256, at: Stamp::now(clock), access })?;
-        let sha256 = hex(&line);
+        let sha256 = digest(&line);
         line.push(b'\n');
         let written = self.file.write_all(&line).and_then(|()| self.file.sync_data());
         if let Err(error) = written {
@@ -209,7 +212,7 @@ fn read_chain(file: &File, path: &Path) -> Result<(Option<Head>, u64), AccessLog
             }
         }
         bytes += line.len() as u64 + 1;
-        head = Some(Head { number: link.number, sha256: hex(&line) });
+        head = Some(Head { number: link.number, sha256: digest(&line) });
     }
     Ok((head, bytes))
 }
@@ -240,12 +243,8 @@ fn put_aside(directory: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-fn sync_directory(directory: &Path) -> io::Result<()> {
-    File::open(directory)?.sync_all()
-}
-
-fn hex(line: &[u8]) -> String {
-    Sha256::digest(line).iter().map(|byte| format!("{byte:02x}")).collect()
+fn digest(line: &[u8]) -> String {
+    hex(Sha256::digest(line))
 }
 
 #[cfg(test)]

@@ -24,13 +24,17 @@ use std::{
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 use snowgate_core::{
+    hex::hex,
     ids::{Id, IncidentId},
     incidents::command::CommandId,
     time::Moment,
 };
 
 use super::shelf::{FileKey, Shelf};
-use crate::events::evidence::{EvidenceDeleted, EvidenceHeld, EvidenceUndeletable};
+use crate::{
+    durable::sync_directory,
+    events::evidence::{EvidenceDeleted, EvidenceHeld, EvidenceUndeletable},
+};
 
 /// Name of a file within its incident; a closed set, so that nothing from outside can be one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,8 +48,7 @@ impl FileName {
     /// comes from outside, so only its digest becomes part of the name.
     pub fn of_verification(command: &CommandId) -> Self {
         let digest = Sha256::digest(command.as_str());
-        let digest: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-        Self(Cow::Owned(format!("verify-{digest}.jpg")))
+        Self(Cow::Owned(format!("verify-{}.jpg", hex(&digest[..8]))))
     }
 
     /// The name.
@@ -320,8 +323,4 @@ fn write_synced(path: &Path, contents: &[u8], date: Timestamp) -> io::Result<()>
     file.write_all(contents)?;
     file.set_modified(SystemTime::from(date))?;
     file.sync_all()
-}
-
-fn sync_directory(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
 }

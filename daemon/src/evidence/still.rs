@@ -5,6 +5,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use snowgate_core::{
     geometry::{Polygon, Rect, Segment},
+    hex::hex,
     ids::{Id, IncidentId},
     incidents::command::CommandId,
     rules::Subject,
@@ -147,7 +148,7 @@ impl StillMaker {
         annotate(&mut covered, request);
         let (width, height) = covered.size();
         let jpeg = covered.jpeg(self.quality, MAX_STILL_BYTES)?;
-        let sha256 = Sha256::digest(&jpeg).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex(Sha256::digest(&jpeg));
         Ok(Still { jpeg, sha256, width, height, faces_covered: cover.faces(), heads_covered: cover.heads() })
     }
 }

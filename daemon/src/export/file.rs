@@ -16,7 +16,10 @@ use super::{
     read::{ReadError, Verified, verify},
     write::Writer,
 };
-use crate::store::{Gap, RowId, StoreError, WaitingSnapshot, announce_gaps_beside, remove_exported};
+use crate::{
+    durable::sync_directory,
+    store::{Gap, RowId, StoreError, WaitingSnapshot, announce_gaps_beside, remove_exported},
+};
 
 /// Bytes written or read at once.
 const BUFFER: usize = 256 << 10;
@@ -168,7 +171,7 @@ impl Partial {
             Some(directory) if directory != Path::new("") => directory,
             _ => Path::new("."),
         };
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed(directory))
+        sync_directory(directory).map_err(failed(directory))
     }
 }
 

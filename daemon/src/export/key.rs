@@ -8,8 +8,7 @@ use openssl::{
     sign::{Signer, Verifier},
 };
 use sha2::{Digest as _, Sha256};
-
-use super::hex;
+use snowgate_core::hex::hex;
 
 /// A text that is no key of the wanted kind.
 #[derive(Debug, thiserror::Error)]
@@ -96,7 +95,7 @@ impl PublicKey {
 }
 
 fn fingerprint(key: &PKeyRef<impl HasPublic>) -> Result<String, ErrorStack> {
-    Ok(hex(&Sha256::digest(key.public_key_to_der()?)))
+    Ok(hex(Sha256::digest(key.public_key_to_der()?)))
 }
 
 #[cfg(test)]

@@ -5,10 +5,10 @@ use std::io::{self, BufRead, Read as _};
 
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
+use snowgate_core::hex::hex;
 
 use super::{
     format::{FORMAT, Header, Kind, Line, MAX_HEADER, MAX_LINE, Seal, VERSION, signed},
-    hex,
     key::PublicKey,
     unhex,
 };
@@ -163,7 +163,7 @@ impl<R: BufRead> Reader<R> {
         if self.input.read(&mut after)? > 0 {
             return Err(ReadError::Surplus);
         }
-        if hex(&self.hash.finalize_reset()) != seal.sha256 {
+        if hex(self.hash.finalize_reset()) != seal.sha256 {
             return Err(ReadError::Damaged);
         }
         let given = self.key.fingerprint().map_err(io::Error::other)?;

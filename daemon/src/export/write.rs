@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
+use snowgate_core::hex::hex;
 
 use super::{
     format::{Header, Line, Seal, signed},
-    hex,
     key::SigningKey,
 };
 use crate::store::WaitingMessage;
@@ -34,7 +34,7 @@ impl<W: Write> Writer<W> {
 
     /// Ends with hash and signature; gives back what it wrote to.
     pub(super) fn seal(mut self, key: &SigningKey) -> io::Result<W> {
-        let sha256 = hex(&self.hash.finalize_reset());
+        let sha256 = hex(self.hash.finalize_reset());
         let signature = key.sign(signed(&sha256).as_bytes()).map_err(io::Error::other)?;
         self.put(&Seal { sha256, signature: hex(&signature) })?;
         Ok(self.out)

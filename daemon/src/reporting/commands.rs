@@ -182,22 +182,24 @@ impl Reporter {
         malformed: Malformed,
         answer: impl FnOnce(Malformed) -> A,
     ) -> bool {
-        let told = self.malformed_answers.take(self.with.clock.mono()).is_ok();
-        events::Malformed { name, detail: &malformed.detail, answered: told }.emit();
-        if !told {
-            return true;
-        }
-        let messages = vec![self.answer(name, &answer(malformed))];
-        self.commit(Change { messages, ..Change::default() })
+        let answered = self.may_answer();
+        events::Malformed { name, detail: &malformed.detail, answered }.emit();
+        !answered || self.commit_answer(name, &answer(malformed))
     }
 
     fn refuse_unknown(&mut self, name: &str, id: Option<CommandId>) -> bool {
-        let told = self.malformed_answers.take(self.with.clock.mono()).is_ok();
-        events::Unknown { name, answered: told }.emit();
-        if !told {
-            return true;
-        }
-        let messages = vec![self.answer(name, &UnknownCommandAnswer::new(id))];
+        let answered = self.may_answer();
+        events::Unknown { name, answered }.emit();
+        !answered || self.commit_answer(name, &UnknownCommandAnswer::new(id))
+    }
+
+    /// Whether one more of those who cannot say what they want is answered.
+    fn may_answer(&mut self) -> bool {
+        self.malformed_answers.take(self.with.clock.mono()).is_ok()
+    }
+
+    fn commit_answer(&mut self, name: &str, answer: &impl Serialize) -> bool {
+        let messages = vec![self.answer(name, answer)];
         self.commit(Change { messages, ..Change::default() })
     }
 

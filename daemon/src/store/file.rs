@@ -18,7 +18,7 @@ use super::{
     outbox::Books,
     schema, soundness,
 };
-use crate::events::store as events;
+use crate::{durable::sync_directory, events::store as events};
 
 /// The store's file in the data directory.
 pub(super) const FILE: &str = "store.sqlite";
@@ -200,7 +200,7 @@ fn set_aside(path: &Path, now: Moment, reason: String) -> Result<SetAside, Store
         }
     }
     if let Some(directory) = path.parent() {
-        File::open(directory).and_then(|directory| directory.sync_all()).map_err(failed)?;
+        sync_directory(directory).map_err(failed)?;
         delete_older(directory).map_err(failed)?;
     }
     events::SetAside { path: &to, reason: &reason }.emit();

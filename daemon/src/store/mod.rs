@@ -248,19 +248,8 @@ impl Store {
         self.read_blocking(move |connection| incidents::one(connection, &id))
     }
 
-    /// Every incident that people have not finished with, oldest first. Blocks. They may be as many as the history's quota
-    /// holds: [`Store::each_unfinished_incident`] never has all of them in memory.
-    ///
-    /// # Errors
-    /// The store cannot be read.
-    pub fn unfinished_incidents(&self) -> Result<Vec<IncidentRecord>, StoreError> {
-        let mut records = Vec::new();
-        self.each_unfinished_incident(|record| records.push(record))?;
-        Ok(records)
-    }
-
-    /// Hands out every incident that people have not finished with, oldest first, a few at a time. Blocks; commits go on
-    /// meanwhile, and what they change is seen or not.
+    /// Hands out every incident that people have not finished with, oldest first, a few at a time: they may be as many as the
+    /// history's quota holds. Blocks; commits go on meanwhile, and what they change is seen or not.
     ///
     /// # Errors
     /// The store cannot be read; some may have been handed out.

@@ -287,8 +287,7 @@ pub(super) fn gaps(connection: &Connection, boot: Option<i64>) -> Result<Vec<Gap
     .collect()
 }
 
-/// Forgets losses: their announcement is committed with the same transaction.
-/// Turns every loss not yet announced into a message of class [`Class::Gap`].
+/// Turns every loss not yet announced into a message of class [`Class::Gap`]; forgets the losses with the same transaction.
 pub(super) fn announce_gaps(
     connection: &Connection,
     now: Moment,

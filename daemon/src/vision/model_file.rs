@@ -10,7 +10,7 @@ use std::{
 
 use ort::session::Session;
 use sha2::{Digest, Sha256};
-use snowgate_core::ids::Id;
+use snowgate_core::{hex::hex, ids::Id};
 
 use super::{
     execution::{self, Execution, Provider, Running, Variant},
@@ -166,7 +166,7 @@ impl Verified {
             return Err(unreadable(io::Error::other(format!("{size} bytes are too many for a model"))));
         }
         let bytes = std::fs::read(&path).map_err(unreadable)?;
-        let found: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let found = hex(Sha256::digest(&bytes));
         if found.eq_ignore_ascii_case(sha256) {
             Ok(Self { variant, path, sha256: found, bytes: bytes.into() })
         } else {

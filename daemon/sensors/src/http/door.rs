@@ -15,6 +15,7 @@ use hyper::{
 };
 use snowgate_core::{
     ids::Id,
+    rate::TokenBucket,
     secret::Secret,
     sensor::json::{self, JsonPlan, JsonReader, Message},
     time::Mono,
@@ -27,7 +28,6 @@ use tokio::{
 
 use super::{
     answer::{Answer, Refusal, taken},
-    bucket::TokenBucket,
     connections::Place,
 };
 use crate::{
@@ -44,6 +44,8 @@ const INTAKE_LIMIT: Duration = Duration::from_secs(10);
 const TELL_LIMIT: Duration = Duration::from_secs(1);
 /// Messages of one sensor under way at once.
 const AT_ONCE: usize = 4;
+/// Seconds' worth of messages that a sensor may send at once.
+const BURST: u32 = 10;
 /// What the token of a sensor that does not exist is compared with.
 const NOBODYS_TOKEN: &[u8] = &[0; 32];
 
@@ -63,16 +65,21 @@ pub(super) struct Sensor {
     at_once: Semaphore,
 }
 
+fn bucket(a_second: u32) -> TokenBucket {
+    let a_second = a_second.max(1);
+    let every = Duration::from_nanos(1_000_000_000_u64.div_ceil(a_second.into()));
+    TokenBucket::new(a_second.saturating_mul(BURST), every)
+}
+
 /// A refusal, and whose message it was if its token was right.
 struct Refused<'a>(Option<&'a Sensor>, Refusal);
 
 impl Door {
     pub(super) fn new(devices: Vec<Device<HttpSource>>, most_a_second: u32, intake: Intake) -> Self {
-        let now = intake.now().mono;
         let sensor = |Device { sensor, source, secret }: Device<HttpSource>| {
             let mut plan = JsonPlan::new();
             let reader = json_reader(&mut plan, source.json(), &source.values);
-            let bucket = Mutex::new(TokenBucket::new(most_a_second, now));
+            let bucket = Mutex::new(bucket(most_a_second));
             // An empty token would let everybody in.
             let token = secret.filter(|token| !token.expose().is_empty());
             let name = sensor.to_string();

@@ -75,7 +75,7 @@ fn a_store_of_the_first_format_is_brought_up_to_date() {
     let (store, report) = open_with(home.path(), &spec());
     assert_eq!(report.set_aside, None);
     let ids = |records: Vec<IncidentRecord>| -> Vec<String> { records.into_iter().map(|record| record.id).collect() };
-    assert_eq!(ids(store.unfinished_incidents().unwrap()), ["0", "1", "5"]);
+    assert_eq!(ids(unfinished(&store)), ["0", "1", "5"]);
     assert_eq!(ids(store.active_incidents().unwrap()), ["1", "3", "5"]);
     let record = store.incident("3").unwrap().unwrap();
     assert_eq!(

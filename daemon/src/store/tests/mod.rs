@@ -49,6 +49,12 @@ fn all(class: Class) -> Selection {
     Selection { class, lane: None, after, up_to, rows: usize::MAX, bytes: usize::MAX }
 }
 
+fn unfinished(store: &Store) -> Vec<IncidentRecord> {
+    let mut records = Vec::new();
+    store.each_unfinished_incident(|record| records.push(record)).unwrap();
+    records
+}
+
 fn pending(store: &Store, class: Class) -> Vec<OutboxRow> {
     wait(store.pending(all(class))).unwrap()
 }

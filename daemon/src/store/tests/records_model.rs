@@ -84,7 +84,7 @@ impl Model {
             self.incidents.values().filter(|record| wanted(record)).cloned().collect()
         };
         prop_assert_eq!(store.active_incidents().unwrap(), select(|record| record.scene_active));
-        prop_assert_eq!(store.unfinished_incidents().unwrap(), select(|record| !record.finished));
+        prop_assert_eq!(unfinished(store), select(|record| !record.finished));
         for name in NAMES {
             for id in 0..8 {
                 let known =
