@@ -89,11 +89,11 @@ impl Gateway {
     fn read(&self, store: &Store, home: &Path) -> Result<Content, StoreError> {
         let mut content = Content {
             active: store.active_incidents()?,
+            unfinished: store.unfinished_incidents(None, usize::try_from(i64::MAX).unwrap_or(usize::MAX))?,
             open: store.open_commands("verify")?,
             day: store.day()?,
             ..Content::default()
         };
-        store.each_unfinished_incident(|record| content.unfinished.push(record))?;
         for number in (0..COMMITS).step_by(9) {
             content.incidents.push(store.incident(&incident_id(number))?);
             content.commands.push(store.command("verify", &number.to_string())?);

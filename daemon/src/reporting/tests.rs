@@ -19,9 +19,9 @@ use snowgate_core::{
 };
 use tempfile::TempDir;
 
-use super::{verify::Finder, *};
+use super::{upkeep::RECALLED_AT_ONCE, verify::Finder, *};
 use crate::{
-    store::{Class, OutboxRow, RowId, Selection, spec::StorageSpec},
+    store::{Class, Commit, IncidentRecord, OutboxRow, RowId, Selection, spec::StorageSpec},
     uplink::{Fate, Receipt},
 };
 
@@ -395,4 +395,39 @@ fn a_day_is_told_when_it_is_over_and_goes_on_over_a_restart() {
     assert_eq!((&day["date"], &day["complete"]), (&json!("2026-03-02"), &json!(true)));
     assert_eq!((&day["total"]["opened"], &day["total"]["false_alarms"]), (&json!(1), &json!(1)));
     assert_eq!(day["by_rule"][0]["false_alarm_share"], 1.0);
+}
+
+#[test]
+fn what_is_unfinished_is_counted_however_much_it_is_and_what_has_gone_no_longer() {
+    const MANY: usize = 600;
+    let mut desk = Desk::open();
+    let opened = desk.opened();
+    desk.stop();
+    let of_then: Value = serde_json::from_slice(&desk.store.incident(&opened).unwrap().unwrap().json).unwrap();
+    let commit = |desk: &Desk, revision: u32, finished, count| {
+        let record = |number| {
+            let id = format!("{number:026}");
+            let mut incident = of_then.clone();
+            incident["id"] = json!(id);
+            incident["target"]["time_limit"] = Value::Null;
+            incident["deadline"] = Value::Null;
+            let json = serde_json::to_vec(&incident).unwrap();
+            IncidentRecord { id, revision, scene_active: false, finished, json }
+        };
+        let incidents = (0..count).map(record).collect();
+        desk.store.commit(|_| Commit { incidents, ..Commit::default() }).unwrap();
+    };
+    commit(&desk, 1, false, MANY);
+    desk.start();
+    desk.clock.advance(Duration::from_secs(15 * 3600));
+    assert_eq!(desk.next(Class::Summary)["unfinished_by_light"]["none"], json!(MANY));
+
+    commit(&desk, 2, true, MANY / 2);
+    desk.clock.advance(Duration::from_secs(3600));
+    // Between two commands there is room for a page.
+    for number in 0..MANY.div_ceil(RECALLED_AT_ONCE) {
+        desk.dispose(&disposition(&format!("c-{number}"), &opened, "accepted"));
+    }
+    desk.clock.advance(Duration::from_secs(86_400));
+    assert_eq!(desk.next(Class::Summary)["unfinished_by_light"]["none"], json!(MANY / 2));
 }

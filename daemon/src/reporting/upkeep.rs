@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use snowgate_core::{
     ids::IncidentId,
-    incidents::{Incident, Light, LightTimer, Scene, command::forget_expired_before, summary::Lights},
+    incidents::{Incident, Light, LightTimer, command::forget_expired_before, summary::Lights},
     time::{Mono, Synchronisation},
 };
 
@@ -23,6 +23,15 @@ const EVERY: Duration = Duration::from_secs(1);
 const SHOW_EVERY: Duration = Duration::from_secs(60);
 /// How often answers that may be forgotten are.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
+/// How often to learn anew from the store what is unfinished: what has been forgotten for space is counted no longer.
+const RECALL_EVERY: Duration = Duration::from_secs(3600);
+/// When to go on after the store could not be read.
+const RECALL_RETRY: Duration = Duration::from_secs(60);
+/// Incidents recalled in a row: after them findings and commands have their turn.
+pub(super) const RECALLED_AT_ONCE: usize = 256;
+/// How long recalling may keep findings and commands waiting at the start. The newest incidents come first, so those that
+/// something may join are there.
+const HEAD_START: Duration = Duration::from_millis(250);
 /// Incidents brought up to date in a row: after them findings and commands have their turn.
 const AT_ONCE: usize = 8;
 
@@ -30,14 +39,32 @@ const AT_ONCE: usize = 8;
 #[derive(Default)]
 pub(super) struct Upkeep {
     timer: LightTimer,
-    /// The light of every incident that people have not finished with.
-    unfinished: HashMap<IncidentId, Option<Light>>,
+    /// Every incident that people have not finished with.
+    unfinished: HashMap<IncidentId, Unfinished>,
+    recall: Recall,
     /// Whether the clock's times have been filled in.
     synchronised: bool,
     /// When to look next, to show the day next, and to forget next.
     look: Mono,
     show: Mono,
     forget: Mono,
+}
+
+struct Unfinished {
+    light: Option<Light>,
+    /// When it was last seen to be in the store.
+    round: u32,
+}
+
+/// Going through all that is unfinished in the store, the newest first, over and over.
+#[derive(Default)]
+struct Recall {
+    /// When to go on.
+    due: Mono,
+    /// The last one seen in this round.
+    before: Option<String>,
+    /// Rounds completed.
+    round: u32,
 }
 
 impl Upkeep {
@@ -47,7 +74,8 @@ impl Upkeep {
         if incident.handling.is_finished() {
             self.unfinished.remove(&incident.id);
         } else {
-            self.unfinished.insert(incident.id, light(incident));
+            let unfinished = Unfinished { light: light(incident), round: self.recall.round };
+            self.unfinished.insert(incident.id, unfinished);
         }
     }
 
@@ -59,8 +87,21 @@ impl Upkeep {
 
     fn lights(&self) -> Lights {
         let mut lights = Lights::default();
-        self.unfinished.values().for_each(|light| lights.add(*light));
+        self.unfinished.values().for_each(|unfinished| lights.add(unfinished.light));
         lights
+    }
+
+    /// All of the store has been gone through: what was not there has gone.
+    fn end_round(&mut self, now: Mono) {
+        let Self { timer, unfinished, recall, .. } = self;
+        unfinished.retain(|incident, unfinished| {
+            let there = unfinished.round == recall.round;
+            if !there {
+                timer.forget(*incident);
+            }
+            there
+        });
+        *recall = Recall { due: now + RECALL_EVERY, before: None, round: recall.round.wrapping_add(1) };
     }
 }
 
@@ -76,29 +117,47 @@ impl Reporter {
             let revision = self.book.end_left_open(incident, &*self.with.clock);
             self.commit(Change { revision: Some((revision, light)), ..Change::default() });
         }
-        self.recall(true);
+        let began = self.with.clock.mono();
+        while self.recall() && self.with.clock.mono().since(began) < HEAD_START {}
         self.conclude_left_open();
     }
 
-    /// Learns anew from the store what people have not finished with.
-    fn recall(&mut self, at_start: bool) {
-        self.upkeep.timer = LightTimer::default();
-        self.upkeep.unfinished.clear();
+    /// Goes on learning from the store what people have not finished with, where that is due. Whether there is more at once.
+    fn recall(&mut self) -> bool {
         let Self { upkeep, book, with, .. } = self;
-        let result = with.store.each_unfinished_incident(|record| {
-            let Some(incident) = parse(&record) else { return };
+        let now = with.clock.mono();
+        if now < upkeep.recall.due {
+            return false;
+        }
+        let page = match with.store.unfinished_incidents(upkeep.recall.before.as_deref(), RECALLED_AT_ONCE) {
+            Ok(page) => page,
+            Err(error) => {
+                events::Unreadable { incident: "unfinished ones", error: &error }.emit();
+                upkeep.recall.due = now + RECALL_RETRY;
+                return false;
+            }
+        };
+        for incident in page.iter().filter_map(parse) {
             upkeep.plan(&incident, with);
-            if at_start && incident.scene == Scene::Ended {
+            if upkeep.recall.round == 0 {
                 book.recall(incident);
             }
-        });
-        if let Err(error) = result {
-            events::Unreadable { incident: "unfinished ones", error: &error }.emit();
         }
+        match page.into_iter().nth(RECALLED_AT_ONCE - 1) {
+            Some(last) => upkeep.recall.before = Some(last.id),
+            None => upkeep.end_round(now),
+        }
+        upkeep.recall.before.is_some()
     }
 
     /// Does what is due, a little at a time. Answers how long there is nothing more to do.
     pub(super) fn look_after(&mut self) -> Duration {
+        let recalling = self.recall();
+        let rest = self.bring_up_to_now();
+        if recalling { Duration::ZERO } else { rest }
+    }
+
+    fn bring_up_to_now(&mut self) -> Duration {
         let now = self.with.clock.now();
         if now.mono < self.upkeep.look {
             return self.upkeep.look.since(now.mono);
@@ -152,8 +211,6 @@ impl Reporter {
 
     fn look_after_day(&mut self, now: Mono) {
         if let Some((mut over, next)) = self.day.turned(&self.with) {
-            // What has been forgotten for space meanwhile is counted no longer.
-            self.recall(false);
             over.give(&self.with.uptimes, self.upkeep.lights(), &*self.with.clock);
             let told = Message { retain: true, ..message(Class::Summary, self.topics.daily_summary(), over.message()) };
             if self.commit(Change { messages: vec![told], day: Some(next), ..Change::default() }) {
@@ -161,7 +218,8 @@ impl Reporter {
             }
             self.upkeep.show = now;
         }
-        if self.upkeep.show <= now {
+        // Until all that is unfinished has been counted once, the summary of an earlier run stands.
+        if self.upkeep.show <= now && self.upkeep.recall.round > 0 {
             self.upkeep.show = now + SHOW_EVERY;
             let lights = self.upkeep.lights();
             self.day.give(&self.with.uptimes, lights, &*self.with.clock);

@@ -86,13 +86,18 @@ pub(super) fn active(connection: &Connection) -> Result<Vec<IncidentRecord>, Sto
     Ok(records)
 }
 
-/// Incidents that people have not finished with, oldest first: those after this id, at most so many.
-pub(super) fn unfinished(connection: &Connection, after: &str, rows: usize) -> Result<Vec<IncidentRecord>, StoreError> {
+/// Incidents that people have not finished with, newest first: those before this id, if there is one, at most so many.
+pub(super) fn unfinished(
+    connection: &Connection,
+    before: Option<&str>,
+    rows: usize,
+) -> Result<Vec<IncidentRecord>, StoreError> {
+    // Every text is less than a blob.
     let mut select = connection.prepare_cached(
-        "SELECT id, revision, scene_active, finished, json FROM incidents WHERE finished = 0 AND id > ?1
-         ORDER BY id LIMIT ?2",
+        "SELECT id, revision, scene_active, finished, json FROM incidents WHERE finished = 0 AND id < coalesce(?1, x'')
+         ORDER BY id DESC LIMIT ?2",
     )?;
-    let records = select.query_map(params![after, rows], read)?.collect::<Result<_, _>>()?;
+    let records = select.query_map(params![before, rows], read)?.collect::<Result<_, _>>()?;
     Ok(records)
 }
 

@@ -248,26 +248,14 @@ impl Store {
         self.read_blocking(move |connection| incidents::one(connection, &id))
     }
 
-    /// Hands out every incident that people have not finished with, oldest first, a few at a time: they may be as many as the
-    /// history's quota holds. Blocks; commits go on meanwhile, and what they change is seen or not.
+    /// Incidents that people have not finished with, newest first, at most so many: those older than the one with the id
+    /// `before`, if one is given. All of them may be as many as the history's quota holds. Blocks.
     ///
     /// # Errors
-    /// The store cannot be read; some may have been handed out.
-    pub fn each_unfinished_incident(&self, mut take: impl FnMut(IncidentRecord)) -> Result<(), StoreError> {
-        const AT_ONCE: usize = 256;
-        let mut after = String::new();
-        loop {
-            let from = std::mem::take(&mut after);
-            let page = self.read_blocking(move |connection| incidents::unfinished(connection, &from, AT_ONCE))?;
-            let last = page.len() < AT_ONCE;
-            for record in page {
-                after.clone_from(&record.id);
-                take(record);
-            }
-            if last {
-                return Ok(());
-            }
-        }
+    /// The store cannot be read.
+    pub fn unfinished_incidents(&self, before: Option<&str>, rows: usize) -> Result<Vec<IncidentRecord>, StoreError> {
+        let before = before.map(str::to_owned);
+        self.read_blocking(move |connection| incidents::unfinished(connection, before.as_deref(), rows))
     }
 
     /// What is remembered of a command. Blocks.

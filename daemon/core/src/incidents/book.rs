@@ -220,17 +220,20 @@ impl<I: IncidentIds> Book<I> {
         }
     }
 
-    /// An incident of an earlier run that people have not finished with: what its rule finds may join it, if the rule says
-    /// so. To be called before anything is found, for incidents whose scene has ended, the oldest first.
+    /// An incident of an earlier run that people have not finished with, whose scene has ended: what its rule finds may join
+    /// it, if the rule says so. To be called with the newest first: one that can be joined already is not replaced.
     pub fn recall(&mut self, stored: Incident) {
         if stored.boot != self.boot || stored.handling.is_finished() || stored.scene != Scene::Ended {
             return;
         }
         let (kind, id) = stored.origin.kind_and_id();
         let (rule, id) = ((kind, id.clone(), stored.rule.clone()), stored.id);
+        if self.joinable.contains_key(&rule) || self.incidents.contains_key(&id) {
+            return;
+        }
         let over = Some(stored.origin.clone());
         self.incidents.insert(id, Entry { incident: stored, merge: None, over, under_way: Vec::new() });
-        self.keep_joinable(rule, id);
+        self.joinable.insert(rule, id);
     }
 
     /// What becomes of a disposition; `stored` is the newest revision of its incident on disk. Nothing changes here until

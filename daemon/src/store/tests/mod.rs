@@ -49,10 +49,17 @@ fn all(class: Class) -> Selection {
     Selection { class, lane: None, after, up_to, rows: usize::MAX, bytes: usize::MAX }
 }
 
+/// All that people have not finished with, oldest first, read two at a time.
 fn unfinished(store: &Store) -> Vec<IncidentRecord> {
-    let mut records = Vec::new();
-    store.each_unfinished_incident(|record| records.push(record)).unwrap();
-    records
+    let mut records: Vec<IncidentRecord> = Vec::new();
+    loop {
+        let page = store.unfinished_incidents(records.last().map(|record| record.id.as_str()), 2).unwrap();
+        if page.is_empty() {
+            records.reverse();
+            return records;
+        }
+        records.extend(page);
+    }
 }
 
 fn pending(store: &Store, class: Class) -> Vec<OutboxRow> {

@@ -267,6 +267,22 @@ fn after_a_restart_within_the_same_boot_it_is_joined_still() {
 }
 
 #[test]
+fn of_what_is_recalled_the_newest_is_joined() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let (mut before, source) = (book(&clock), merging(3_600));
+    let mut ended = [1, 2].map(|number| {
+        let left = before.alarmed(&gauge(), &episode(number, Change::Began, 4.0, &clock), [], &clock).unwrap().incident;
+        book(&clock).end_left_open(left, &clock).incident
+    });
+    ended.reverse();
+    let newest = ended[0].id;
+    let mut after = book(&clock);
+    ended.into_iter().for_each(|incident| after.recall(incident));
+    let next = after.alarmed(&source, &episode(1, Change::Began, 4.0, &clock), [], &clock).unwrap();
+    assert_eq!((next.kind, next.incident.id), (EventKind::Updated, newest));
+}
+
+#[test]
 fn the_scene_goes_on_while_people_act_and_neither_forgets_the_other() {
     let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
     let mut book = book(&clock);
