@@ -148,6 +148,8 @@ pub struct Received {
     pub states: BTreeMap<String, serde_json::Value>,
     /// The last messages of readings, up to [`MAX_TELEMETRY`].
     pub telemetry: VecDeque<serde_json::Value>,
+    /// Answers to commands: the command's name, and what was said.
+    pub answers: Vec<(String, serde_json::Value)>,
     /// What the gateway says it had to give up.
     pub gaps: Vec<serde_json::Value>,
     /// What could not be understood, and why.
@@ -285,6 +287,15 @@ impl GridSystem {
         }
     }
 
+    /// Sends the gateway a command.
+    ///
+    /// # Errors
+    /// Too much waits to be sent already.
+    pub fn command(&self, name: &str, command: &serde_json::Value) -> Result<(), rumqttc::ClientError> {
+        let topic = format!("snowgate/v1/{}/cmd/{name}", self.inbox.gateway);
+        self.client.try_publish(topic, QoS::AtLeastOnce, false, command.to_string())
+    }
+
     /// What has come up to now and is not as the published schemas say. Whoever takes it answers for it.
     pub fn take_violations(&self) -> Vec<String> {
         std::mem::take(&mut self.inbox.lock().received.violations)
@@ -355,13 +366,16 @@ impl Inbox {
                 received.states.insert(below.join("/"), state);
             }),
             ["gap"] => self.take_json(publish, |received, gap| received.gaps.push(gap)),
+            ["cmd-ack", name] => {
+                self.take_json(publish, |received, answer| received.answers.push(((*name).to_owned(), answer)));
+            }
             ["telemetry", _] => self.take_json(publish, |received, readings| {
                 if received.telemetry.len() == MAX_TELEMETRY {
                     received.telemetry.pop_front();
                 }
                 received.telemetry.push_back(readings);
             }),
-            // Summaries, commands and their answers.
+            // Summaries, and our own commands.
             _ => {}
         }
     }
