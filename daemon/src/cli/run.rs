@@ -43,6 +43,6 @@ fn exit_of(error: &RunError) -> Exit {
         | RunError::AccessLog(_)
         | RunError::Admin(_)
         | RunError::GStreamer(_) => Exit::Unavailable,
-        RunError::System(_) | RunError::ThreadLost(_) => Exit::Software,
+        RunError::System(_) | RunError::PartLost(_) => Exit::Software,
     }
 }

@@ -145,6 +145,15 @@ impl StatusUnknown<'_> {
     }
 }
 
+/// The file has turned out to be damaged while it was in use.
+pub(crate) struct Damaged {}
+
+impl Damaged {
+    pub(crate) fn emit(self) {
+        error!("the store is damaged: it stops, and the next start sets it aside");
+    }
+}
+
 /// The file could not be closed properly: the log is left, and the next start reads it.
 pub(crate) struct CloseFailed<'a> {
     pub error: &'a dyn Error,

@@ -96,6 +96,16 @@ struct Link {
     previous: String,
 }
 
+/// A log, read from its beginning.
+struct Chain {
+    /// Its first line.
+    first: Option<Link>,
+    /// Its last one.
+    head: Option<Head>,
+    /// Where that ends.
+    bytes: u64,
+}
+
 /// The last line of a chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Head {
@@ -134,16 +144,16 @@ impl AccessLog {
         let failed = |source| AccessLogError::File { path: path.clone(), source };
         let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path).map_err(failed)?;
         sync_directory(directory).map_err(failed)?;
-        let (head, bytes) = read_chain(&file, &path)?;
-        let head = match head {
-            Some(head) => head,
-            None => {
-                last_put_aside(directory).map_err(failed)?.unwrap_or(Head { number: 0, sha256: NONE_BEFORE.into() })
-            }
-        };
+        let before = last_put_aside(directory).map_err(failed)?;
+        let before = before.unwrap_or(Head { number: 0, sha256: NONE_BEFORE.into() });
+        let Chain { first, head, bytes } = read_chain(&file, &path)?;
+        if first.is_some_and(|first| first.number != before.number + 1 || first.previous != before.sha256) {
+            let what = "lines before it are not there any more";
+            return Err(AccessLogError::Broken { path, line: 1, what });
+        }
         file.set_len(bytes).map_err(failed)?;
         file.seek(io::SeekFrom::End(0)).map_err(failed)?;
-        Ok(Self { directory: directory.to_owned(), file, bytes, head })
+        Ok(Self { directory: directory.to_owned(), file, bytes, head: head.unwrap_or(before) })
     }
 
     /// Adds a line. It is on disk when this returns.
@@ -176,7 +186,11 @@ impl AccessLog {
 
     fn put_aside(&mut self) -> io::Result<()> {
         let path = self.directory.join(FILE);
-        fs::rename(&path, self.directory.join(format!("access-{:012}.jsonl", self.head.number)))?;
+        match fs::rename(&path, self.directory.join(format!("access-{:012}.jsonl", self.head.number))) {
+            // Put aside before, when there was no room for the next one.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            renamed => renamed?,
+        }
         self.file = OpenOptions::new().read(true).append(true).create_new(true).open(&path)?;
         self.bytes = 0;
         let aside = put_aside(&self.directory)?;
@@ -187,11 +201,12 @@ impl AccessLog {
     }
 }
 
-/// Reads a chain from its beginning: its last line, and where the last whole line ends.
-fn read_chain(file: &File, path: &Path) -> Result<(Option<Head>, u64), AccessLogError> {
+/// Reads a log as far as its lines are whole.
+fn read_chain(file: &File, path: &Path) -> Result<Chain, AccessLogError> {
     let failed = |source| AccessLogError::File { path: path.to_owned(), source };
     let mut reader = BufReader::new(file);
-    let (mut head, mut bytes, mut line) = (None::<Head>, 0, Vec::new());
+    let mut line = Vec::new();
+    let (mut first, mut head, mut bytes) = (None, None::<Head>, 0);
     for number in 1.. {
         let broken = |what| AccessLogError::Broken { path: path.to_owned(), line: number, what };
         line.clear();
@@ -213,8 +228,9 @@ fn read_chain(file: &File, path: &Path) -> Result<(Option<Head>, u64), AccessLog
         }
         bytes += line.len() as u64 + 1;
         head = Some(Head { number: link.number, sha256: digest(&line) });
+        first.get_or_insert(link);
     }
-    Ok((head, bytes))
+    Ok(Chain { first, head, bytes })
 }
 
 fn put_broken_aside(directory: &Path) -> io::Result<()> {
@@ -226,7 +242,7 @@ fn put_broken_aside(directory: &Path) -> io::Result<()> {
 fn last_put_aside(directory: &Path) -> io::Result<Option<Head>> {
     let Some(newest) = put_aside(directory)?.pop() else { return Ok(None) };
     // One that is broken or cannot be read has no last line to go on from; it stays for whoever has to look at it.
-    Ok(read_chain(&File::open(&newest)?, &newest).map_or(None, |(head, _)| head))
+    Ok(read_chain(&File::open(&newest)?, &newest).map_or(None, |chain| chain.head))
 }
 
 /// Logs that were put aside, the oldest first.
@@ -299,6 +315,7 @@ mod tests {
         for (damaged, line) in [
             (whole.replace("Wang", "Weng"), 3),
             (format!("{}\n{}\n", lines[0], lines[2]), 2),
+            (format!("{}\n{}\n", lines[1], lines[2]), 1),
             (whole.replacen("{\"number\":2", "[\"number\":2", 1), 2),
         ] {
             fs::write(&path, damaged).unwrap();
@@ -322,8 +339,15 @@ mod tests {
         log.bytes = FILE_BYTES;
         log.put_aside().unwrap();
         drop(log);
-        let log = open(&home);
+        let mut log = open(&home);
         assert_eq!(log.head, before);
         assert_eq!(put_aside(home.path()).unwrap().len(), KEPT);
+
+        // It had been put aside, but there was no room for the next one.
+        write(&mut log, "Zhao");
+        fs::rename(home.path().join(FILE), home.path().join(format!("access-{:012}.jsonl", log.head.number))).unwrap();
+        log.bytes = FILE_BYTES;
+        write(&mut log, "Zhou");
+        assert_eq!(open(&home).head, log.head);
     }
 }

@@ -121,6 +121,7 @@ pub struct StillMaker {
     finder: Finder,
     max_width: u32,
     quality: u8,
+    max_bytes: usize,
 }
 
 impl StillMaker {
@@ -130,7 +131,14 @@ impl StillMaker {
             finder: Finder::new(faces, people, shutdown),
             max_width: spec.max_width.value,
             quality: u8::try_from(spec.jpeg_quality.value).unwrap_or(u8::MAX),
+            max_bytes: MAX_STILL_BYTES,
         }
+    }
+
+    /// Makes none larger than this either.
+    pub fn at_most(mut self, bytes: usize) -> Self {
+        self.max_bytes = self.max_bytes.min(bytes);
+        self
     }
 
     /// The still: masks and everything that must be covered are, then it is scaled down, and zone and subjects are drawn.
@@ -147,7 +155,7 @@ impl StillMaker {
         let mut covered = uncovered.cover(&cover)?.fit(self.max_width)?;
         annotate(&mut covered, request);
         let (width, height) = covered.size();
-        let jpeg = covered.jpeg(self.quality, MAX_STILL_BYTES)?;
+        let jpeg = covered.jpeg(self.quality, self.max_bytes)?;
         let sha256 = hex(Sha256::digest(&jpeg));
         Ok(Still { jpeg, sha256, width, height, faces_covered: cover.faces(), heads_covered: cover.heads() })
     }

@@ -54,7 +54,7 @@ impl Reporter {
 
     fn disposition(&mut self, command: &Disposition) -> bool {
         let Some(remembered) = self.remembered::<RememberedDisposition>(DISPOSITION, &command.id) else { return false };
-        let stored = self.stored(command.incident);
+        let Ok(stored) = self.stored(command.incident) else { return false };
         let light_before = stored.as_ref().and_then(light);
         let decision = self.book.dispose(command, remembered.as_ref(), stored, &*self.with.clock);
         let rule = decision.revision.as_ref().map(|revision| revision.incident.rule.clone());
@@ -80,11 +80,13 @@ impl Reporter {
 
     fn verify(&mut self, command: &Verify) -> bool {
         let Some(remembered) = self.remembered::<RememberedVerify>(VERIFY, &command.id) else { return false };
-        let stored = self.stored(command.incident);
+        let Ok(stored) = self.stored(command.incident) else { return false };
         let now = self.with.clock.now();
+        let limits = self.verify_limits.clone();
         let admission = verify::admit(command, remembered.as_ref(), stored.as_ref(), &mut self.verify_limits, now);
-        // Who has asked is on disk before anybody looks.
-        if remembered.is_none() && !self.log_access(command, &admission.answer) {
+        // Who has asked is on disk before anybody looks. That somebody was refused is worth a line, but no harm is done without.
+        if remembered.is_none() && !self.log_access(command, &admission.answer) && admission.look {
+            self.verify_limits = limits;
             return false;
         }
         let remember = admission.remember.as_ref();
@@ -160,8 +162,15 @@ impl Reporter {
         evidence: Option<Evidence>,
         picture: Option<Message>,
     ) {
-        // An incident that has been forgotten for space needs no verification either; the command expires.
-        let Some(stored) = self.stored(command.incident) else { return };
+        let Ok(stored) = self.stored(command.incident) else { return };
+        // An incident that has been forgotten for space needs no verification either.
+        let Some(stored) = stored else {
+            let unknown = verify::forgotten(command.clone());
+            let command = Some(record(VERIFY, &command.id, command.expires, false, &unknown));
+            let messages = vec![self.answer(VERIFY, &unknown.answer)];
+            self.commit(Change { command, messages, ..Change::default() });
+            return;
+        };
         let light_before = light(&stored);
         let outcome = verification.outcome;
         let revision = self.book.verified(stored, verification, evidence);

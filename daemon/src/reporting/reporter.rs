@@ -21,12 +21,15 @@ use crate::{
     events::{incident as events, sensor::TelemetryLost},
     evidence::{still::StillRequest, worker::StillReady},
     health::Part,
-    store::{Class, CommandRecord, Commit, IncidentRecord, Message, StoreError},
+    store::{Class, CommandRecord, Commit, IncidentRecord, Message, Store, StoreError},
     uplink::Topics,
 };
 
 /// How long a full disk is left alone before the next try.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// How long what time brings about waits for a moment without findings and commands.
+const OVERDUE: Duration = Duration::from_secs(1);
 
 /// Answers to what is no command: so many at once, then one every so often. The rest is only counted, so that rubbish
 /// costs no disk.
@@ -41,6 +44,10 @@ pub(super) struct Reporter {
     pub(super) malformed_answers: TokenBucket,
     pub(super) with: Reporting,
 }
+
+/// The daemon stops: what cannot be done now is not done any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stopping;
 
 /// What is to be on disk together.
 #[derive(Default)]
@@ -77,8 +84,8 @@ impl Reporter {
     pub(super) fn serve(mut self, items: &Receiver<Item>) {
         self.take_over();
         let mut commands = self.with.commands.clone();
+        let mut due = Mono(0);
         loop {
-            let rest = self.look_after();
             // Findings before commands, commands before everything that can wait.
             select_biased! {
                 recv(items) -> item => match item {
@@ -89,7 +96,11 @@ impl Reporter {
                     Ok(command) => self.obey(command),
                     Err(_) => commands = never(),
                 },
-                default(rest) => {}
+                default(due.since(self.with.clock.mono())) => due = self.look_after(),
+            }
+            // Which waits for a second at the most.
+            if self.with.clock.mono().since(due) >= OVERDUE {
+                due = self.look_after();
             }
         }
     }
@@ -154,7 +165,7 @@ impl Reporter {
 
     fn still_ready(&mut self, ready: StillReady) {
         // An incident that has been forgotten for space needs no picture either.
-        let Some(stored) = self.stored(ready.incident) else { return };
+        let Ok(Some(stored)) = self.stored(ready.incident) else { return };
         let light = light(&stored);
         let picture = self.picture(ready.incident, &ready.evidence.name, ready.still.jpeg);
         let revision = Some((self.book.add_evidence(stored, ready.evidence), light));
@@ -167,19 +178,51 @@ impl Reporter {
         Message { lane, ..message(Class::Evidence, self.topics.evidence(incident, name), jpeg) }
     }
 
-    /// The newest revision of an incident on disk.
-    pub(super) fn stored(&self, incident: IncidentId) -> Option<Incident> {
+    /// The newest revision of an incident on disk; none if it has been forgotten. Waits out a store that cannot be read: what
+    /// is not known must not be taken for forgotten.
+    ///
+    /// # Errors
+    /// The daemon stops.
+    pub(super) fn stored(&self, incident: IncidentId) -> Result<Option<Incident>, Stopping> {
         let id = incident.to_string();
-        match self.with.store.incident(&id) {
-            Ok(record) => parse(&record?),
-            Err(error) => {
-                events::Unreadable { incident: &id, error: &error }.emit();
-                None
+        let record = self.read(&id, |store| store.incident(&id))?;
+        Ok(record.as_ref().and_then(parse))
+    }
+
+    /// Reads from the store until it can be read; `what` is said where it cannot.
+    ///
+    /// # Errors
+    /// The daemon stops.
+    pub(super) fn read<T>(&self, what: &str, read: impl Fn(&Store) -> Result<T, StoreError>) -> Result<T, Stopping> {
+        let mut failed = false;
+        loop {
+            match read(&self.with.store) {
+                Ok(found) => {
+                    if failed {
+                        self.with.health.set(Part::Outbox, Ok(()));
+                    }
+                    return Ok(found);
+                }
+                Err(error) => {
+                    failed = true;
+                    events::Unreadable { incident: what, error: &error }.emit();
+                    self.wait_for_store(&error)?;
+                }
             }
         }
     }
 
-    /// Puts a change on disk; waits out a full disk. Answers whether it is there.
+    /// Waits a while for a store that fails.
+    ///
+    /// # Errors
+    /// The daemon stops.
+    fn wait_for_store(&self, error: &StoreError) -> Result<(), Stopping> {
+        self.with.health.set(Part::Outbox, Err(error.to_string()));
+        if self.with.shutdown.wait_for(RETRY_AFTER) { Err(Stopping) } else { Ok(()) }
+    }
+
+    /// Puts a change on disk; waits out a full disk, and keeps what it has while the daemon still has to notice that the store
+    /// has stopped. Answers whether it is there.
     pub(super) fn commit(&mut self, change: Change) -> bool {
         let Change { revision, origin, picture, command, messages, day: begun } = change;
         let record = revision.as_ref().map(|(revision, _)| record(&revision.incident));
@@ -224,11 +267,7 @@ impl Reporter {
                 }
                 Err(error) => {
                     events::NotStored { incident: &name, reason: error.kind(), error: &error }.emit();
-                    if !matters_only_now(&error) {
-                        return false;
-                    }
-                    with.health.set(Part::Outbox, Err(error.to_string()));
-                    if with.shutdown.wait_for(RETRY_AFTER) {
+                    if is_about_the_change(&error) || self.wait_for_store(&error).is_err() {
                         return false;
                     }
                 }
@@ -274,9 +313,9 @@ fn record(incident: &Incident) -> IncidentRecord {
     }
 }
 
-/// Whether the same commit may succeed later on.
-fn matters_only_now(error: &StoreError) -> bool {
-    matches!(error, StoreError::DiskFull(_) | StoreError::Sqlite(_))
+/// Whether the same commit will never succeed, whatever becomes of the store.
+fn is_about_the_change(error: &StoreError) -> bool {
+    matches!(error, StoreError::Oversize { .. } | StoreError::Topic { .. } | StoreError::StaleRevision { .. })
 }
 
 pub(super) fn parse(record: &IncidentRecord) -> Option<Incident> {

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     events::{command::NotRead, incident as events},
-    store::{Class, Message},
+    store::{Class, Message, Store},
 };
 
 /// How often to look whether the clock has jumped, or the day turned.
@@ -28,7 +28,7 @@ const RECALL_EVERY: Duration = Duration::from_secs(3600);
 /// When to go on after the store could not be read.
 const RECALL_RETRY: Duration = Duration::from_secs(60);
 /// Incidents recalled in a row: after them findings and commands have their turn.
-pub(super) const RECALLED_AT_ONCE: usize = 256;
+const RECALLED_AT_ONCE: usize = 256;
 /// How long recalling may keep findings and commands waiting at the start. The newest incidents come first, so those that
 /// something may join are there.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -65,6 +65,13 @@ struct Recall {
     before: Option<String>,
     /// Rounds completed.
     round: u32,
+}
+
+impl Recall {
+    /// Whether it goes through the store for the first time, and is not held up by a store that cannot be read.
+    fn is_in_its_first_round(&self, now: Mono) -> bool {
+        self.round == 0 && self.due <= now
+    }
 }
 
 impl Upkeep {
@@ -108,10 +115,7 @@ impl Upkeep {
 impl Reporter {
     /// Takes over from an earlier run: its incidents, lights and verifications.
     pub(super) fn take_over(&mut self) {
-        let active = self.with.store.active_incidents().unwrap_or_else(|error| {
-            events::Unreadable { incident: "left open by an earlier run", error: &error }.emit();
-            Vec::new()
-        });
+        let Ok(active) = self.read("those left open by an earlier run", Store::active_incidents) else { return };
         for incident in active.iter().filter_map(parse) {
             let light = light(&incident);
             let revision = self.book.end_left_open(incident, &*self.with.clock);
@@ -150,21 +154,20 @@ impl Reporter {
         upkeep.recall.before.is_some()
     }
 
-    /// Does what is due, a little at a time. Answers how long there is nothing more to do.
-    pub(super) fn look_after(&mut self) -> Duration {
+    /// Does what is due, a little at a time. Answers when there is more to do.
+    pub(super) fn look_after(&mut self) -> Mono {
         let recalling = self.recall();
-        let rest = self.bring_up_to_now();
-        if recalling { Duration::ZERO } else { rest }
+        let next = self.bring_up_to_now();
+        if recalling { self.with.clock.mono() } else { next }
     }
 
-    fn bring_up_to_now(&mut self) -> Duration {
+    fn bring_up_to_now(&mut self) -> Mono {
         let now = self.with.clock.now();
         if now.mono < self.upkeep.look {
-            return self.upkeep.look.since(now.mono);
+            return self.upkeep.look;
         }
         if now.synchronised && !self.upkeep.synchronised {
-            self.upkeep.synchronised = true;
-            self.fill_in();
+            self.upkeep.synchronised = self.fill_in();
         }
         let due = self.upkeep.timer.take_due(now, AT_ONCE);
         let more = due.len() == AT_ONCE;
@@ -176,16 +179,14 @@ impl Reporter {
             self.upkeep.forget = now.mono + FORGET_EVERY;
             self.forget_commands();
         }
-        if more {
-            return Duration::ZERO;
-        }
-        self.upkeep.look = now.mono + EVERY;
-        EVERY
+        self.upkeep.look = if more { now.mono } else { now.mono + EVERY };
+        self.upkeep.look
     }
 
     fn bring_up_to_date(&mut self, incident: IncidentId) {
+        let Ok(stored) = self.stored(incident) else { return };
         // One that has been forgotten for space has no light any more.
-        let Some(stored) = self.stored(incident) else { return self.upkeep.gone(incident) };
+        let Some(stored) = stored else { return self.upkeep.gone(incident) };
         let before = light(&stored);
         let as_it_is = stored.clone();
         match self.book.refresh(stored, &*self.with.clock) {
@@ -199,27 +200,35 @@ impl Reporter {
         }
     }
 
-    /// Fills in the wall times that this boot wrote before its clock was right; those of incidents follow one by one.
-    fn fill_in(&mut self) {
+    /// Fills in the wall times that this boot wrote before its clock was right; those of incidents follow one by one. Whether
+    /// it could.
+    fn fill_in(&mut self) -> bool {
         let clock = &self.with.clock;
-        let Some(known) = Synchronisation::told_by(clock.boot_id(), clock.now()) else { return };
-        if let Err(error) = self.with.store.fill_in(known) {
-            events::NotFilledIn { error: &error }.emit();
-        }
+        let Some(known) = Synchronisation::told_by(clock.boot_id(), clock.now()) else { return false };
         self.day.date(&self.with);
+        let filled_in = self.with.store.fill_in(known);
+        if let Err(error) = &filled_in {
+            events::NotFilledIn { error }.emit();
+        }
+        filled_in.is_ok()
     }
 
     fn look_after_day(&mut self, now: Mono) {
+        // Until all that is unfinished has been counted once, no day is told or shown.
+        if self.upkeep.recall.is_in_its_first_round(now) {
+            return;
+        }
         if let Some((mut over, next)) = self.day.turned(&self.with) {
             over.give(&self.with.uptimes, self.upkeep.lights(), &*self.with.clock);
             let told = Message { retain: true, ..message(Class::Summary, self.topics.daily_summary(), over.message()) };
-            if self.commit(Change { messages: vec![told], day: Some(next), ..Change::default() }) {
+            // One that no packet can carry is not told; the next day begins all the same.
+            let messages = if self.with.store.check(&told).is_ok() { vec![told] } else { Vec::new() };
+            if self.commit(Change { messages, day: Some(next), ..Change::default() }) {
                 self.with.uptimes.begin_day(now);
             }
             self.upkeep.show = now;
         }
-        // Until all that is unfinished has been counted once, the summary of an earlier run stands.
-        if self.upkeep.show <= now && self.upkeep.recall.round > 0 {
+        if self.upkeep.show <= now {
             self.upkeep.show = now + SHOW_EVERY;
             let lights = self.upkeep.lights();
             self.day.give(&self.with.uptimes, lights, &*self.with.clock);

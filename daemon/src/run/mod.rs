@@ -58,6 +58,9 @@ const STOP_WITHIN: Duration = Duration::from_secs(20);
 /// Commands of the grid system that wait; the broker keeps the rest.
 const QUEUED_COMMANDS: usize = 256;
 
+/// What a packet needs beside a still: its header, and its topic, of which ids are the larger part.
+const STILL_TOPIC: u64 = 512;
+
 /// How often the main thread looks after the others, tells the watchdog and refreshes slow gauges.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
@@ -105,9 +108,9 @@ pub enum RunError {
     /// GStreamer cannot be used.
     #[error("GStreamer cannot be used: {0}")]
     GStreamer(#[from] gstreamer::glib::Error),
-    /// A thread ended that should not have.
-    #[error("thread {0} ended by itself; the log says why")]
-    ThreadLost(String),
+    /// A thread or task ended that should not have.
+    #[error("{0} ended by itself; the log says why")]
+    PartLost(String),
 }
 
 /// Runs the daemon until it is told to stop.
@@ -257,7 +260,17 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     );
     notify(&[NotifyState::Ready]);
 
-    let lost = look_after(&threads, &store, &shutdown);
+    let lost = look_after(&store, &shutdown, || {
+        let others = [
+            ("store", store.has_stopped()),
+            ("reporting", reporting_thread.is_finished()),
+            ("evidence", evidence_thread.as_ref().is_some_and(JoinHandle::is_finished)),
+            ("uplink", uplink.has_stopped()),
+            ("admin", admin_thread.is_finished()),
+        ];
+        let threads = threads.iter().map(|(name, thread)| (name.as_str(), thread.is_finished()));
+        others.into_iter().chain(threads).find(|(_, finished)| *finished).map(|(name, _)| name.to_owned())
+    });
     shutdown.trigger();
     notify(&[NotifyState::Stopping]);
 
@@ -280,7 +293,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     drop(store);
     let in_time = stopping.finish();
     tracing::info!(in_time, "stopped");
-    lost.map_or(Ok(()), |thread| Err(RunError::ThreadLost(thread)))
+    lost.map_or(Ok(()), |part| Err(RunError::PartLost(part)))
 }
 
 /// Where the configuration in force comes from.
@@ -352,9 +365,11 @@ fn start_evidence(
     let (face, object) =
         (models.manifest(&config.models.face).cloned(), models.manifest(&config.models.object).cloned());
     let folder = config.models.directory.clone();
+    let max_bytes = usize::try_from(config.max_packet.0.saturating_sub(STILL_TOPIC)).unwrap_or(usize::MAX);
     let open = move || match (&runtime, &face, &object) {
         (Some(runtime), Some(face), Some(object)) => {
-            StillModels { runtime, face, object, folder: &folder }.open(&spec, stopping.clone())
+            let maker = StillModels { runtime, face, object, folder: &folder }.open(&spec, stopping.clone())?;
+            Ok(maker.at_most(max_bytes))
         }
         _ => Err("the gateway's face or object model is not usable".into()),
     };
@@ -407,17 +422,17 @@ fn pool_size(configured: u32) -> usize {
     }
 }
 
-/// Tells the watchdog and refreshes slow gauges until it is time to stop. Answers the thread that has ended by itself,
-/// if one has: a daemon that has lost a part of itself stops, and systemd starts it anew.
-fn look_after(threads: &BTreeMap<String, JoinHandle<()>>, store: &Store, shutdown: &Shutdown) -> Option<String> {
+/// Tells the watchdog and refreshes slow gauges until it is time to stop. Answers the part that has ended by itself, if one
+/// has: a daemon that has lost a part of itself stops, and systemd starts it anew.
+fn look_after(store: &Store, shutdown: &Shutdown, ended: impl Fn() -> Option<String>) -> Option<String> {
     while !shutdown.wait_for(LOOK_AFTER) {
-        if let Some((name, _)) = threads.iter().find(|(_, thread)| thread.is_finished()) {
+        if let Some(part) = ended() {
             // It may have ended because all of them have just been told to.
             if shutdown.is_triggered() {
                 break;
             }
-            tracing::error!(thread = name, "a thread ended by itself: stopping");
-            return Some(name.clone());
+            tracing::error!(part, "a part of the daemon ended by itself: stopping");
+            return Some(part);
         }
         store.observe();
         notify(&[NotifyState::Watchdog]);

@@ -66,13 +66,13 @@ pub enum StoreError {
     /// No space is left. The store goes on as soon as there is some.
     #[error("no space left for the store")]
     DiskFull(#[source] rusqlite::Error),
-    /// The file is damaged; the next start sets it aside.
+    /// The file is damaged. The store stops; opening it anew sets the file aside.
     #[error("the store is damaged")]
     Corrupt(#[source] rusqlite::Error),
     /// Anything else SQLite says.
     #[error("the store failed")]
     Sqlite(#[source] rusqlite::Error),
-    /// The store has stopped.
+    /// The store has stopped: its file is damaged, or its thread died.
     #[error("the store has stopped")]
     Stopped,
 }

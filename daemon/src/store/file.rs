@@ -170,12 +170,14 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// be read, with room for what it can no longer say; else the milliseconds since 1970, which no box outruns.
 fn salvage_sequence(path: &Path, now: Moment) -> u64 {
     const ROOM: u64 = 1_000_000;
+    /// 2025: a clock that says less is wrong.
+    const EARLIEST: u64 = 1_735_689_600_000;
     let read = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
         connection.query_row("SELECT value FROM meta WHERE key = 'sequence'", [], |row| row.get::<_, u64>(0)).optional()
     });
     match read {
         Ok(Some(sequence)) => sequence.saturating_add(ROOM),
-        Ok(None) | Err(_) => u64::try_from(now.wall.as_millisecond()).unwrap_or(ROOM),
+        Ok(None) | Err(_) => u64::try_from(now.wall.as_millisecond()).unwrap_or(0).max(EARLIEST),
     }
 }
 

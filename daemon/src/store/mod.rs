@@ -202,6 +202,14 @@ impl Store {
         outcome
     }
 
+    /// Whether a message can be stored and sent.
+    ///
+    /// # Errors
+    /// Its topic is none, or it is too large.
+    pub fn check(&self, message: &Message) -> Result<(), StoreError> {
+        self.inner.limits.check(message)
+    }
+
     /// Takes back the numbers of a commit that failed, unless later ones have been given meanwhile.
     fn give_back(&self, taken: Range<u64>) {
         let mut sequence = self.inner.sequence.lock().unwrap_or_else(PoisonError::into_inner);
@@ -229,6 +237,11 @@ impl Store {
         queue.blocking_send(job).map_err(|_| StoreError::Stopped)?;
         *sequence = taken;
         Ok(answer)
+    }
+
+    /// Whether it has stopped by itself: nothing is stored any more.
+    pub fn has_stopped(&self) -> bool {
+        self.inner.thread.as_ref().is_none_or(JoinHandle::is_finished)
     }
 
     /// Every incident the scene still showed when it was last committed, oldest first. Blocks.

@@ -62,7 +62,8 @@ where
     }
 }
 
-/// Serves requests until every handle is gone. The lock on the directory is given back after the file is closed.
+/// Serves requests until every handle is gone, or until the file turns out to be damaged: then nothing that is written can be
+/// relied upon, and only opening it anew sets it aside. The lock on the directory is given back after the file is closed.
 pub(super) fn serve(
     mut connection: Connection,
     mut queue: mpsc::Receiver<Box<dyn Job>>,
@@ -72,6 +73,7 @@ pub(super) fn serve(
 ) {
     let mut writes = Vec::with_capacity(GROUP);
     let mut reads = Vec::with_capacity(GROUP);
+    let mut damaged = false;
     while let Some(first) = queue.blocking_recv() {
         let mut next = Some(first);
         while let Some(job) = next {
@@ -82,18 +84,28 @@ pub(super) fn serve(
             let outcomes = commit_group(&mut connection, &mut writes);
             publish_status(&connection, status, boot);
             for (job, outcome) in writes.drain(..).zip(outcomes) {
+                damaged |= is_damage(&outcome);
                 job.answer(outcome);
             }
         }
         for mut job in reads.drain(..) {
             let outcome = job.run(&connection);
+            damaged |= is_damage(&outcome);
             job.answer(outcome);
+        }
+        if damaged {
+            events::Damaged {}.emit();
+            break;
         }
     }
     if let Err((_, error)) = connection.close() {
         events::CloseFailed { error: &StoreError::from(error) }.emit();
     }
     drop(lock);
+}
+
+fn is_damage(outcome: &Result<(), StoreError>) -> bool {
+    matches!(outcome, Err(StoreError::Corrupt(_)))
 }
 
 /// Commits all jobs in one transaction; where that fails as a whole, each in one of its own, so that a job too large

@@ -154,8 +154,8 @@ impl<'a> Exchange<'a> {
                 }
                 decided = self.inbox.decided() => self.inbox.note(decided),
                 done = settled(&mut self.settling) => self.settled(done),
-                _ = outbox.changed() => {}
-                _ = states.changed() => {}
+                Ok(()) = outbox.changed() => {}
+                Ok(()) = states.changed() => {}
                 () = sleep(held_back.unwrap_or_default()), if held_back.is_some() => {}
                 _ = tick.tick() => {
                     self.store_rests = false;

@@ -138,6 +138,11 @@ impl Uplink {
         self.state.clone()
     }
 
+    /// Whether it has stopped.
+    pub fn has_stopped(&self) -> bool {
+        self.task.is_finished()
+    }
+
     /// Waits until it has stopped, within a few seconds of the shutdown. False if it ended by a panic.
     pub async fn stopped(self) -> bool {
         self.task.await.is_ok()
@@ -180,7 +185,8 @@ async fn wait(shared: &Shared, memory: &mut Memory, pause: Duration) -> bool {
         tokio::select! {
             () = &mut pause => return false,
             () = shared.shutdown.triggered() => return true,
-            _ = outbox.changed() => {}
+            // Once the store has stopped there is nothing more to come.
+            Ok(()) = outbox.changed() => {}
         }
     }
 }

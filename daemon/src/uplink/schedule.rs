@@ -95,13 +95,15 @@ impl Stretch {
         Self { class, after, ahead: VecDeque::new() }
     }
 
-    /// Reads on when nothing is left of what was read. False if there is nothing up to `up_to`.
-    async fn fill(&mut self, store: &Store, up_to: RowId) -> Result<bool, StoreError> {
-        if self.ahead.is_empty() && self.after < up_to {
+    /// Reads on when nothing is left of what was read, leaving out what is `out`. False if there is nothing up to `up_to`.
+    async fn fill(&mut self, store: &Store, up_to: RowId, out: &HashSet<RowId>) -> Result<bool, StoreError> {
+        while self.ahead.is_empty() && self.after < up_to {
             let (class, after) = (self.class, self.after);
             let selection = Selection { class, lane: None, after, up_to, rows: AHEAD_ROWS, bytes: AHEAD_BYTES };
             self.ahead = store.pending(selection).await?.into();
             self.after = self.ahead.back().map_or(up_to, |last| last.row);
+            // By its turn it may have gone, and nobody would know any more that it had been handed out.
+            self.ahead.retain(|row| !out.contains(&row.row));
         }
         Ok(!self.ahead.is_empty())
     }
@@ -186,7 +188,7 @@ impl Schedule {
     ) -> Result<Option<OutboxRow>, StoreError> {
         loop {
             let live = &mut self.live[class.index()];
-            if !live.fill(store, last_row).await? {
+            if !live.fill(store, last_row, &self.out).await? {
                 return Ok(None);
             }
             if !self.live[class.index()].ahead.front().is_some_and(|next| self.must_wait(next)) {
@@ -228,7 +230,7 @@ impl Schedule {
     }
 
     async fn next_of_backlog(&mut self, store: &Store, class: Class) -> Result<Option<OutboxRow>, StoreError> {
-        while self.backlog[class.index()].fill(store, self.mark).await? {
+        while self.backlog[class.index()].fill(store, self.mark, &self.out).await? {
             if !self.bucket.wait().is_zero() {
                 self.held_back = true;
                 return Ok(None);
@@ -263,7 +265,15 @@ impl Schedule {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use snowgate_core::{
+        spec::{ByteSize, all_defaults},
+        time::ManualClock,
+    };
+
     use super::*;
+    use crate::store::{Commit, Message};
 
     #[test]
     fn live_is_what_is_younger_than_a_minute() {
@@ -305,5 +315,33 @@ mod tests {
         assert!((498..=502).contains(&passed), "{passed} in ten seconds");
         bucket.fill(Mono(u64::MAX));
         assert!(bucket.tokens <= 5.0);
+    }
+
+    #[tokio::test]
+    async fn what_is_out_comes_up_only_once_though_it_has_gone_meanwhile() {
+        let home = tempfile::TempDir::new().unwrap();
+        let clock = Arc::new(ManualClock::new("boot", "2026-01-01T00:00:00Z".parse().unwrap()));
+        let (store, _) = Store::open(home.path(), &all_defaults(), ByteSize::mib(1), clock).unwrap();
+        let commit = async |lane: &str| {
+            let (lane, store) = (Some(lane.to_owned()), store.clone());
+            let topic = "snowgate/v1/gate/incident/grid/1".to_owned();
+            let message =
+                Message { class: Class::Incident, lane, topic, payload: vec![0], retain: false, origin: None };
+            let commit = move || store.commit(|_| Commit { messages: vec![message], ..Commit::default() });
+            tokio::task::spawn_blocking(commit).await.unwrap().unwrap().last_row
+        };
+        let (first, of_lane, last) = (commit("a").await, commit("b").await, commit("c").await);
+        let live = commit("b").await;
+        let now = Mono(0);
+        let mut schedule = Schedule::new(last, 1000, now);
+        let mut next = async |gone: &[RowId], seconds: u64| {
+            schedule.gone(gone);
+            let now = now + Duration::from_secs(seconds);
+            schedule.next(&store, &store.status(), Class::Telemetry, now).await.unwrap().map(|row| row.row)
+        };
+        assert_eq!(next(&[], 1).await, Some(of_lane), "a live one takes along what its lane has waiting");
+        assert_eq!(next(&[], 2).await, Some(live));
+        assert_eq!(next(&[], 3).await, Some(first));
+        assert_eq!(next(&[of_lane], 4).await, Some(last), "and the backlog does not bring it again");
     }
 }

@@ -272,7 +272,7 @@ spec! {
 }
 
 /// How often the box may still be asked to look.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct VerifyLimits {
     incident_every: Duration,
     gateway: TokenBucket,
@@ -470,6 +470,12 @@ pub fn admit(
 pub fn finished(command: Verify, outcome: Outcome, revision: u32) -> RememberedVerify {
     let done = answer(Some(&command), VerifyResult::Done, None);
     Remembered { answer: VerifyAnswer { outcome: Some(outcome), revision: Some(revision), ..done }, command }
+}
+
+/// What is remembered of a command whose incident has been forgotten for space while the box looked.
+pub fn forgotten(command: Verify) -> RememberedVerify {
+    let answer = answer(Some(&command), VerifyResult::Refused, Some(VerifyRefusal::UnknownIncident));
+    Remembered { answer, command }
 }
 
 fn may_look(command: &Verify, incident: Option<&Incident>, now: Moment) -> Result<(), VerifyRefusal> {

@@ -154,3 +154,22 @@ fn one_commit_too_large_for_the_disk_does_not_fail_its_neighbours() {
     assert!(matches!(outcomes[1], Err(StoreError::DiskFull(_))));
     assert_eq!(pending(&store, Class::Incident).len(), 3);
 }
+
+#[test]
+fn a_store_found_damaged_while_it_is_in_use_stops() {
+    let home = TempDir::new().unwrap();
+    let store = open(home.path());
+    assert!(!store.has_stopped());
+    let found = store.read_blocking(|_| Err::<(), _>(soundness::damaged("a page is not one".to_owned())));
+    assert!(matches!(found, Err(StoreError::Corrupt(_))), "{found:?}");
+    let give_up = std::time::Instant::now() + std::time::Duration::from_secs(30);
+    while !store.has_stopped() {
+        assert!(std::time::Instant::now() < give_up, "it goes on");
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let messages = vec![message(Class::Incident, None, b"x")];
+    let late = store.commit(|_| Commit { messages, ..Commit::default() });
+    assert!(matches!(late, Err(StoreError::Stopped)), "{late:?}");
+    drop(store);
+    assert!(pending(&open(home.path()), Class::Incident).is_empty(), "the directory is free again");
+}
