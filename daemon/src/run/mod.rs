@@ -35,7 +35,10 @@ use crate::{
     },
     clock::SystemClock,
     config::{self, CameraConfig, Config, Problems, last_good},
-    events::config::{LastGoodUsed, Loaded},
+    events::{
+        clock::ClockJudged,
+        config::{LastGoodUsed, Loaded},
+    },
     evidence::{
         access_log::{AccessLog, AccessLogError},
         detectors::StillModels,
@@ -56,7 +59,7 @@ use crate::{
 const STOP_WITHIN: Duration = Duration::from_secs(20);
 
 /// Commands of the grid system that wait; the broker keeps the rest.
-const QUEUED_COMMANDS: usize = 256;
+const QUEUED_COMMANDS: usize = 1024;
 
 /// What a packet needs beside a still: its header, and its topic, of which ids are the larger part.
 const STILL_TOPIC: u64 = 512;
@@ -260,7 +263,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     );
     notify(&[NotifyState::Ready]);
 
-    let lost = look_after(&store, &shutdown, || {
+    let lost = look_after(&store, &*clock, &shutdown, || {
         let others = [
             ("store", store.has_stopped()),
             ("reporting", reporting_thread.is_finished()),
@@ -424,7 +427,13 @@ fn pool_size(configured: u32) -> usize {
 
 /// Tells the watchdog and refreshes slow gauges until it is time to stop. Answers the part that has ended by itself, if one
 /// has: a daemon that has lost a part of itself stops, and systemd starts it anew.
-fn look_after(store: &Store, shutdown: &Shutdown, ended: impl Fn() -> Option<String>) -> Option<String> {
+fn look_after(
+    store: &Store,
+    clock: &dyn Clock,
+    shutdown: &Shutdown,
+    ended: impl Fn() -> Option<String>,
+) -> Option<String> {
+    let mut synchronised = None;
     while !shutdown.wait_for(LOOK_AFTER) {
         if let Some(part) = ended() {
             // It may have ended because all of them have just been told to.
@@ -433,6 +442,10 @@ fn look_after(store: &Store, shutdown: &Shutdown, ended: impl Fn() -> Option<Str
             }
             tracing::error!(part, "a part of the daemon ended by itself: stopping");
             return Some(part);
+        }
+        let now = clock.now().synchronised;
+        if synchronised.replace(now) != Some(now) {
+            ClockJudged { synchronised: now }.emit();
         }
         store.observe();
         notify(&[NotifyState::Watchdog]);

@@ -107,7 +107,7 @@ pub(super) fn known_format(connection: &Connection, path: &Path) -> Result<i64, 
         Some(again) if again != found => {
             Err(soundness::damaged(format!("its format is {found} in one place and {again} in another")))
         }
-        None if found == FORMAT => Err(soundness::damaged(format!("its format is {found} in one place only"))),
+        None if found > 1 => Err(soundness::damaged(format!("its format is {found} in one place only"))),
         _ if found > FORMAT => Err(StoreError::Newer { path: path.to_owned(), found, known: FORMAT }),
         _ => Ok(found),
     }

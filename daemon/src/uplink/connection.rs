@@ -33,7 +33,7 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// A connection that has stood so long was no failure, even if there was nothing to send.
 const LASTING: Duration = Duration::from_secs(60);
 /// The first and the longest time between connections made for nothing but commands left with the broker.
-const FETCHES: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
+const FETCHES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(600));
 
 /// How a connection ended.
 pub(super) enum Ended {

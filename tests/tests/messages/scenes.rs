@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use snowgate::{
     camera::health::CameraState,
+    evidence::files::FileName,
     messages::Example,
     run::CameraStateMessage,
     sensor::{
@@ -160,7 +161,8 @@ fn the_loop(story: &mut Story) {
         "at": written("10:00:00"), "expires": written("10:05:00"), "for_seconds": 60,
     });
     let looking = story.verify(&verify).unwrap();
-    story.look(&looking, still("verified.jpg", "reservoir", story.clock.now()));
+    let name = FileName::of_verification(&looking.id);
+    story.look(&looking, still(name.as_str(), "reservoir", story.clock.now()));
     story.at("10:02:00.200");
     assert!(story.verify(&verify).is_none(), "it has looked");
     story.at("10:05:00.200");

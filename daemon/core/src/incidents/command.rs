@@ -12,7 +12,10 @@
 use std::{borrow::Cow, fmt, time::Duration};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 
 use crate::time::Moment;
 
@@ -72,7 +75,7 @@ impl JsonSchema for CommandId {
     }
 }
 
-/// What people write: `MIN` to `MAX` characters without control characters other than tabs and line ends; where there must
+/// What people write: `MIN` (0 or 1) to `MAX` characters without control characters other than tabs and line ends; where there must
 /// be some, they are not blanks only.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String")]
@@ -98,7 +101,9 @@ impl<const MIN: usize, const MAX: usize> TryFrom<String> for Text<MIN, MAX> {
         let length = text.chars().count();
         if text.chars().any(|c| c.is_control() && !matches!(c, '\t' | '\n' | '\r')) {
             Err("control characters are not allowed in texts".to_owned())
-        } else if length > MAX || text.trim().chars().count() < MIN {
+        } else if length > 0 && MIN > 0 && text.trim().is_empty() {
+            Err("a text of blanks only".to_owned())
+        } else if !(MIN..=MAX).contains(&length) {
             Err(format!("a text of {length} characters, where {MIN} to {MAX} are allowed"))
         } else {
             Ok(Self(text))
@@ -121,7 +126,13 @@ impl<const MIN: usize, const MAX: usize> JsonSchema for Text<MIN, MAX> {
         format!("Text{MIN}To{MAX}").into()
     }
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "minLength": MIN, "maxLength": MAX })
+        let pattern = match MIN {
+            0 => r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$",
+            _ => {
+                r"^[^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*[^\s\x00-\x1F\x7F-\x9F][^\x00-\x08\x0B\x0C\x0E-\x1F\x7F-\x9F]*$"
+            }
+        };
+        json_schema!({ "type": "string", "minLength": MIN, "maxLength": MAX, "pattern": pattern })
     }
 }
 
@@ -150,8 +161,36 @@ pub fn read<C: DeserializeOwned>(payload: &[u8]) -> Result<C, Malformed> {
     if payload.len() > MAX_COMMAND_BYTES {
         return Err(Malformed::too_large(payload.len()));
     }
+    // An array would be taken by position, which nobody has been promised.
+    if payload.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Malformed { id: None, detail: "a command is a JSON object".to_owned() });
+    }
     serde_json::from_slice(payload)
         .map_err(|error| Malformed { id: read_id(payload), detail: shortened(&error.to_string()) })
+}
+
+/// Reads a time of a command: RFC 3339 with an offset, from 2000 to 2199. Times before these had offsets that RFC 3339 cannot
+/// write.
+///
+/// # Errors
+/// It is none.
+pub fn time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<jiff::Timestamp, D::Error> {
+    let time = jiff::Timestamp::deserialize(deserializer)?;
+    // 2000-01-01 and 2200-01-01, in UTC.
+    match time.as_second() {
+        946_684_800..7_258_118_400 => Ok(time),
+        _ => Err(D::Error::custom(format!("{time} is not between 2000 and 2199"))),
+    }
+}
+
+/// Reads a [`time`] or null.
+///
+/// # Errors
+/// It is neither.
+pub fn optional_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<jiff::Timestamp>, D::Error> {
+    #[derive(Deserialize)]
+    struct Time(#[serde(deserialize_with = "time")] jiff::Timestamp);
+    Ok(Option::<Time>::deserialize(deserializer)?.map(|Time(time)| time))
 }
 
 /// The id of a command of which nothing else is known.
@@ -301,6 +340,27 @@ mod tests {
         let error = read::<Any>(&[b' '; MAX_COMMAND_BYTES + 1]).unwrap_err();
         assert_eq!(error.id, None);
         assert!(error.detail.contains("too many"), "{error}");
+    }
+
+    #[test]
+    fn only_an_object_is_a_command_and_times_are_such_as_can_be_written() {
+        let error = read::<Any>(br#" ["7", "Li", null]"#).unwrap_err();
+        assert_eq!((error.id, error.detail.as_str()), (None, "a command is a JSON object"));
+        #[derive(Debug, Deserialize)]
+        struct Times {
+            #[serde(deserialize_with = "time")]
+            at: jiff::Timestamp,
+            #[serde(default, deserialize_with = "optional_time")]
+            until: Option<jiff::Timestamp>,
+        }
+        let times: Times = read(br#"{ "at": "2026-03-01T08:00:00+08:00", "until": null }"#).unwrap();
+        assert_eq!((times.at.to_string().as_str(), times.until), ("2026-03-01T00:00:00Z", None));
+        for bad in ["1900-06-01T00:00:00+08:00", "0000-01-01T00:00:00Z", "1999-12-31T23:59:59Z", "2200-01-01T00:00:00Z"]
+        {
+            assert!(read::<Times>(format!(r#"{{ "at": "{bad}" }}"#).as_bytes()).is_err(), "{bad}");
+            let until = format!(r#"{{ "at": "2026-03-01T00:00:00Z", "until": "{bad}" }}"#);
+            assert!(read::<Times>(until.as_bytes()).is_err(), "{bad}");
+        }
     }
 
     #[test]

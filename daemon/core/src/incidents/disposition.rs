@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Handling, Incident, Scene,
-    command::{CommandId, CommandResult, Malformed, Note, Remembered, Timeliness, Who},
+    command::{self, CommandId, CommandResult, Malformed, Note, Remembered, Timeliness, Who},
     event::{EventKind, Revision},
     handling::{Extension, Stage, Step},
     time_limit::DeadlineError,
@@ -70,13 +70,15 @@ pub struct DispositionPayload {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     note: Option<Note>,
     /// When it was done, RFC 3339 with an offset.
+    #[serde(deserialize_with = "command::time")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     at: jiff::Timestamp,
     /// From when on the command is not to be carried out any more, at most seven days ahead.
+    #[serde(deserialize_with = "command::time")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     expires: jiff::Timestamp,
     /// Of `extended`: until when it must be handled; either this or `for_seconds`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "command::optional_time", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<String>", extend("format" = "date-time"))]
     until: Option<jiff::Timestamp>,
     /// Of `extended`: by how much longer it may take, in the kind of time that its limit counts in.
@@ -96,7 +98,7 @@ impl TryFrom<DispositionPayload> for Disposition {
                 Some(Extension::Seconds(seconds))
             }
             (Stage::Extended, None, Some(_)) => return Err("`for_seconds` must be at least 1 and at most a year"),
-            (Stage::Extended, ..) => return Err("`extended` needs either `until` or `for_seconds`"),
+            (Stage::Extended, ..) => return Err("`extended` needs exactly one of `until` and `for_seconds`"),
             (_, None, None) => None,
             _ => return Err("`until` and `for_seconds` go with `extended` only"),
         };

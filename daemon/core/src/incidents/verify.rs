@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Incident,
-    command::{CommandId, Malformed, Reason, Remembered, Timeliness, Who},
+    command::{self, CommandId, Malformed, Reason, Remembered, Timeliness, Who},
     event::{EventKind, Revision},
 };
 use crate::{
@@ -44,9 +44,11 @@ pub struct Verify {
     /// Why the box shall look.
     pub reason: Reason,
     /// When it was asked, RFC 3339 with an offset.
+    #[serde(deserialize_with = "command::time")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: jiff::Timestamp,
     /// From when on the command is not to be carried out any more, at most seven days ahead.
+    #[serde(deserialize_with = "command::time")]
     #[schemars(with = "String", extend("format" = "date-time"))]
     pub expires: jiff::Timestamp,
     /// For how long the box shall look.

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use crate::{
     cli::{Format, exit::Exit, print_json},
+    events::Chain,
     store::{self, Class, Inspection},
 };
 
@@ -49,7 +50,7 @@ impl Status {
             (None, None) => PathBuf::from(DATA),
         };
         let inspection = store::inspect(&data).map_err(|error| {
-            eprintln!("snowgate: {error}");
+            eprintln!("snowgate: {}: {}", data.display(), Chain(&error));
             Exit::Unavailable
         })?;
         print(&lines(&inspection), self.format).map_err(|_| Exit::Io)
