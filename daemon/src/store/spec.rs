@@ -12,7 +12,7 @@ spec! {
         directory: Located<String> = Located::nowhere("/var/lib/snowgate".to_owned()),
         /// The most bytes of unsent incidents, and the same again of unsent answers to commands.
         incident_quota: ByteSize = ByteSize::mib(512),
-        /// The most bytes of incidents remembered; the oldest that have ended are forgotten.
+        /// The most bytes of incidents remembered; those that have ended are forgotten, first what people have finished with.
         incident_history_quota: ByteSize = ByteSize::mib(256),
         /// The most bytes of unsent evidence; evidence gives way before incidents do.
         unsent_evidence_quota: ByteSize = ByteSize::mib(256),
