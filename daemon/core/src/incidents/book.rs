@@ -277,28 +277,24 @@ impl<I: IncidentIds> Book<I> {
         }
     }
 
-    /// Adds a picture to an incident as last stored, open or ended.
-    pub fn add_evidence(&mut self, stored: Incident, evidence: Evidence) -> Revision {
+    /// Adds a picture to an incident as last stored, open or ended. Nothing changes here until the revision is
+    /// [on disk](Self::committed).
+    pub fn add_evidence(&self, stored: Incident, evidence: Evidence) -> Revision {
         let mut incident = self.newest(stored);
         incident.evidence.push(evidence);
-        self.update(incident)
+        updated(incident)
     }
 
     /// Brings an incident as last stored, open or ended, up to date with the clock: fills in the times of this boot once the
-    /// clock is synchronised, and turns its light. `None` if nothing has changed.
-    pub fn refresh(&mut self, stored: Incident, clock: &dyn Clock) -> Option<Revision> {
+    /// clock is synchronised, and turns its light. `None` if nothing has changed. Nothing changes here until the revision is
+    /// [on disk](Self::committed).
+    pub fn refresh(&self, stored: Incident, clock: &dyn Clock) -> Option<Revision> {
         let now = clock.now();
         let sync = Synchronisation::told_by(&self.boot, now)?;
         let mut incident = self.newest(stored);
         let filled = incident.fill_in(&sync);
         let turned = incident.turn_light(&self.calendar, now);
-        (filled || turned).then(|| self.update(incident))
-    }
-
-    fn update(&mut self, mut incident: Incident) -> Revision {
-        incident.revision += 1;
-        self.committed(&incident);
-        Revision { kind: EventKind::Updated, incident }
+        (filled || turned).then(|| updated(incident))
     }
 
     /// Ends an incident that an earlier run left open: nobody has watched it in between.
@@ -306,6 +302,11 @@ impl<I: IncidentIds> Book<I> {
         incident.end(EndReason::Restarted, clock);
         Revision { kind: EventKind::Ended, incident }
     }
+}
+
+fn updated(mut incident: Incident) -> Revision {
+    incident.revision += 1;
+    Revision { kind: EventKind::Updated, incident }
 }
 
 impl Entry {

@@ -140,10 +140,35 @@ fn evidence_is_a_revision_of_its_own_and_is_not_forgotten_by_later_ones() {
     };
     let with_still = book.add_evidence(opened.incident, still.clone());
     assert_eq!((with_still.kind, with_still.incident.revision), (EventKind::Updated, 2));
+    book.committed(&with_still.incident);
     clock.advance(Duration::from_secs(1));
     let over = finding(Change::Ended, 1_000, 1);
     let ended = book.found(&source, &over, &clock).unwrap();
     assert_eq!((ended.incident.revision, ended.incident.evidence), (3, vec![still]));
+}
+
+#[test]
+fn what_could_not_be_stored_has_not_happened() {
+    let clock = ManualClock::new("boot", jiff::Timestamp::UNIX_EPOCH);
+    clock.set_wall(jiff::Timestamp::UNIX_EPOCH, false);
+    let mut book = book(&clock);
+    let opened = book.found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+    let still = Evidence {
+        name: "still.jpg".into(),
+        camera: None,
+        media_type: "image/jpeg".into(),
+        sha256: "00".into(),
+        bytes: 1,
+        taken: clock.now(),
+    };
+    let lost = book.add_evidence(opened.clone(), still).incident;
+    assert_eq!((lost.revision, lost.evidence.len()), (2, 1));
+    clock.set_wall("2026-03-01T00:00:00Z".parse().unwrap(), true);
+    let lost = book.refresh(opened, &clock).unwrap().incident;
+    assert_eq!((lost.revision, lost.opened.synchronised), (2, true));
+    let grown = book.found(&camera(), &finding(Change::Grew, 1_000, 2), &clock).unwrap().incident;
+    assert_eq!(grown.revision, 2, "no revision is skipped");
+    assert!(grown.evidence.is_empty() && !grown.opened.synchronised, "nor is anything told that was never sent");
 }
 
 #[test]
@@ -321,6 +346,7 @@ fn a_light_turns_by_a_revision_of_its_own() {
 
     clock.advance(Duration::from_secs(5760));
     let yellow = book.refresh(opened, &clock).unwrap();
+    book.committed(&yellow.incident);
     assert_eq!((yellow.kind, yellow.incident.revision), (EventKind::Updated, 2));
     assert_eq!(yellow.incident.deadline.as_ref().unwrap().light(), Light::Yellow);
     let grown = book.found(&camera(), &finding(Change::Grew, 5_760_000, 2), &clock).unwrap().incident;

@@ -146,7 +146,7 @@ mod tests {
             let clock = ManualClock::new("now", Timestamp::from_second(START).unwrap());
             let boot = clock.boot_id().clone();
             clock.advance(Duration::from_secs(1000));
-            let mut book = Book::new(Locale::En, boot.clone(), String::new(), calendar.clone(), CountedIds::default());
+            let book = Book::new(Locale::En, boot.clone(), String::new(), calendar.clone(), CountedIds::default());
             let mut timer = LightTimer::default();
             let mut stored = BTreeMap::new();
             for (number, (limit, working_time, opened, here, synchronised)) in incidents.into_iter().enumerate() {
