@@ -363,7 +363,8 @@ impl Incident {
     fn end(&mut self, reason: EndReason, clock: &dyn Clock) {
         self.revision += 1;
         self.scene = Scene::Ended;
-        self.ended = Some(Ending { at: clock.now(), reason });
+        let boot = Some(clock.boot_id()).filter(|boot| **boot != self.boot).cloned();
+        self.ended = Some(Ending { at: clock.now(), boot, reason });
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     incidents::{
         Light, Place, Worse,
         command::CommandResult,
+        event::Gateway,
         testing::{self, camera},
         verify::Outcome,
     },
@@ -224,7 +225,7 @@ fn what_comes_again_joins_while_people_have_not_finished_and_never_after_the_exp
     clock.advance(Duration::from_secs(600));
     let again = tell(2, Change::Began, 3.7);
     assert_eq!((again.kind, again.incident.id), (EventKind::Updated, first.id));
-    assert_eq!((again.incident.scene, again.incident.ended, again.incident.recurrences), (Scene::Active, None, 1));
+    assert_eq!((again.incident.scene, &again.incident.ended, again.incident.recurrences), (Scene::Active, &None, 1));
     let measure = again.incident.origin.sensor().unwrap().measure;
     assert_eq!((measure.value, measure.extreme, measure.count), (Some(3.7), Some(4.1), 2));
     // Another one at the same time joins as well, and it ends with the last of them.
@@ -378,6 +379,51 @@ fn an_unsynchronised_clock_turns_no_light_and_is_put_right() {
     let deadline = known.deadline.as_ref().unwrap();
     assert_eq!((deadline.light(), deadline.due()), (Light::Yellow, Some("2026-03-01T02:20:00Z".parse().unwrap())));
     assert!(!known.awaits_times(clock.boot_id()));
+}
+
+#[test]
+fn the_end_that_a_later_boot_wrote_is_put_right_by_that_boot() {
+    let clock = ManualClock::new("first", "2026-03-01T00:00:00Z".parse().unwrap());
+    let opened = book(&clock).found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+    let gateway = Gateway { id: "demo".parse().unwrap(), time_zone: jiff::tz::TimeZone::UTC };
+    let times = |incident: &Incident| {
+        let revision = Revision { kind: EventKind::Ended, incident: incident.clone() };
+        let event: serde_json::Value = serde_json::from_slice(&revision.to_json(&gateway, 1, clock.now())).unwrap();
+        (event["data"]["times"]["ended"].clone(), event["data"]["times"]["clock_synchronised"].clone())
+    };
+
+    // The next boot does not know the time yet.
+    let clock = ManualClock::new("second", jiff::Timestamp::UNIX_EPOCH);
+    clock.set_wall(jiff::Timestamp::UNIX_EPOCH, false);
+    let ended = book(&clock).end_left_open(opened.clone(), &clock).incident;
+    assert_eq!(times(&ended), ("1970-01-01T00:00:00.000+00:00".into(), false.into()));
+    let stored = serde_json::to_vec(&ended).unwrap();
+    assert_eq!(serde_json::from_slice::<Incident>(&stored).unwrap(), ended);
+    assert!(ended.awaits_times(clock.boot_id()));
+    assert!(!ended.awaits_times(&opened.boot), "the boot that opened it knows nothing of its end");
+
+    // The boot after it cannot tell any more; the same one can.
+    let later = ManualClock::new("third", "2026-03-03T00:00:00Z".parse().unwrap());
+    assert_eq!(
+        book(&later).refresh(Incident { deadline: None, ..ended.clone() }, &later).unwrap().incident.ended,
+        ended.ended
+    );
+    clock.advance(Duration::from_secs(60));
+    clock.set_wall("2026-03-02T00:01:00Z".parse().unwrap(), true);
+    let known = book(&clock).refresh(ended, &clock).unwrap().incident;
+    assert_eq!(times(&known), ("2026-03-02T00:00:00.000+00:00".into(), true.into()));
+    assert_eq!(known.opened, opened.opened);
+    assert!(!known.awaits_times(clock.boot_id()));
+}
+
+#[test]
+fn an_end_in_the_boot_that_opened_it_is_stored_without_one() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let opened = book(&clock).found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+    let ended = book(&clock).end_left_open(opened, &clock).incident;
+    let json = serde_json::to_value(&ended).unwrap();
+    assert_eq!(json["ended"].as_object().unwrap().keys().collect::<Vec<_>>(), ["at", "reason"]);
+    assert_eq!(serde_json::from_value::<Incident>(json).unwrap(), ended);
 }
 
 #[test]

@@ -298,7 +298,7 @@ proptest! {
                 ),
                 Some(Revision { kind, incident: after }) => {
                     prop_assert_eq!(after.revision, before.revision + 1);
-                    prop_assert_eq!((after.scene, after.ended), (before.scene, before.ended));
+                    prop_assert_eq!((after.scene, &after.ended), (before.scene, &before.ended));
                     prop_assert!(after.handling == before.handling || before.handling.next().contains(&after.handling));
                     prop_assert_eq!(kind == EventKind::Closed, after.handling.is_finished() && !before.handling.is_finished());
                     prop_assert_eq!(after.dispositions.finished.is_some(), after.handling.is_finished());
