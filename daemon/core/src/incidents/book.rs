@@ -221,19 +221,26 @@ impl<I: IncidentIds> Book<I> {
     }
 
     /// An incident of an earlier run that people have not finished with, whose scene has ended: what its rule finds may join
-    /// it, if the rule says so. To be called with the newest first: one that can be joined already is not replaced.
+    /// it, if the rule says so.
+    ///
+    /// To be called in any order: the one that was opened last can be joined, by the monotonic clock, since all of them are of
+    /// this boot; their ids follow the wall clock, which may have jumped. One that this run opened, or that something has
+    /// joined and that goes on, is not replaced.
     pub fn recall(&mut self, stored: Incident) {
         if stored.boot != self.boot || stored.handling.is_finished() || stored.scene != Scene::Ended {
             return;
         }
         let (kind, id) = stored.origin.kind_and_id();
         let (rule, id) = ((kind, id.clone(), stored.rule.clone()), stored.id);
-        if self.joinable.contains_key(&rule) || self.incidents.contains_key(&id) {
+        let age = |incident: &Incident| (incident.opened.mono, incident.id);
+        let stays = |entry: &Entry| !entry.under_way.is_empty() || age(&entry.incident) >= age(&stored);
+        let joinable = self.joinable.get(&rule).and_then(|joinable| self.incidents.get(joinable));
+        if joinable.is_some_and(stays) || self.incidents.contains_key(&id) {
             return;
         }
         let over = Some(stored.origin.clone());
         self.incidents.insert(id, Entry { incident: stored, merge: None, over, under_way: Vec::new() });
-        self.joinable.insert(rule, id);
+        self.keep_joinable(rule, id);
     }
 
     /// What becomes of a disposition; `stored` is the newest revision of its incident on disk. Nothing changes here until

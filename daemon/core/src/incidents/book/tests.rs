@@ -293,19 +293,56 @@ fn after_a_restart_within_the_same_boot_it_is_joined_still() {
 }
 
 #[test]
-fn of_what_is_recalled_the_newest_is_joined() {
+fn of_what_is_recalled_in_any_order_the_one_opened_last_is_joined_whatever_the_wall_clock_said() {
     let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
-    let (mut before, source) = (book(&clock), merging(3_600));
-    let mut ended = [1, 2].map(|number| {
+    let mut before = book(&clock);
+    let left = |before: &mut Book<CountedIds>, number, id| {
+        clock.advance(Duration::from_secs(60));
         let left = before.alarmed(&gauge(), &episode(number, Change::Began, 4.0, &clock), [], &clock).unwrap().incident;
-        book(&clock).end_left_open(left, &clock).incident
+        Incident { id, ..before.end_left_open(left, &clock).incident }
+    };
+    // The clock was set back in between: the ids are in another order than the incidents.
+    let id = |number| IncidentId(ulid::Ulid(number));
+    let ended = [(1, 20), (2, 30), (3, 10)].map(|(number, ulid)| left(&mut before, number, id(ulid)));
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut after = book(&clock);
+        for at in order {
+            after.recall(ended[at].clone());
+        }
+        assert_eq!(after.incidents.len(), 1, "what can be joined no more is forgotten");
+        let began = episode(1, Change::Began, 4.0, &clock);
+        let next = after.alarmed(&merging(3_600), &began, [], &clock).unwrap();
+        assert_eq!((next.kind, next.incident.id), (EventKind::Updated, id(10)), "{order:?}");
+    }
+}
+
+#[test]
+fn what_is_recalled_late_replaces_neither_what_this_run_opened_nor_what_goes_on() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let source = merging(3_600);
+    let [first, second] = [1, 2].map(|number| {
+        clock.advance(Duration::from_secs(60));
+        let began = episode(number, Change::Began, 4.0, &clock);
+        let left = book(&clock).alarmed(&gauge(), &began, [], &clock).unwrap().incident;
+        let id = IncidentId(ulid::Ulid(number.into()));
+        Incident { id, ..book(&clock).end_left_open(left, &clock).incident }
     });
-    ended.reverse();
-    let newest = ended[0].id;
-    let mut after = book(&clock);
-    ended.into_iter().for_each(|incident| after.recall(incident));
-    let next = after.alarmed(&source, &episode(1, Change::Began, 4.0, &clock), [], &clock).unwrap();
-    assert_eq!((next.kind, next.incident.id), (EventKind::Updated, newest));
+    clock.advance(Duration::from_secs(60));
+    let tell = |book: &mut Book<CountedIds>, number, change| {
+        book.alarmed(&source, &episode(number, change, 4.0, &clock), [], &clock).unwrap().incident.id
+    };
+
+    let mut joined = book(&clock);
+    joined.recall(first.clone());
+    assert_eq!(tell(&mut joined, 1, Change::Began), first.id);
+    joined.recall(second.clone());
+    assert_eq!(tell(&mut joined, 2, Change::Began), first.id, "it goes on");
+
+    let mut opened = book(&clock);
+    let own = tell(&mut opened, 1, Change::Began);
+    assert_eq!(tell(&mut opened, 1, Change::Ended), own);
+    opened.recall(second.clone());
+    assert_eq!(tell(&mut opened, 2, Change::Began), own, "nothing recalled was opened later");
 }
 
 #[test]
