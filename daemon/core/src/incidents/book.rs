@@ -66,11 +66,6 @@ impl<I: IncidentIds> Book<I> {
         Self { locale, boot, config_digest, calendar, ids, incidents, episodes, joinable }
     }
 
-    /// How many incidents the scene shows.
-    pub fn open_count(&self) -> usize {
-        self.incidents.values().filter(|entry| !entry.under_way.is_empty()).count()
-    }
-
     /// What a camera's finding makes of an incident. `None` if it belongs to none that is open.
     pub fn found(&mut self, source: &Source<CameraSource>, finding: &Finding, clock: &dyn Clock) -> Option<Revision> {
         let CameraSource { camera, area, models, .. } = &source.of;
