@@ -7,7 +7,6 @@
 //! the box was off.
 
 use std::{
-    cmp::Ordering,
     fmt,
     ops::{Add, Sub},
     sync::Mutex,
@@ -91,12 +90,6 @@ impl Stamp {
     /// This moment.
     pub fn now(clock: &dyn Clock) -> Self {
         Self { boot: clock.boot_id().clone(), moment: clock.now() }
-    }
-
-    /// Which of two came first, by the monotonic clock; the wall clock is never asked. `None` for stamps of different
-    /// boots: only what numbers records across boots can tell.
-    pub fn order(&self, other: &Self) -> Option<Ordering> {
-        (self.boot == other.boot).then(|| self.moment.mono.cmp(&other.moment.mono))
     }
 }
 
@@ -273,20 +266,14 @@ mod tests {
             }
         }
 
-        /// The order of stamps is that of the monotonic clock, before and after filling in; the wall times that were
-        /// filled in follow it.
+        /// Wall times that were filled in are in the order of the monotonic clock, whatever the wall clock had said.
         #[test]
-        fn order_never_asks_the_wall_clock(one in moment(), two in moment(), known in moment()) {
+        fn what_is_filled_in_follows_the_monotonic_clock(one in moment(), two in moment(), known in moment()) {
             let boot = BootId("boot".into());
-            let stamp = |moment| Stamp { boot: boot.clone(), moment };
             let order = one.mono.cmp(&two.mono);
-            prop_assert_eq!(stamp(one).order(&stamp(two)), Some(order));
-            let elsewhere = Stamp { boot: BootId("other".into()), moment: two };
-            prop_assert_eq!(stamp(one).order(&elsewhere), None);
-
             let sync = Synchronisation::told_by(&boot, Moment { synchronised: true, ..known }).unwrap();
             let [one, two] = [one, two].map(|moment| sync.fill_in(&boot, Moment { synchronised: false, ..moment }));
-            prop_assert_eq!(stamp(one).order(&stamp(two)), Some(order));
+            prop_assert_eq!(one.mono.cmp(&two.mono), order);
             prop_assert_eq!(one.wall.cmp(&two.wall), order);
         }
     }

@@ -114,7 +114,8 @@ impl Story {
 
     /// It becomes as late as the next light is due, and it is turned.
     pub fn light_turns(&mut self) {
-        let due = self.lights.next().unwrap();
+        let turns = |incident: &Incident| incident.deadline.as_ref()?.next_turn(&self.calendar);
+        let due = self.stored.values().filter_map(turns).min().unwrap();
         self.clock.advance(due.duration_since(self.clock.now().wall).unsigned_abs());
         for incident in self.lights.take_due(self.clock.now(), 10) {
             if let Some(revision) = self.book.refresh(self.stored(incident), &self.clock) {

@@ -66,11 +66,6 @@ impl<I: IncidentIds> Book<I> {
         Self { locale, boot, config_digest, calendar, ids, incidents, episodes, joinable }
     }
 
-    /// How many incidents the scene shows.
-    pub fn open_count(&self) -> usize {
-        self.incidents.values().filter(|entry| !entry.under_way.is_empty()).count()
-    }
-
     /// What a camera's finding makes of an incident. `None` if it belongs to none that is open.
     pub fn found(&mut self, source: &Source<CameraSource>, finding: &Finding, clock: &dyn Clock) -> Option<Revision> {
         let CameraSource { camera, area, models, .. } = &source.of;
@@ -221,19 +216,26 @@ impl<I: IncidentIds> Book<I> {
     }
 
     /// An incident of an earlier run that people have not finished with, whose scene has ended: what its rule finds may join
-    /// it, if the rule says so. To be called with the newest first: one that can be joined already is not replaced.
+    /// it, if the rule says so.
+    ///
+    /// To be called in any order: the one that was opened last can be joined, by the monotonic clock, since all of them are of
+    /// this boot; their ids follow the wall clock, which may have jumped. One that this run opened, or that something has
+    /// joined and that goes on, is not replaced.
     pub fn recall(&mut self, stored: Incident) {
         if stored.boot != self.boot || stored.handling.is_finished() || stored.scene != Scene::Ended {
             return;
         }
         let (kind, id) = stored.origin.kind_and_id();
         let (rule, id) = ((kind, id.clone(), stored.rule.clone()), stored.id);
-        if self.joinable.contains_key(&rule) || self.incidents.contains_key(&id) {
+        let age = |incident: &Incident| (incident.opened.mono, incident.id);
+        let stays = |entry: &Entry| !entry.under_way.is_empty() || age(&entry.incident) >= age(&stored);
+        let joinable = self.joinable.get(&rule).and_then(|joinable| self.incidents.get(joinable));
+        if joinable.is_some_and(stays) || self.incidents.contains_key(&id) {
             return;
         }
         let over = Some(stored.origin.clone());
         self.incidents.insert(id, Entry { incident: stored, merge: None, over, under_way: Vec::new() });
-        self.joinable.insert(rule, id);
+        self.keep_joinable(rule, id);
     }
 
     /// What becomes of a disposition; `stored` is the newest revision of its incident on disk. Nothing changes here until
@@ -277,28 +279,24 @@ impl<I: IncidentIds> Book<I> {
         }
     }
 
-    /// Adds a picture to an incident as last stored, open or ended.
-    pub fn add_evidence(&mut self, stored: Incident, evidence: Evidence) -> Revision {
+    /// Adds a picture to an incident as last stored, open or ended. Nothing changes here until the revision is
+    /// [on disk](Self::committed).
+    pub fn add_evidence(&self, stored: Incident, evidence: Evidence) -> Revision {
         let mut incident = self.newest(stored);
         incident.evidence.push(evidence);
-        self.update(incident)
+        updated(incident)
     }
 
     /// Brings an incident as last stored, open or ended, up to date with the clock: fills in the times of this boot once the
-    /// clock is synchronised, and turns its light. `None` if nothing has changed.
-    pub fn refresh(&mut self, stored: Incident, clock: &dyn Clock) -> Option<Revision> {
+    /// clock is synchronised, and turns its light. `None` if nothing has changed. Nothing changes here until the revision is
+    /// [on disk](Self::committed).
+    pub fn refresh(&self, stored: Incident, clock: &dyn Clock) -> Option<Revision> {
         let now = clock.now();
         let sync = Synchronisation::told_by(&self.boot, now)?;
         let mut incident = self.newest(stored);
         let filled = incident.fill_in(&sync);
         let turned = incident.turn_light(&self.calendar, now);
-        (filled || turned).then(|| self.update(incident))
-    }
-
-    fn update(&mut self, mut incident: Incident) -> Revision {
-        incident.revision += 1;
-        self.committed(&incident);
-        Revision { kind: EventKind::Updated, incident }
+        (filled || turned).then(|| updated(incident))
     }
 
     /// Ends an incident that an earlier run left open: nobody has watched it in between.
@@ -306,6 +304,11 @@ impl<I: IncidentIds> Book<I> {
         incident.end(EndReason::Restarted, clock);
         Revision { kind: EventKind::Ended, incident }
     }
+}
+
+fn updated(mut incident: Incident) -> Revision {
+    incident.revision += 1;
+    Revision { kind: EventKind::Updated, incident }
 }
 
 impl Entry {
@@ -362,7 +365,8 @@ impl Incident {
     fn end(&mut self, reason: EndReason, clock: &dyn Clock) {
         self.revision += 1;
         self.scene = Scene::Ended;
-        self.ended = Some(Ending { at: clock.now(), reason });
+        let boot = Some(clock.boot_id()).filter(|boot| **boot != self.boot).cloned();
+        self.ended = Some(Ending { at: clock.now(), boot, reason });
     }
 }
 

@@ -162,7 +162,7 @@ pub enum DispositionRefusal {
     InvalidExtension,
     /// Extended until a date while the clock is not synchronised: by how much that is cannot be told.
     ClockNotSynchronised,
-    /// It has been put off too often.
+    /// It has been put off or taken up again too often.
     TooMany,
 }
 
@@ -196,7 +196,7 @@ impl DispositionRefusal {
                 "the new limit is no later than the one there is, lies in the past, or too far ahead"
             }
             Self::ClockNotSynchronised => "the gateway's clock is not synchronised: say by how much, not until when",
-            Self::TooMany => "the incident has been put off too often",
+            Self::TooMany => "the incident has been put off or taken up again too often",
         }
     }
 }
@@ -381,13 +381,15 @@ impl Incident {
 
     /// Lets the time limit run, stand still or stop as handling now says.
     fn run_deadline(&mut self, now: &Stamp, calendar: &Calendar) -> Result<(), DispositionRefusal> {
-        let runs = self.handling.is_awaited() && !self.dispositions.is_suspended();
+        let suspended = self.dispositions.is_suspended();
+        let runs = self.handling.is_awaited() && !suspended;
         let stops = self.handling.is_finished();
         let Some(deadline) = self.deadline_mut() else { return Ok(()) };
         let (ran, stopped) = (deadline.suspended_since().is_none(), deadline.is_finished());
         match (stops, runs) {
             (true, _) if !stopped => deadline.finish(now.clone())?,
-            (false, false) if ran => deadline.suspend(now.clone())?,
+            (false, false) if ran && suspended => deadline.suspend(now.clone())?,
+            (false, false) if ran => deadline.stop(now.clone())?,
             (false, true) if !ran => deadline.resume(now.clone())?,
             _ => {}
         }

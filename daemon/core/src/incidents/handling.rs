@@ -15,7 +15,9 @@
 //! it turns out to be a false alarm.
 //!
 //! The time limit runs until the incident is *handled*, and goes on if that is to be done again; while it is suspended it
-//! stands still, and it stops for good when the handling is finished.
+//! stands still, and it stops for good when the handling is finished. Each of these stops is stored, so there is an end to
+//! them ([`Deadline::MOST_SUSPENSIONS`](super::Deadline::MOST_SUSPENSIONS)): then it is not suspended again, nor dispatched
+//! again once it is handled. *Handled*, and all that leads to the end, always remains possible.
 
 use serde::{Deserialize, Serialize};
 

@@ -111,10 +111,13 @@ pub enum Scene {
 }
 
 /// How an incident ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ending {
     /// When.
     pub at: Moment,
+    /// The boot that was in, if it was a later one than that which opened the incident.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot: Option<BootId>,
     /// Why.
     pub reason: EndReason,
 }

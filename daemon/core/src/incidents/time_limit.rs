@@ -177,7 +177,8 @@ pub struct Deadline {
     extended_by_ms: u64,
     /// When time began to count.
     counted_from: Stamp,
-    /// What does not count, in the order in which it was said; only the last may be open.
+    /// What does not count, in the order in which it was said; only the last may be open. At most
+    /// [`MOST_SUSPENSIONS`](Self::MOST_SUSPENSIONS) and one.
     suspensions: Vec<Suspension>,
     /// When it was stopped for good: the light stays as it was then.
     finished: Option<Stamp>,
@@ -204,8 +205,8 @@ pub enum DeadlineError {
     /// The incident is done with.
     #[error("the time limit has stopped for good")]
     Finished,
-    /// More suspensions than are kept.
-    #[error("the time limit has been suspended {} times already", Deadline::MOST_SUSPENSIONS)]
+    /// More stops than are kept.
+    #[error("the time limit has been stopped {} times already", Deadline::MOST_SUSPENSIONS)]
     TooManySuspensions,
     /// What it would be extended to is not known while the clock is not synchronised.
     #[error("the clock is not synchronised: tell by how much the time limit is extended, not until when")]
@@ -219,7 +220,8 @@ pub enum DeadlineError {
 }
 
 impl Deadline {
-    /// How often it may be suspended: every time is stored.
+    /// How often it may be stopped and go on again: every time is stored. One more is kept for the [`stop`](Self::stop) after
+    /// which it does not.
     pub const MOST_SUSPENSIONS: usize = 64;
     /// How far it may be extended in all.
     const MOST_EXTENSION_MS: u64 = 10 * 366 * 86_400_000;
@@ -237,18 +239,26 @@ impl Deadline {
         }
     }
 
-    /// Stops the time (挂起): from `at` on it does not count. An `at` before what was said last is taken as that.
+    /// Stops the time because people put the incident off (挂起): from `at` on it does not count. An `at` before what was said
+    /// last is taken as that.
     ///
     /// # Errors
-    /// It is suspended or finished, or was suspended too often.
+    /// It is suspended or finished, or was stopped too often.
     pub fn suspend(&mut self, at: Stamp) -> Result<(), DeadlineError> {
-        self.unfinished()?;
-        if self.open_suspension().is_some() {
-            return Err(DeadlineError::Suspended);
-        }
+        self.not_stopped()?;
         if self.suspensions.len() >= Self::MOST_SUSPENSIONS {
             return Err(DeadlineError::TooManySuspensions);
         }
+        self.stop(at)
+    }
+
+    /// Stops the time as [`suspend`](Self::suspend) does, because the incident is handled: what runs can always be stopped, so
+    /// that no incident is left that cannot be closed. What may give way is [resuming](Self::resume) it.
+    ///
+    /// # Errors
+    /// It is suspended or finished.
+    pub fn stop(&mut self, at: Stamp) -> Result<(), DeadlineError> {
+        self.not_stopped()?;
         self.suspensions.push(Suspension { from: at, to: None });
         Ok(())
     }
@@ -256,10 +266,12 @@ impl Deadline {
     /// Lets the time count again from `at` on.
     ///
     /// # Errors
-    /// It is not suspended, or finished.
+    /// It is not suspended, or finished, or was stopped too often to be stopped once more.
     pub fn resume(&mut self, at: Stamp) -> Result<(), DeadlineError> {
         self.unfinished()?;
+        let too_often = self.suspensions.len() > Self::MOST_SUSPENSIONS;
         match self.suspensions.last_mut() {
+            Some(Suspension { to: None, .. }) if too_often => Err(DeadlineError::TooManySuspensions),
             Some(Suspension { to: to @ None, .. }) => {
                 *to = Some(at);
                 Ok(())
@@ -409,6 +421,11 @@ impl Deadline {
 
     fn unfinished(&self) -> Result<(), DeadlineError> {
         if self.is_finished() { Err(DeadlineError::Finished) } else { Ok(()) }
+    }
+
+    fn not_stopped(&self) -> Result<(), DeadlineError> {
+        self.unfinished()?;
+        if self.open_suspension().is_some() { Err(DeadlineError::Suspended) } else { Ok(()) }
     }
 
     fn open_suspension(&self) -> Option<&Suspension> {

@@ -1,6 +1,6 @@
 //! An incident's times: filled in once the clock is synchronised, and held against its time limit.
 
-use super::{Incident, Origin, time_limit::Deadline};
+use super::{Ending, Incident, Origin, time_limit::Deadline};
 use crate::{
     calendar::Calendar,
     time::{BootId, Moment, Stamp, Synchronisation},
@@ -17,14 +17,18 @@ impl Incident {
         let unknown = |of: &BootId, moment: &Moment| *of == *boot && !moment.synchronised;
         deadline
             || self.moments().any(|moment| unknown(&self.boot, moment))
+            || self
+                .ended
+                .as_ref()
+                .is_some_and(|Ending { at, boot, .. }| unknown(boot.as_ref().unwrap_or(&self.boot), at))
             || self.dispositions.stamps().any(|stamp| unknown(&stamp.boot, &stamp.moment))
             || self.verifications.iter().any(|it| it.moments().any(|moment| unknown(&it.boot, moment)))
     }
 
     /// Fills in the wall times that this boot wrote down before its clock was synchronised. Whether any was.
     ///
-    /// Moments are those of the boot that opened the incident, or of later ones; so all of them are this boot's if it is the
-    /// one that opened it. If it is not, they stay as they are.
+    /// Moments without a boot of their own are those of the boot that opened the incident, or of later ones; so all of them
+    /// are this boot's if it is the one that opened it. If it is not, they stay as they are.
     pub fn fill_in(&mut self, sync: &Synchronisation) -> bool {
         let mut filled = self.deadline_mut().is_some_and(|deadline| deadline.fill_in(sync));
         if self.boot == *sync.boot() {
@@ -32,6 +36,9 @@ impl Incident {
             for moment in self.moments_mut() {
                 filled |= put_right(sync, &boot, moment);
             }
+        }
+        if let Some(Ending { at, boot, .. }) = &mut self.ended {
+            filled |= put_right(sync, boot.as_ref().unwrap_or(&self.boot), at);
         }
         for Stamp { boot, moment } in self.dispositions.stamps_mut() {
             filled |= put_right(sync, boot, moment);
@@ -43,6 +50,14 @@ impl Incident {
             }
         }
         filled
+    }
+
+    /// Whether the wall times of its life so far are to be relied on, from when it began until people finished with it.
+    pub fn times_are_known(&self) -> bool {
+        let ended = self.ended.as_ref().map(|ending| &ending.at);
+        let finished = self.dispositions.finished.as_ref().map(|finished| &finished.moment);
+        let mut life = [&self.began, &self.opened, &self.last_seen].into_iter().chain(ended).chain(finished);
+        life.all(|moment| moment.synchronised)
     }
 
     /// Brings light and due time up to `now`. Whether either has changed.
@@ -59,6 +74,7 @@ impl Incident {
         self.deadline.as_mut()
     }
 
+    /// The moments that have no boot of their own.
     fn moments(&self) -> impl Iterator<Item = &Moment> {
         let readings = match &self.origin {
             Origin::Camera(_) => &[],
@@ -66,11 +82,11 @@ impl Incident {
         };
         [&self.began, &self.opened, &self.last_seen]
             .into_iter()
-            .chain(self.ended.as_ref().map(|ending| &ending.at))
             .chain(self.evidence.iter().map(|evidence| &evidence.taken))
             .chain(readings.iter().map(|reading| &reading.arrived))
     }
 
+    /// The moments that have no boot of their own.
     fn moments_mut(&mut self) -> impl Iterator<Item = &mut Moment> {
         let readings = match &mut self.origin {
             Origin::Camera(_) => &mut [],
@@ -78,7 +94,6 @@ impl Incident {
         };
         [&mut self.began, &mut self.opened, &mut self.last_seen]
             .into_iter()
-            .chain(self.ended.as_mut().map(|ending| &mut ending.at))
             .chain(self.evidence.iter_mut().map(|evidence| &mut evidence.taken))
             .chain(readings.iter_mut().map(|reading| &mut reading.arrived))
     }

@@ -184,17 +184,24 @@ impl Seen {
     pub const NOT_WATCHED: Self = Self { outcome: Outcome::CannotTell, obstacle: Some(Obstacle::NotWatched) };
 }
 
-/// The most verifications that stay with an incident; the oldest give way.
+/// The most verifications that stay with an incident; the oldest give way, and their pictures with them.
 pub const MAX_VERIFICATIONS: usize = 8;
 
 /// Makes a verification a revision of the incident's newest one.
+///
+/// However often the box looks, the incident stays small enough to be sent: besides its own pictures it lists those of the
+/// last [`MAX_VERIFICATIONS`] only.
 pub fn record(mut incident: Incident, mut verification: Verification) -> Revision {
     incident.revision += 1;
     verification.revision = incident.revision;
-    if incident.verifications.len() >= MAX_VERIFICATIONS {
-        incident.verifications.remove(0);
-    }
     incident.verifications.push(verification);
+    while incident.verifications.len() > MAX_VERIFICATIONS {
+        let oldest = incident.verifications.remove(0);
+        let is_kept = |still: &String| incident.verifications.iter().any(|kept| kept.still.as_ref() == Some(still));
+        if let Some(still) = oldest.still.filter(|still| !is_kept(still)) {
+            incident.evidence.retain(|evidence| evidence.name != still);
+        }
+    }
     Revision { kind: EventKind::Verified, incident }
 }
 

@@ -1,6 +1,9 @@
 //! The life of incidents, in examples and for any order of things.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use proptest::prelude::*;
 
@@ -10,6 +13,7 @@ use crate::{
     incidents::{
         Light, Place, Worse,
         command::CommandResult,
+        event::Gateway,
         testing::{self, camera},
         verify::Outcome,
     },
@@ -106,7 +110,8 @@ fn an_alarm_is_an_incident_with_the_last_readings() {
     let grown = book.alarmed(&gauge(), &alarm(Change::Grew, 4.1), &readings[2..], &clock).unwrap().incident;
     assert_eq!((grown.revision, grown.origin.sensor().unwrap().measure.extreme), (2, Some(4.1)));
     let ended = book.alarmed(&gauge(), &alarm(Change::Ended, 3.0), [], &clock).unwrap();
-    assert_eq!((ended.kind, ended.incident.id, book.open_count()), (EventKind::Ended, opened.id, 1));
+    assert_eq!((ended.kind, ended.incident.id), (EventKind::Ended, opened.id));
+    assert_eq!(book.incidents.keys().collect::<Vec<_>>(), [&camera.id], "the camera's goes on");
 }
 
 #[test]
@@ -140,10 +145,35 @@ fn evidence_is_a_revision_of_its_own_and_is_not_forgotten_by_later_ones() {
     };
     let with_still = book.add_evidence(opened.incident, still.clone());
     assert_eq!((with_still.kind, with_still.incident.revision), (EventKind::Updated, 2));
+    book.committed(&with_still.incident);
     clock.advance(Duration::from_secs(1));
     let over = finding(Change::Ended, 1_000, 1);
     let ended = book.found(&source, &over, &clock).unwrap();
     assert_eq!((ended.incident.revision, ended.incident.evidence), (3, vec![still]));
+}
+
+#[test]
+fn what_could_not_be_stored_has_not_happened() {
+    let clock = ManualClock::new("boot", jiff::Timestamp::UNIX_EPOCH);
+    clock.set_wall(jiff::Timestamp::UNIX_EPOCH, false);
+    let mut book = book(&clock);
+    let opened = book.found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+    let still = Evidence {
+        name: "still.jpg".into(),
+        camera: None,
+        media_type: "image/jpeg".into(),
+        sha256: "00".into(),
+        bytes: 1,
+        taken: clock.now(),
+    };
+    let lost = book.add_evidence(opened.clone(), still).incident;
+    assert_eq!((lost.revision, lost.evidence.len()), (2, 1));
+    clock.set_wall("2026-03-01T00:00:00Z".parse().unwrap(), true);
+    let lost = book.refresh(opened, &clock).unwrap().incident;
+    assert_eq!((lost.revision, lost.opened.synchronised), (2, true));
+    let grown = book.found(&camera(), &finding(Change::Grew, 1_000, 2), &clock).unwrap().incident;
+    assert_eq!(grown.revision, 2, "no revision is skipped");
+    assert!(grown.evidence.is_empty() && !grown.opened.synchronised, "nor is anything told that was never sent");
 }
 
 #[test]
@@ -199,7 +229,7 @@ fn what_comes_again_joins_while_people_have_not_finished_and_never_after_the_exp
     clock.advance(Duration::from_secs(600));
     let again = tell(2, Change::Began, 3.7);
     assert_eq!((again.kind, again.incident.id), (EventKind::Updated, first.id));
-    assert_eq!((again.incident.scene, again.incident.ended, again.incident.recurrences), (Scene::Active, None, 1));
+    assert_eq!((again.incident.scene, &again.incident.ended, again.incident.recurrences), (Scene::Active, &None, 1));
     let measure = again.incident.origin.sensor().unwrap().measure;
     assert_eq!((measure.value, measure.extreme, measure.count), (Some(3.7), Some(4.1), 2));
     // Another one at the same time joins as well, and it ends with the last of them.
@@ -267,19 +297,56 @@ fn after_a_restart_within_the_same_boot_it_is_joined_still() {
 }
 
 #[test]
-fn of_what_is_recalled_the_newest_is_joined() {
+fn of_what_is_recalled_in_any_order_the_one_opened_last_is_joined_whatever_the_wall_clock_said() {
     let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
-    let (mut before, source) = (book(&clock), merging(3_600));
-    let mut ended = [1, 2].map(|number| {
+    let mut before = book(&clock);
+    let left = |before: &mut Book<CountedIds>, number, id| {
+        clock.advance(Duration::from_secs(60));
         let left = before.alarmed(&gauge(), &episode(number, Change::Began, 4.0, &clock), [], &clock).unwrap().incident;
-        book(&clock).end_left_open(left, &clock).incident
+        Incident { id, ..before.end_left_open(left, &clock).incident }
+    };
+    // The clock was set back in between: the ids are in another order than the incidents.
+    let id = |number| IncidentId(ulid::Ulid(number));
+    let ended = [(1, 20), (2, 30), (3, 10)].map(|(number, ulid)| left(&mut before, number, id(ulid)));
+    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+        let mut after = book(&clock);
+        for at in order {
+            after.recall(ended[at].clone());
+        }
+        assert_eq!(after.incidents.len(), 1, "what can be joined no more is forgotten");
+        let began = episode(1, Change::Began, 4.0, &clock);
+        let next = after.alarmed(&merging(3_600), &began, [], &clock).unwrap();
+        assert_eq!((next.kind, next.incident.id), (EventKind::Updated, id(10)), "{order:?}");
+    }
+}
+
+#[test]
+fn what_is_recalled_late_replaces_neither_what_this_run_opened_nor_what_goes_on() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let source = merging(3_600);
+    let [first, second] = [1, 2].map(|number| {
+        clock.advance(Duration::from_secs(60));
+        let began = episode(number, Change::Began, 4.0, &clock);
+        let left = book(&clock).alarmed(&gauge(), &began, [], &clock).unwrap().incident;
+        let id = IncidentId(ulid::Ulid(number.into()));
+        Incident { id, ..book(&clock).end_left_open(left, &clock).incident }
     });
-    ended.reverse();
-    let newest = ended[0].id;
-    let mut after = book(&clock);
-    ended.into_iter().for_each(|incident| after.recall(incident));
-    let next = after.alarmed(&source, &episode(1, Change::Began, 4.0, &clock), [], &clock).unwrap();
-    assert_eq!((next.kind, next.incident.id), (EventKind::Updated, newest));
+    clock.advance(Duration::from_secs(60));
+    let tell = |book: &mut Book<CountedIds>, number, change| {
+        book.alarmed(&source, &episode(number, change, 4.0, &clock), [], &clock).unwrap().incident.id
+    };
+
+    let mut joined = book(&clock);
+    joined.recall(first.clone());
+    assert_eq!(tell(&mut joined, 1, Change::Began), first.id);
+    joined.recall(second.clone());
+    assert_eq!(tell(&mut joined, 2, Change::Began), first.id, "it goes on");
+
+    let mut opened = book(&clock);
+    let own = tell(&mut opened, 1, Change::Began);
+    assert_eq!(tell(&mut opened, 1, Change::Ended), own);
+    opened.recall(second.clone());
+    assert_eq!(tell(&mut opened, 2, Change::Began), own, "nothing recalled was opened later");
 }
 
 #[test]
@@ -321,6 +388,7 @@ fn a_light_turns_by_a_revision_of_its_own() {
 
     clock.advance(Duration::from_secs(5760));
     let yellow = book.refresh(opened, &clock).unwrap();
+    book.committed(&yellow.incident);
     assert_eq!((yellow.kind, yellow.incident.revision), (EventKind::Updated, 2));
     assert_eq!(yellow.incident.deadline.as_ref().unwrap().light(), Light::Yellow);
     let grown = book.found(&camera(), &finding(Change::Grew, 5_760_000, 2), &clock).unwrap().incident;
@@ -352,6 +420,51 @@ fn an_unsynchronised_clock_turns_no_light_and_is_put_right() {
     let deadline = known.deadline.as_ref().unwrap();
     assert_eq!((deadline.light(), deadline.due()), (Light::Yellow, Some("2026-03-01T02:20:00Z".parse().unwrap())));
     assert!(!known.awaits_times(clock.boot_id()));
+}
+
+#[test]
+fn the_end_that_a_later_boot_wrote_is_put_right_by_that_boot() {
+    let clock = ManualClock::new("first", "2026-03-01T00:00:00Z".parse().unwrap());
+    let opened = book(&clock).found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+    let gateway = Gateway { id: "demo".parse().unwrap(), time_zone: jiff::tz::TimeZone::UTC };
+    let times = |incident: &Incident| {
+        let revision = Revision { kind: EventKind::Ended, incident: incident.clone() };
+        let event: serde_json::Value = serde_json::from_slice(&revision.to_json(&gateway, 1, clock.now())).unwrap();
+        (event["data"]["times"]["ended"].clone(), event["data"]["times"]["clock_synchronised"].clone())
+    };
+
+    // The next boot does not know the time yet.
+    let clock = ManualClock::new("second", jiff::Timestamp::UNIX_EPOCH);
+    clock.set_wall(jiff::Timestamp::UNIX_EPOCH, false);
+    let ended = book(&clock).end_left_open(opened.clone(), &clock).incident;
+    assert_eq!(times(&ended), ("1970-01-01T00:00:00.000+00:00".into(), false.into()));
+    let stored = serde_json::to_vec(&ended).unwrap();
+    assert_eq!(serde_json::from_slice::<Incident>(&stored).unwrap(), ended);
+    assert!(ended.awaits_times(clock.boot_id()));
+    assert!(!ended.awaits_times(&opened.boot), "the boot that opened it knows nothing of its end");
+
+    // The boot after it cannot tell any more; the same one can.
+    let later = ManualClock::new("third", "2026-03-03T00:00:00Z".parse().unwrap());
+    assert_eq!(
+        book(&later).refresh(Incident { deadline: None, ..ended.clone() }, &later).unwrap().incident.ended,
+        ended.ended
+    );
+    clock.advance(Duration::from_secs(60));
+    clock.set_wall("2026-03-02T00:01:00Z".parse().unwrap(), true);
+    let known = book(&clock).refresh(ended, &clock).unwrap().incident;
+    assert_eq!(times(&known), ("2026-03-02T00:00:00.000+00:00".into(), true.into()));
+    assert_eq!(known.opened, opened.opened);
+    assert!(!known.awaits_times(clock.boot_id()));
+}
+
+#[test]
+fn an_end_in_the_boot_that_opened_it_is_stored_without_one() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let opened = book(&clock).found(&camera(), &finding(Change::Began, 0, 1), &clock).unwrap().incident;
+    let ended = book(&clock).end_left_open(opened, &clock).incident;
+    let json = serde_json::to_value(&ended).unwrap();
+    assert_eq!(json["ended"].as_object().unwrap().keys().collect::<Vec<_>>(), ["at", "reason"]);
+    assert_eq!(serde_json::from_value::<Incident>(json).unwrap(), ended);
 }
 
 #[test]
@@ -460,9 +573,11 @@ proptest! {
             let is_under_way = under_way.iter().any(|(_, id)| *id == after.id);
             prop_assert_eq!(after.scene == Scene::Active, is_under_way);
             prop_assert_eq!(after.ended.is_some(), !is_under_way);
-            let open = stored.values().filter(|incident| incident.scene == Scene::Active).count();
-            prop_assert_eq!(book.open_count(), open);
-            prop_assert!(book.incidents.len() <= open + 1, "besides the open ones the rule's newest is kept");
+            let open: BTreeSet<_> =
+                stored.values().filter(|incident| incident.scene == Scene::Active).map(|incident| incident.id).collect();
+            let under_way = book.incidents.iter().filter(|(_, entry)| !entry.under_way.is_empty());
+            prop_assert_eq!(under_way.map(|(id, _)| *id).collect::<BTreeSet<_>>(), open.clone());
+            prop_assert!(book.incidents.len() <= open.len() + 1, "besides the open ones the rule's newest is kept");
         }
     }
 }

@@ -6,7 +6,7 @@ use proptest::{prelude::*, sample::select};
 
 use super::*;
 use crate::{
-    incidents::{Dispositions, Light, command, testing},
+    incidents::{Deadline, Dispositions, Light, command, testing},
     time::{Clock, ManualClock, Synchronisation},
 };
 
@@ -245,6 +245,42 @@ fn the_time_limit_runs_until_it_is_handled_and_again_if_that_is_to_be_done_again
     apply(&mut incident, "7", Stage::Archived, &clock).unwrap();
 }
 
+/// Suspended and resumed as often as it may be.
+fn put_off_to_the_limit(clock: &ManualClock) -> Incident {
+    let mut incident = testing::incident(clock);
+    let mut number = 0;
+    let refused = loop {
+        number += 1;
+        match apply(&mut incident, &format!("s{number}"), Stage::Suspended, clock) {
+            Ok(_) => apply(&mut incident, &format!("r{number}"), Stage::Resumed, clock).unwrap(),
+            Err(reason) => break reason,
+        };
+    };
+    assert_eq!((refused, number), (DispositionRefusal::TooMany, Deadline::MOST_SUSPENSIONS + 1));
+    incident
+}
+
+#[test]
+fn however_often_it_was_put_off_it_can_be_handled_and_closed() {
+    let clock = clock();
+    let mut incident = put_off_to_the_limit(&clock);
+    apply(&mut incident, "d", Stage::Dispatched, &clock).unwrap();
+    apply(&mut incident, "h", Stage::Handled, &clock).unwrap();
+    assert!(incident.deadline.as_ref().unwrap().suspended_since().is_some(), "its time has stopped");
+    // To be done again it would have to be stopped once more.
+    assert_eq!(apply(&mut incident, "d2", Stage::Dispatched, &clock), Err(DispositionRefusal::TooMany));
+    assert_eq!(incident.handling, Handling::Handled);
+    apply(&mut incident, "s", Stage::Suspended, &clock).unwrap();
+    apply(&mut incident, "r", Stage::Resumed, &clock).unwrap();
+    apply(&mut incident, "v", Stage::Verified, &clock).unwrap();
+    assert_eq!(apply(&mut incident, "d3", Stage::Dispatched, &clock), Err(DispositionRefusal::TooMany));
+    apply(&mut incident, "a", Stage::Assessed, &clock).unwrap();
+    assert_eq!(apply(&mut incident, "c", Stage::Closed, &clock), Ok(EventKind::Closed));
+
+    let mut incident = put_off_to_the_limit(&clock);
+    assert_eq!(apply(&mut incident, "f", Stage::RejectedFalseAlarm, &clock), Ok(EventKind::Closed));
+}
+
 #[test]
 fn moments_of_dispositions_are_filled_in_once_the_clock_is_right() {
     let clock = clock();
@@ -273,6 +309,31 @@ fn an_incident_stored_before_there_were_dispositions_is_read() {
 }
 
 proptest! {
+    /// Wherever people are with it and however often it was put off or done again: handled and closed it can be, and what is
+    /// kept of that stays bounded.
+    #[test]
+    fn nothing_is_left_that_cannot_be_closed(
+        stages in proptest::collection::vec(
+            select(&[Stage::Dispatched, Stage::Handled, Stage::Verified, Stage::Suspended, Stage::Resumed][..]),
+            0..400,
+        )
+    ) {
+        let clock = clock();
+        let mut incident = testing::incident(&clock);
+        for (number, stage) in stages.into_iter().enumerate() {
+            // What is not allowed now is not done.
+            let _ = apply(&mut incident, &number.to_string(), stage, &clock);
+        }
+        prop_assert!(serde_json::to_vec(&incident).unwrap().len() < 64 * 1024);
+        if incident.dispositions.is_suspended() {
+            prop_assert!(apply(&mut incident, "r", Stage::Resumed, &clock).is_ok());
+        }
+        if incident.handling.is_awaited() {
+            prop_assert!(apply(&mut incident, "h", Stage::Handled, &clock).is_ok());
+        }
+        prop_assert_eq!(apply(&mut incident, "c", Stage::Closed, &clock), Ok(EventKind::Closed));
+    }
+
     /// Whatever comes, in whatever order, twice or late: revisions count up by one a change, the table holds, what is
     /// refused changes nothing, and what is kept stays bounded.
     #[test]
@@ -298,7 +359,7 @@ proptest! {
                 ),
                 Some(Revision { kind, incident: after }) => {
                     prop_assert_eq!(after.revision, before.revision + 1);
-                    prop_assert_eq!((after.scene, after.ended), (before.scene, before.ended));
+                    prop_assert_eq!((after.scene, &after.ended), (before.scene, &before.ended));
                     prop_assert!(after.handling == before.handling || before.handling.next().contains(&after.handling));
                     prop_assert_eq!(kind == EventKind::Closed, after.handling.is_finished() && !before.handling.is_finished());
                     prop_assert_eq!(after.dispositions.finished.is_some(), after.handling.is_finished());

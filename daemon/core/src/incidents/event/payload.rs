@@ -167,7 +167,7 @@ pub(super) struct Times {
     /// When people finished with it, if they have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) closed: Option<LocalTime>,
-    /// Whether `opened` is to be relied on: the clock was synchronised then, or it was filled in later in the same boot.
+    /// Whether these times are to be relied on: the clock was synchronised then, or they were filled in later in the same boot.
     pub(super) clock_synchronised: bool,
 }
 

@@ -126,7 +126,14 @@ fn nobody_can_fill_the_store_with_suspensions() {
         deadline.suspend(stamp(time("2026-03-01T00:10"))).unwrap();
         deadline.resume(stamp(time("2026-03-01T00:20"))).unwrap();
     }
-    assert_eq!(deadline.suspend(stamp(time("2026-03-01T00:30"))), Err(DeadlineError::TooManySuspensions));
+    let at = || stamp(time("2026-03-01T00:30"));
+    assert_eq!(deadline.suspend(at()), Err(DeadlineError::TooManySuspensions));
+    // What runs can be stopped still, but does not run again.
+    deadline.stop(at()).unwrap();
+    assert_eq!(deadline.stop(at()), Err(DeadlineError::Suspended));
+    assert_eq!(deadline.suspend(at()), Err(DeadlineError::Suspended));
+    assert_eq!(deadline.resume(at()), Err(DeadlineError::TooManySuspensions));
+    assert_eq!(deadline.suspensions.len(), Deadline::MOST_SUSPENSIONS + 1);
     assert_eq!(deadline.extend(Duration::MAX), Err(DeadlineError::ExtendedTooFar));
 }
 

@@ -15,8 +15,8 @@ use crate::{
 /// in which they come up.
 ///
 /// It is made anew at a start, from all incidents that are not done with, and needs no store of its own: what was due while
-/// the daemon was away comes up at once. The owner asks [`take_due`](Self::take_due) at [`next`](Self::next), and also every
-/// now and then, since the wall clock may jump; brings each incident up to date
+/// the daemon was away comes up at once. The owner asks [`take_due`](Self::take_due) every now and then, since the wall clock
+/// may jump, so that no wait for a wall time would end when it should; brings each incident up to date
 /// ([`Book::refresh`](crate::incidents::Book::refresh)) and plans it again.
 #[derive(Debug, Default)]
 pub struct LightTimer {
@@ -47,12 +47,6 @@ impl LightTimer {
         }
     }
 
-    /// The wall time at which something comes up next; one in the distant past as long as the clock has to be
-    /// synchronised first.
-    pub fn next(&self) -> Option<Timestamp> {
-        self.entries.first().map(|(next, _)| *next)
-    }
-
     /// Takes what has come up out, in order and at most so many; nothing while the clock is not synchronised.
     pub fn take_due(&mut self, now: Moment, most: usize) -> Vec<IncidentId> {
         let mut due = Vec::new();
@@ -65,16 +59,6 @@ impl LightTimer {
             due.push(incident);
         }
         due
-    }
-
-    /// How many incidents are planned.
-    pub fn len(&self) -> usize {
-        self.entries.len()
-    }
-
-    /// Whether none is.
-    pub fn is_empty(&self) -> bool {
-        self.entries.is_empty()
     }
 }
 
@@ -146,7 +130,7 @@ mod tests {
             let clock = ManualClock::new("now", Timestamp::from_second(START).unwrap());
             let boot = clock.boot_id().clone();
             clock.advance(Duration::from_secs(1000));
-            let mut book = Book::new(Locale::En, boot.clone(), String::new(), calendar.clone(), CountedIds::default());
+            let book = Book::new(Locale::En, boot.clone(), String::new(), calendar.clone(), CountedIds::default());
             let mut timer = LightTimer::default();
             let mut stored = BTreeMap::new();
             for (number, (limit, working_time, opened, here, synchronised)) in incidents.into_iter().enumerate() {
@@ -170,12 +154,12 @@ mod tests {
                     timer.plan(incident, &calendar, &boot);
                 }
                 if synchronised {
-                    prop_assert!(timer.next().is_none_or(|next| next > right), "nothing comes up twice");
+                    prop_assert!(timer.take_due(clock.now(), usize::MAX).is_empty(), "nothing comes up twice");
                     for incident in stored.values() {
                         prop_assert_eq!(book.refresh(incident.clone(), &clock), None, "nothing was missed");
                     }
                 }
-                prop_assert!(timer.len() <= stored.len());
+                prop_assert!(timer.entries.len() <= stored.len(), "one entry each");
             }
         }
     }
@@ -191,12 +175,13 @@ mod tests {
             timer.plan(&incident, &calendar, clock.boot_id());
             timer.plan(&incident, &calendar, clock.boot_id());
         }
-        assert_eq!((timer.len(), timer.next()), (3, Some(Timestamp::from_second(START + 24 * 60).unwrap())));
+        clock.advance(Duration::from_secs(24 * 60 - 1));
         assert!(timer.take_due(clock.now(), 2).is_empty());
         clock.advance(Duration::from_secs(3600));
         let ids = |numbers: &[u128]| numbers.iter().map(|number| IncidentId(Ulid(*number))).collect::<Vec<_>>();
         assert_eq!(timer.take_due(clock.now(), 2), ids(&[3, 2]));
         timer.forget(IncidentId(Ulid(1)));
-        assert!(timer.is_empty() && timer.take_due(clock.now(), 2).is_empty());
+        assert!(timer.take_due(clock.now(), 2).is_empty());
+        assert!(timer.entries.is_empty() && timer.of.is_empty(), "each was planned once");
     }
 }

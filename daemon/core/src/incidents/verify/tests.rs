@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    incidents::{Handling, command, testing},
+    incidents::{Evidence, Handling, command, testing},
     spec::all_defaults,
     time::{Clock, ManualClock},
 };
@@ -98,6 +98,44 @@ fn one_incident_is_not_looked_at_all_the_time_and_neither_are_all() {
         admit(&verify(&incident, "n", &clock), None, Some(&incident), &mut limits, clock.now()).look
     });
     assert_eq!(looks.count(), 5, "a burst of six, one of which is taken");
+}
+
+#[test]
+fn a_verification_that_gives_way_takes_its_picture_along_and_no_other() {
+    let clock = clock();
+    let mut incident = testing::incident(&clock);
+    let picture = |name: &str| Evidence {
+        name: name.to_owned(),
+        camera: None,
+        media_type: "image/jpeg".into(),
+        sha256: "00".into(),
+        bytes: 1,
+        taken: clock.now(),
+    };
+    incident.evidence.push(picture("still.jpg"));
+    let mut largest = 0;
+    for number in 0..100 {
+        let command = verify(&incident, &format!("{number:02}"), &clock);
+        let mut verification = Verification::restarted(&command, clock.now(), clock.boot_id().clone());
+        // Some have no picture, and the second names the same one as the eighth.
+        let still = match number {
+            1 | 7 => Some("verify-both.jpg".to_owned()),
+            _ => (number % 3 > 0).then(|| format!("verify-{number:02}.jpg")),
+        };
+        let new = still.as_deref().filter(|still| incident.evidence.iter().all(|known| known.name != *still));
+        incident.evidence.extend(new.map(picture));
+        verification.still = still;
+        incident = record(incident, verification).incident;
+        assert!(incident.verifications.len() <= MAX_VERIFICATIONS);
+        let names: Vec<_> = incident.evidence.iter().map(|evidence| evidence.name.as_str()).collect();
+        assert_eq!(names[0], "still.jpg", "what it was opened with stays");
+        for still in incident.verifications.iter().filter_map(|kept| kept.still.as_deref()) {
+            assert_eq!(names.iter().filter(|name| **name == still).count(), 1, "{number}: {still} of {names:?}");
+        }
+        assert!(names.len() <= 1 + MAX_VERIFICATIONS, "{number}: {names:?}");
+        largest = largest.max(serde_json::to_vec(&incident.evidence).unwrap().len());
+    }
+    assert!(largest < 4096, "{largest} bytes");
 }
 
 #[test]

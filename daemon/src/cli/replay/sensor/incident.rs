@@ -126,7 +126,7 @@ impl SensorIncident {
             began: time(incident.began),
             opened: time(incident.opened),
             last_seen: time(incident.last_seen),
-            ended: incident.ended.map(|ending| time(ending.at)),
+            ended: incident.ended.as_ref().map(|ending| time(ending.at)),
             value: told.measure.value,
             extreme: told.measure.extreme,
             unit: told.unit.clone(),
