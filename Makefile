@@ -31,7 +31,8 @@ fuzz: rust deps ## A million mutated inputs into every parser of a sensor's prot
 	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate-core --lib -- --nocapture mutated
 	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate-sensors --lib -- --nocapture mutated
 	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate-sensors --test station_limits --test json_limits --test modbus_limits -- --nocapture
-	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate --test command_limits --test store_limits -- --nocapture
+	SNOWGATE_MUTATIONS=1000000 $(CARGO) test --release -p snowgate --test command_limits -- --nocapture
+	printf '1\n2\n' | SNOWGATE_MUTATIONS=500000 xargs -P 2 -I{} env SNOWGATE_SEED={} $(CARGO) test --release -p snowgate --test store_limits -- --nocapture
 
 check: rust deps models media ## The quick part of it, for while you work: formatting, lints, unit tests
 	$(CARGO) fmt --all --check

@@ -313,13 +313,18 @@ proptest! {
     /// kept of that stays bounded.
     #[test]
     fn nothing_is_left_that_cannot_be_closed(
+        put_off in 0..=Deadline::MOST_SUSPENSIONS,
         stages in proptest::collection::vec(
             select(&[Stage::Dispatched, Stage::Handled, Stage::Verified, Stage::Suspended, Stage::Resumed][..]),
-            0..400,
+            0..100,
         )
     ) {
         let clock = clock();
         let mut incident = testing::incident(&clock);
+        for number in 0..put_off {
+            prop_assert_eq!(apply(&mut incident, &format!("s{number}"), Stage::Suspended, &clock), Ok(EventKind::Updated));
+            prop_assert_eq!(apply(&mut incident, &format!("r{number}"), Stage::Resumed, &clock), Ok(EventKind::Updated));
+        }
         for (number, stage) in stages.into_iter().enumerate() {
             // What is not allowed now is not done.
             let _ = apply(&mut incident, &number.to_string(), stage, &clock);
