@@ -27,8 +27,13 @@ const LOCK: &str = "lock";
 const SET_ASIDE_KEPT: usize = 2;
 
 /// Holds the data directory for this process until it is dropped.
-pub(super) struct DirectoryLock {
-    _file: File,
+pub(super) struct DirectoryLock(File);
+
+impl Drop for DirectoryLock {
+    /// Gives it back by name: closing the file would not, while a process forked just now still has a copy of it.
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock);
+    }
 }
 
 impl DirectoryLock {
@@ -50,7 +55,7 @@ impl DirectoryLock {
         }
         // On a full disk the number cannot be written, but the lock holds.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self(file))
     }
 }
 
