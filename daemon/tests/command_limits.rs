@@ -15,8 +15,9 @@ use snowgate_simulators::{
     noise::{Noise, inputs},
 };
 
-/// No single allocation is larger: a text with escapes is unescaped into a buffer that doubles as it grows.
-const LARGEST: usize = 2 * MAX_COMMAND_BYTES;
+/// No single allocation is larger: a text with escapes is unescaped into a buffer that doubles as it grows, and so is an error
+/// that quotes it.
+const LARGEST: usize = 3 * MAX_COMMAND_BYTES;
 /// No more is held at once while a command is read, and the answer to what is none: a text unescaped, which doubles as it grows,
 /// and an error that quotes it.
 const HELD: usize = 6 * MAX_COMMAND_BYTES;
