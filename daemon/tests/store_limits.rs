@@ -60,6 +60,23 @@ struct Content {
     losses: Vec<(Class, LossReason, u64)>,
 }
 
+impl Content {
+    /// What of it is not as in another one.
+    fn differs_from(&self, other: &Self) -> Vec<&'static str> {
+        let parts = [
+            ("incidents", self.incidents == other.incidents),
+            ("active", self.active == other.active),
+            ("unfinished", self.unfinished == other.unfinished),
+            ("commands", self.commands == other.commands),
+            ("open", self.open == other.open),
+            ("day", self.day == other.day),
+            ("waiting", self.waiting == other.waiting),
+            ("losses", self.losses == other.losses),
+        ];
+        parts.into_iter().filter(|(_, same)| !same).map(|(part, _)| part).collect()
+    }
+}
+
 /// A gateway's store: what it is told, and its clock.
 struct Gateway {
     spec: StorageSpec,
@@ -300,8 +317,9 @@ fn mutated_stores_are_read_whole_or_set_aside() {
         } else if content == *last {
             outcomes.whole += 1;
         } else {
-            assert!(in_log, "input {number}: opened, and something of it is missing or wrong: {content:?}");
-            assert!(original.contents.contains(&content), "input {number}: what no commit made: {content:?}");
+            let differs = content.differs_from(last);
+            assert!(in_log, "input {number}: opened, and something of it is missing or wrong: {differs:?}");
+            assert!(original.contents.contains(&content), "input {number}: what no commit made: {differs:?}");
             outcomes.cut_short += 1;
         }
     }

@@ -1,5 +1,7 @@
-//! A checksum a row. SQLite's pages have none, so a bit that flips in a payload would leave the box as it is: opening the store
-//! computes every row's checksum again ([`soundness`](super::soundness)).
+//! A checksum a row, and their sum a table. SQLite's pages have none, so a bit that flips in a payload would leave the box as it
+//! is; and a page that the disk did not write holds what was there before, sound rows of the past. Triggers keep the sums, so
+//! that nothing that writes a row can forget them. Opening the store computes all of them again
+//! ([`soundness`](super::soundness)).
 
 use crc32fast::Hasher;
 use rusqlite::{
@@ -24,6 +26,29 @@ pub(super) const GAP: &str = "class, reason, messages, bytes,
     first_row, first_at, first_boot, first_mono, first_synchronised,
     last_row, last_at, last_boot, last_mono, last_synchronised";
 pub(super) const BOOT: &str = "number, id, known_mono, known_wall";
+
+/// Has the sums of all tables kept from now on, beginning with the rows that are there.
+pub(super) fn keep_sums(connection: &Connection) -> rusqlite::Result<()> {
+    connection.execute_batch(
+        "CREATE TABLE sums (name TEXT PRIMARY KEY, rows INTEGER NOT NULL, checksums INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    )?;
+    for (table, _) in TABLES {
+        // A checksum has 32 bits, so the sum of two thousand million rows fits.
+        connection.execute_batch(&format!(
+            "INSERT INTO sums SELECT '{table}', count(*), coalesce(sum(checksum), 0) FROM {table};
+             CREATE TRIGGER {table}_added AFTER INSERT ON {table} BEGIN
+                 UPDATE sums SET rows = rows + 1, checksums = checksums + new.checksum WHERE name = '{table}';
+             END;
+             CREATE TRIGGER {table}_changed AFTER UPDATE ON {table} BEGIN
+                 UPDATE sums SET checksums = checksums + new.checksum - old.checksum WHERE name = '{table}';
+             END;
+             CREATE TRIGGER {table}_removed AFTER DELETE ON {table} BEGIN
+                 UPDATE sums SET rows = rows - 1, checksums = checksums - old.checksum WHERE name = '{table}';
+             END;"
+        ))?;
+    }
+    Ok(())
+}
 
 /// CRC-32 (IEEE 802.3) over values, each with its type and length.
 #[derive(Default)]
@@ -55,7 +80,7 @@ impl Checksum {
     }
 }
 
-/// Runs a statement that writes one row: its first parameters are the columns the checksum covers, in their order; the one
+/// Runs a statement that writes one row, and never `OR REPLACE`, which removes rows without a trigger: its first parameters are the columns the checksum covers, in their order; the one
 /// after them is the checksum.
 pub(super) fn write(connection: &Connection, sql: &str, values: &[&dyn ToSql]) -> rusqlite::Result<usize> {
     let mut statement = connection.prepare_cached(sql)?;

@@ -85,7 +85,9 @@ fn put(connection: &Connection, number: i64, id: &str, known: Option<Moment>) ->
     let known = known.map(|known| (nanoseconds(known.mono), known.wall.as_millisecond()));
     checksum::write(
         connection,
-        "INSERT OR REPLACE INTO boots (number, id, known_mono, known_wall, checksum) VALUES (?1, ?2, ?3, ?4, ?5)",
+        "INSERT INTO boots (number, id, known_mono, known_wall, checksum) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT DO UPDATE SET id = excluded.id, known_mono = excluded.known_mono, known_wall = excluded.known_wall,
+             checksum = excluded.checksum",
         &[&number, &id, &known.map(|(mono, _)| mono), &known.map(|(_, wall)| wall)],
     )?;
     Ok(())

@@ -12,6 +12,7 @@
 //! | `classes` | how many messages and bytes a class has waiting |
 //! | `gaps` | messages of one class given up for one reason and not yet announced: how many, from when to when |
 //! | `boots` | a boot that rows are of, and what was learnt of its clocks |
+//! | `sums` | how many rows another table has, and the sum of their checksums |
 //! | `meta` | the last event number given, bytes of all incidents, how many commands are remembered and their bytes |
 //!
 //! `lock` beside it is held (`flock`) by the one daemon that works here. `store.sqlite.corrupt-TIME` is a store that

@@ -103,8 +103,14 @@ impl Books {
             checksum::write(
                 connection,
                 &format!(
-                    "INSERT OR REPLACE INTO gaps ({GAP}, checksum)
-                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+                    "INSERT INTO gaps ({GAP}, checksum)
+                     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)
+                     ON CONFLICT DO UPDATE SET messages = excluded.messages, bytes = excluded.bytes,
+                         first_row = excluded.first_row, first_at = excluded.first_at, first_boot = excluded.first_boot,
+                         first_mono = excluded.first_mono, first_synchronised = excluded.first_synchronised,
+                         last_row = excluded.last_row, last_at = excluded.last_at, last_boot = excluded.last_boot,
+                         last_mono = excluded.last_mono, last_synchronised = excluded.last_synchronised,
+                         checksum = excluded.checksum"
                 ),
                 &[
                     &(class as i64),

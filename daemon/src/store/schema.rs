@@ -144,6 +144,7 @@ pub(super) fn migrate(connection: &mut Connection, found: i64) -> Result<(), Sto
             seal(&transaction, table, columns)?;
         }
     }
+    checksum::keep_sums(&transaction)?;
     transaction.execute("UPDATE meta SET inverse = ~value", [])?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     Ok(transaction.commit()?)

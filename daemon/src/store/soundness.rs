@@ -3,7 +3,7 @@
 //!
 //! - Pages, indexes and constraints are SQLite's own business (`integrity_check`).
 //! - Every row has the checksum it was written with.
-//! - The sums that are kept (`classes`, `meta`) are the sums.
+//! - The sums that are kept (`classes`, `meta`, and of all rows' checksums, `sums`) are the sums.
 //!
 //! What a log (`-wal`) held is found by SQLite itself, whose log has checksums: a frame that is not whole ends it, as a power
 //! cut would have.
@@ -14,7 +14,7 @@ use std::{
     path::Path,
 };
 
-use rusqlite::{Connection, ErrorCode, ffi};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, ffi};
 
 use super::{checksum, error::StoreError, outbox, schema};
 
@@ -57,10 +57,19 @@ fn check_rows(connection: &Connection, table: &str, columns: &str) -> Result<(),
     let count = columns.split(',').count();
     let mut select = connection.prepare(&format!("SELECT {columns}, checksum FROM {table}"))?;
     let mut rows = select.query([])?;
+    let (mut found, mut sum) = (0, 0);
     while let Some(row) = rows.next()? {
-        if checksum::of_row(row, count)? != row.get::<_, i64>(count)? {
+        let checksum: i64 = row.get(count)?;
+        if checksum::of_row(row, count)? != checksum {
             return Err(damaged(format!("a row of {table} is not what was written")));
         }
+        (found, sum) = (found + 1, sum + checksum);
+    }
+    let kept: Option<(i64, i64)> = connection
+        .query_row("SELECT rows, checksums FROM sums WHERE name = ?1", [table], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    if kept != Some((found, sum)) {
+        return Err(damaged(format!("the rows of {table} are not those that were written last")));
     }
     Ok(())
 }

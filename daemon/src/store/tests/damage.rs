@@ -173,3 +173,46 @@ fn a_store_found_damaged_while_it_is_in_use_stops() {
     drop(store);
     assert!(pending(&open(home.path()), Class::Incident).is_empty(), "the directory is free again");
 }
+
+#[test]
+fn rows_that_a_disk_forgot_or_remembers_from_before_are_found() {
+    let commit = |store: &Store, revision: u32| {
+        let incidents = vec![record("0", revision, true, 100)];
+        let messages = vec![message(Class::Incident, None, b"x")];
+        let (day, commands) = (Some(vec![1; 10]), vec![command("verify", "c", 1, true, b"yes")]);
+        store.commit(|_| Commit { incidents, messages, day, commands }).unwrap();
+        wait(store.give_up(vec![store.status().last_row], LossReason::Oversize)).unwrap();
+    };
+    for (forgets, table) in [
+        ("DELETE FROM day", "day"),
+        ("DELETE FROM gaps", "gaps"),
+        ("DELETE FROM boots", "boots"),
+        ("UPDATE commands SET checksum = before.checksum, json = before.json FROM before", "commands"),
+    ] {
+        let home = TempDir::new().unwrap();
+        let store = open(home.path());
+        commit(&store, 1);
+        drop(store);
+        let file = Connection::open(home.path().join(file::FILE)).unwrap();
+        file.execute_batch("CREATE TABLE before AS SELECT checksum, json FROM commands").unwrap();
+        let store = open(home.path());
+        commit(&store, 2);
+        // Another answer of the same length.
+        let commands = vec![command("verify", "c", 1, true, b"no!")];
+        store.commit(|_| Commit { commands, ..Commit::default() }).unwrap();
+        drop(store);
+        // The disk knows nothing of triggers.
+        let triggers: Vec<(String, String)> = {
+            let mut select = file.prepare("SELECT name, sql FROM sqlite_schema WHERE type = 'trigger'").unwrap();
+            let triggers = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+            triggers.collect::<Result<_, _>>().unwrap()
+        };
+        triggers.iter().for_each(|(name, _)| file.execute_batch(&format!("DROP TRIGGER {name}")).unwrap());
+        file.execute_batch(forgets).unwrap();
+        triggers.iter().for_each(|(_, sql)| file.execute_batch(sql).unwrap());
+        drop(file);
+        let (_, report) = open_with(home.path(), &spec());
+        let reason = report.set_aside.unwrap_or_else(|| panic!("{forgets}: not noticed")).reason;
+        assert!(reason.contains(table), "{forgets}: {reason}");
+    }
+}

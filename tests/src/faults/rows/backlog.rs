@@ -43,7 +43,7 @@ const STORAGE: &str = "incident_quota = \"8GiB\"";
 /// As an operator may set it who has seen how much waits.
 const DRAIN: &str = "drain_rate = 2000";
 /// How long it is looked at.
-const WINDOW: Duration = Duration::from_secs(600);
+const WINDOW: Duration = Duration::from_secs(900);
 /// A store of this size is read through before anything else.
 const OPEN_WITHIN: Duration = Duration::from_secs(300);
 /// The budget for what happens during the drain.
