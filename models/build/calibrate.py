@@ -50,6 +50,9 @@ INPUTS = {
     "centerface": Input(
         (Clip("faces1.jpg"), Clip("faces2.jpg"), Clip("faces3.jpg"), Clip("face-long.mp4", 0, 20, 4), Clip("vtest.mp4", 0, 26, 6)),
         (640, 384), 0, 1),
+    "efficientnet-lite0": Input(
+        (Clip("vtest.mp4", 0, 26, 2), Clip("face-long.mp4", 0, 20, 5), Clip("no_face.mp4", 0, 20, 5), Clip("faces1.jpg"), Clip("faces2.jpg")),
+        (320, 256), 127, 128),
 }
 
 
@@ -65,8 +68,8 @@ def main(identifier: str, model_file: str, media: str) -> None:
     for picture in pictures(wanted, Path(media)):
         images = ((picture.astype(np.float32) - wanted.mean) / wanted.std).transpose(2, 0, 1)[None]
         values = dict(zip((output.name for output in session.get_outputs()), session.run(None, {"images": images})), images=images)
-        for name, value in values.items():
-            low[name], high[name] = min(low[name], value.min()), max(high[name], value.max())
+        for name in names:
+            low[name], high[name] = min(low[name], values[name].min()), max(high[name], values[name].max())
         count += 1
     # Five digits: a step of 8 bits is a hundred times as coarse.
     ranges = {name: [float(f"{bound:.5g}") for bound in (low[name], high[name])] for name in names}
