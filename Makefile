@@ -20,11 +20,11 @@ test: rust deps models media ## Everything that must hold: formatting, lints, an
 	$(CARGO) test --workspace
 	systemd/check.sh
 
-test-faults: rust deps models media ## Faults only, and many more of them: a table of what became of every incident (25 minutes; SNOWGATE_SEED=N repeats)
+test-faults: rust deps models media ## Faults only, and many more of them: a table of what became of every incident (under 30 minutes; SNOWGATE_SEED=N repeats)
 	$(CARGO) build -p snowgate -p snowgate-preload -p snowgate-tests --bins --lib
 	$(or $(CARGO_TARGET_DIR),target)/debug/faults
-	PROPTEST_CASES=5000 $(CARGO) test -p snowgate --lib -- store:: config:: camera::gop_ring
-	PROPTEST_CASES=5000 $(CARGO) test -p snowgate --test config_loading
+	PROPTEST_CASES=1500 $(CARGO) test -p snowgate --lib -- store:: config:: camera::gop_ring
+	PROPTEST_CASES=1500 $(CARGO) test -p snowgate --test config_loading
 	$(CARGO) test -p snowgate-tests --test camera_faults --test uplink_faults --test uplink_delivery --test whole_daemon
 
 fuzz: rust deps ## A million mutated inputs into every parser of a sensor's protocol, of commands, and into the store; what each may allocate (an hour)
