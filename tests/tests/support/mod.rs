@@ -85,6 +85,14 @@ impl Watched {
         self.told.lock().unwrap().iter().map(|health| health.state).collect()
     }
 
+    /// Asserts that it is live over its first connection. That it has stalled meanwhile says how busy the machine is.
+    pub fn assert_live_over_one_connection(&self) {
+        let mut states = self.states();
+        states.retain(|state| *state != CameraState::Stalled);
+        states.dedup();
+        assert_eq!(states, [CameraState::Connecting, CameraState::Live], "{}", self.story());
+    }
+
     /// Waits for the next unit in the ring, whatever was lost before it.
     pub fn next_unit(&mut self) -> AccessUnit {
         let unit = wait_for(PATIENCE, || match self.reader.next() {
