@@ -13,7 +13,7 @@
 //! | `gaps` | messages of one class given up for one reason and not yet announced: how many, from when to when |
 //! | `boots` | a boot that rows are of, and what was learnt of its clocks |
 //! | `sums` | how many rows another table has, and the sum of their checksums |
-//! | `meta` | the last event number given, bytes of all incidents, how many commands are remembered and their bytes |
+//! | `meta` | the last event number given, bytes of all incidents, how many commands are remembered and their bytes, a digest of the schema |
 //!
 //! `lock` beside it is held (`flock`) by the one daemon that works here. `store.sqlite.corrupt-TIME` is a store that
 //! was found damaged; the newest two are kept.

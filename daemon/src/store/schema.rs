@@ -145,9 +145,22 @@ pub(super) fn migrate(connection: &mut Connection, found: i64) -> Result<(), Sto
         }
     }
     checksum::keep_sums(&transaction)?;
+    let schema = digest(&transaction)?;
+    transaction.execute("INSERT INTO meta (key, value) VALUES ('schema', ?1)", [schema])?;
     transaction.execute("UPDATE meta SET inverse = ~value", [])?;
     transaction.pragma_update(None, "user_version", FORMAT)?;
     Ok(transaction.commit()?)
+}
+
+/// A digest of the schema as the file has it: what a flipped bit makes of a trigger or an index is still SQL, mostly.
+pub(super) fn digest(connection: &Connection) -> Result<i64, StoreError> {
+    let mut select = connection.prepare("SELECT type, name, tbl_name, sql FROM sqlite_schema")?;
+    let mut rows = select.query([])?;
+    let mut sum = 0;
+    while let Some(row) = rows.next()? {
+        sum += checksum::of_row(row, 4)?;
+    }
+    Ok(sum)
 }
 
 /// The first format did not know which incidents people had finished with; what is stored of them may say so.

@@ -3,6 +3,7 @@
 //!
 //! - Pages, indexes and constraints are SQLite's own business (`integrity_check`).
 //! - Every row has the checksum it was written with.
+//! - The schema has the digest it was written with.
 //! - The sums that are kept (`classes`, `meta`, and of all rows' checksums, `sums`) are the sums.
 //!
 //! What a log (`-wal`) held is found by SQLite itself, whose log has checksums: a frame that is not whole ends it, as a power
@@ -23,6 +24,7 @@ use super::{checksum, error::StoreError, outbox, schema};
 /// # Errors
 /// [`StoreError::Corrupt`] says what is wrong first.
 pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
+    check_schema(connection)?;
     for (table, columns) in checksum::TABLES {
         check_rows(connection, table, columns)?;
     }
@@ -51,6 +53,15 @@ pub(super) fn check_header(connection: &Connection, path: &Path) -> Result<(), S
 pub(super) fn check_file(connection: &Connection) -> Result<(), StoreError> {
     let answer: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
     if answer == "ok" { Ok(()) } else { Err(damaged(answer)) }
+}
+
+fn check_schema(connection: &Connection) -> Result<(), StoreError> {
+    let kept: Option<i64> =
+        connection.query_row("SELECT value FROM meta WHERE key = 'schema'", [], |row| row.get(0)).optional()?;
+    if kept != Some(schema::digest(connection)?) {
+        return Err(damaged("its schema is not what was written".to_owned()));
+    }
+    Ok(())
 }
 
 fn check_rows(connection: &Connection, table: &str, columns: &str) -> Result<(), StoreError> {
@@ -88,6 +99,7 @@ fn check_books(connection: &Connection) -> Result<(), StoreError> {
     }
     for (key, value) in [
         ("format", schema::FORMAT.to_string().as_str()),
+        ("schema", "value"),
         ("sequence", "value"),
         ("last_row", "(SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'outbox')"),
         ("incident_bytes", "(SELECT coalesce(sum(length(json)), 0) FROM incidents)"),
