@@ -28,6 +28,7 @@ pub(super) fn check(connection: &Connection) -> Result<(), StoreError> {
     for (table, columns) in checksum::TABLES {
         check_rows(connection, table, columns)?;
     }
+    check_partial_indexes(connection)?;
     check_books(connection)
 }
 
@@ -81,6 +82,23 @@ fn check_rows(connection: &Connection, table: &str, columns: &str) -> Result<(),
         .optional()?;
     if kept != Some((found, sum)) {
         return Err(damaged(format!("the rows of {table} are not those that were written last")));
+    }
+    Ok(())
+}
+
+/// SQLite checks that an index has every row of its own, and of a partial one no more: one with surplus rows would bring them
+/// as well.
+fn check_partial_indexes(connection: &Connection) -> Result<(), StoreError> {
+    for (index, table, condition) in
+        [("incidents_unfinished", "incidents", "finished = 0"), ("outbox_by_lane", "outbox", "lane IS NOT NULL")]
+    {
+        let counts = format!(
+            "SELECT (SELECT count(*) FROM {table} INDEXED BY {index} WHERE {condition})
+                  = (SELECT count(*) FROM {table} NOT INDEXED WHERE {condition})"
+        );
+        if !connection.query_row(&counts, [], |row| row.get(0))? {
+            return Err(damaged(format!("the index {index} has rows that are not its own")));
+        }
     }
     Ok(())
 }
