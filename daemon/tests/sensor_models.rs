@@ -120,7 +120,7 @@ fn a_failing_model_gives_no_score_and_is_asked_again() {
 fn forged(bytes: &[u8], change: impl Fn(String) -> String) -> (tempfile::TempDir, SensorManifest) {
     let folder = tempfile::tempdir().unwrap();
     let text = fs::read_to_string(root().join(format!("models/sensors/{SHIPPED}.toml"))).unwrap();
-    let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = snowgate_core::hex::hex(Sha256::digest(bytes));
     let start = text.find("sha256 = \"").unwrap() + "sha256 = \"".len();
     let text = format!("{}{digest}{}", &text[..start], &text[start + 64..]);
     fs::write(folder.path().join(format!("{SHIPPED}.onnx")), bytes).unwrap();

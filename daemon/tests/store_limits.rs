@@ -106,7 +106,7 @@ impl Gateway {
     fn read(&self, store: &Store, home: &Path) -> Result<Content, StoreError> {
         let mut content = Content {
             active: store.active_incidents()?,
-            unfinished: store.unfinished_incidents(None, usize::try_from(i64::MAX).unwrap_or(usize::MAX))?,
+            unfinished: store.unfinished_incidents(None, COMMITS as usize)?,
             open: store.open_commands("verify")?,
             day: store.day()?,
             ..Content::default()

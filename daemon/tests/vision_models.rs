@@ -200,7 +200,7 @@ const SSD: &str = "ssdlite-mobilenet-v2";
 fn forged(bytes: &[u8], change: impl Fn(String) -> String) -> (tempfile::TempDir, Manifest) {
     let folder = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(root().join(format!("models/{SSD}.toml"))).unwrap();
-    let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = snowgate_core::hex::hex(Sha256::digest(bytes));
     let start = text.find("sha256 = \"").unwrap() + "sha256 = \"".len();
     let text = format!("{}{digest}{}", &text[..start], &text[start + 64..]);
     std::fs::write(folder.path().join(format!("{SSD}.onnx")), bytes).unwrap();
@@ -341,7 +341,7 @@ fn each_variant_is_the_file_its_manifest_pins() {
             let (file, model) =
                 ModelFile::open(&runtime(), manifest, &folder, &execution(precision, &[], exact)).unwrap();
             let bytes = std::fs::read(folder.join(manifest.file(variant).unwrap().file.as_str())).unwrap();
-            let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            let sha256 = snowgate_core::hex::hex(Sha256::digest(&bytes));
             let running = Running { precision: variant, provider: Provider::Cpu, sha256 };
             assert_eq!(*file.running(), running, "{id}");
             assert_eq!(*model.running(), running, "{id}");

@@ -55,20 +55,19 @@ impl Desk {
         id
     }
 
-    /// The answers to a command, of which there must be so many.
-    fn answers(&self, name: &str, id: &str, count: usize) -> Vec<Value> {
-        let answers = self.grid_system.wait_for(PATIENCE, |received| {
-            let to_it = received.answers.iter().filter(|(to, answer)| to == name && answer["id"] == id);
-            let to_it: Vec<_> = to_it.map(|(_, answer)| answer.clone()).collect();
-            (to_it.len() >= count).then_some(to_it)
+    /// The first answer to a command.
+    fn answer(&self, name: &str, id: &str) -> Value {
+        let answer = self.grid_system.wait_for(PATIENCE, |received| {
+            let to_it = received.answers.iter().find(|(to, answer)| to == name && answer["id"] == id);
+            to_it.map(|(_, answer)| answer.clone())
         });
-        answers.unwrap_or_else(|| panic!("{id} is not answered\n{}", self.daemon.last_log_lines(20)))
+        answer.unwrap_or_else(|| panic!("{id} is not answered\n{}", self.daemon.last_log_lines(20)))
     }
 
     /// Disposes of an incident; answers how, and the event that came of it.
     fn dispose(&mut self, incident: &str, stage: &str) -> (Value, IncidentEvent) {
         let id = self.send("disposition", incident, json!({ "stage": stage }));
-        let answer = self.answers("disposition", &id, 1).remove(0);
+        let answer = self.answer("disposition", &id);
         let event = self.event(stage, |event| event.json["data"]["disposition"]["command"] == id.as_str());
         (answer, event)
     }
@@ -76,7 +75,7 @@ impl Desk {
     /// Has the box look again; what it has seen.
     fn verify(&mut self, incident: &str) -> IncidentEvent {
         let id = self.send("verify", incident, json!({ "reason": "核查", "for_seconds": 3 }));
-        let answer = self.answers("verify", &id, 1).remove(0);
+        let answer = self.answer("verify", &id);
         assert_eq!(answer["result"], "looking", "{answer}");
         self.event("what was seen", |event| event.json["data"]["verification"]["command"] == id.as_str())
     }
@@ -94,15 +93,11 @@ fn what_a_gauge_shows_is_verified_and_its_incident_closed() {
     let mut desk = Desk::open(Site::of_sensors(&bus, &[("gauge", gauge)]));
     let incident = desk.event("the incident", |event| event.kind() == "opened").data.incident.to_string();
 
-    for (stage, handling) in [("accepted", "accepted"), ("dispatched", "dispatched"), ("handled", "handled")] {
+    for stage in ["accepted", "dispatched", "handled"] {
         let (answer, event) = desk.dispose(&incident, stage);
-        let now =
-            json!({ "revision": event.data.revision, "scene": "active", "handling": handling, "suspended": false });
+        let now = json!({ "revision": event.data.revision, "scene": "active", "handling": stage, "suspended": false });
         assert_eq!((&answer["result"], &answer["now"]), (&json!("done"), &now));
-        assert_eq!(
-            (&event.json["data"]["handling"], &event.json["data"]["scene"]),
-            (&json!(handling), &json!("active"))
-        );
+        assert_eq!((&event.json["data"]["handling"], &event.json["data"]["scene"]), (&json!(stage), &json!("active")));
     }
     let seen = desk.verify(&incident);
     assert_eq!(seen.json["data"]["verification"]["outcome"], "persists", "{}", seen.json);
@@ -124,9 +119,9 @@ fn what_a_gauge_shows_is_verified_and_its_incident_closed() {
     let closed = desk.event("the close", |event| event.kind() == "closed");
     // What is not possible any more is refused, and changes nothing.
     let id = desk.send("disposition", &incident, json!({ "stage": "dispatched" }));
-    assert_eq!(desk.answers("disposition", &id, 1)[0]["result"], "refused");
+    assert_eq!(desk.answer("disposition", &id)["result"], "refused");
     let id = desk.send("verify", &incident, json!({ "reason": "核查" }));
-    let answer = desk.answers("verify", &id, 1).remove(0);
+    let answer = desk.answer("verify", &id);
     assert_eq!((&answer["result"], &answer["reason"]), (&json!("refused"), &json!("finished")), "{answer}");
     let (_, archived) = desk.dispose(&incident, "archived");
     assert_eq!(archived.data.revision, closed.data.revision + 1);

@@ -60,7 +60,7 @@ fn no_face_of_the_sample_pictures_can_be_found_in_their_stills() {
         let still = maker.make(&request(picture)).unwrap();
         assert!(still.faces_covered as usize >= there, "{name}: {} faces", still.faces_covered);
         assert!(still.jpeg.len() <= MAX_STILL_BYTES && still.width <= 1280);
-        let digest: String = Sha256::digest(&still.jpeg).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = snowgate_core::hex::hex(Sha256::digest(&still.jpeg));
         assert_eq!(still.sha256, digest);
         let left = look(&mut faces, &I420::of(&decoded(&still)), 480, 0.3);
         assert!(left.is_empty(), "{name}: {left:?}");

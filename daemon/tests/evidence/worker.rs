@@ -79,7 +79,7 @@ fn a_request_becomes_a_file_and_a_message() {
     let made = stills.recv_timeout(LONG).unwrap();
     assert_eq!((made.incident, made.camera.as_str(), made.evidence.taken), (incident, "gate", now()));
     let file = fs::read(home.path().join(incident.to_string()).join(FileName::STILL.as_str())).unwrap();
-    let digest: String = Sha256::digest(&file).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = snowgate_core::hex::hex(Sha256::digest(&file));
     assert_eq!((&file, &digest, file.len() as u64), (&made.still.jpeg, &made.evidence.sha256, made.evidence.bytes));
     assert_eq!((made.evidence.name.as_str(), made.evidence.media_type.as_str()), ("still.jpg", "image/jpeg"));
     assert!(made.still.faces_covered >= 3);

@@ -200,11 +200,13 @@ pub fn moment(time: &str) -> jiff::Timestamp {
 /// A still that was taken then; its digest is that of its name.
 pub fn still(name: &str, camera: &str, taken: Moment) -> Evidence {
     use sha2::{Digest, Sha256};
+    use snowgate_core::hex::hex;
+
     Evidence {
         name: name.to_owned(),
         camera: Some(camera.parse().unwrap()),
         media_type: "image/jpeg".to_owned(),
-        sha256: Sha256::digest(name).iter().map(|byte| format!("{byte:02x}")).collect(),
+        sha256: hex(Sha256::digest(name)),
         bytes: 58_211,
         taken,
     }
