@@ -233,3 +233,14 @@ fn a_trigger_that_is_not_what_was_written_is_found() {
     let (_, report) = open_with(home.path(), &spec());
     assert!(report.set_aside.unwrap().reason.contains("schema"));
 }
+
+#[test]
+fn books_of_a_class_that_is_none_are_found() {
+    let home = TempDir::new().unwrap();
+    drop(open(home.path()));
+    let file = Connection::open(home.path().join(file::FILE)).unwrap();
+    file.execute("UPDATE classes SET class = 13 WHERE class = 5", []).unwrap();
+    drop(file);
+    let (_, report) = open_with(home.path(), &spec());
+    assert!(report.set_aside.unwrap().reason.contains("books of the classes"));
+}
