@@ -48,3 +48,15 @@ pub struct Pixels<'a> {
     /// Whether colours follow BT.709 (HD) rather than BT.601.
     pub bt709: bool,
 }
+
+impl Pixels<'_> {
+    /// How much memory the planes take.
+    pub fn bytes(&self) -> usize {
+        let of = |plane: &Plane<'_>| plane.stride * plane.height;
+        let chroma = match &self.chroma {
+            Chroma::Planar { u, v } => of(u) + of(v),
+            Chroma::Interleaved { uv } => of(uv),
+        };
+        of(&self.luma) + chroma
+    }
+}

@@ -1,7 +1,8 @@
 //! The thread that makes stills: requests in, redacted stills on disk and handed on.
 //!
-//! The line of requests holds [`QUEUE`]; overflow policy `refuse_newest`: an incident that finds it full goes without
-//! a still, and that is counted. The thread loads the models itself. When that fails it tries again with the next
+//! The line of requests holds [`QUEUE`] of them and [`QUEUE_BYTES`] of pictures, which is more than most boxes have
+//! cameras: when the lights go out along a street, every camera's incident gets its still. Overflow policy
+//! `refuse_newest`: an incident that finds it full goes without a still, and that is counted. The thread loads the models itself. When that fails it tries again with the next
 //! request; when model code panics, the models are thrown away and loaded anew. In every such case the request is
 //! refused: there is no still rather than a doubtful one.
 
@@ -9,7 +10,10 @@ use std::{
     fmt::Display,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     thread::JoinHandle,
     time::Duration,
 };
@@ -31,7 +35,10 @@ use crate::{
 };
 
 /// How many requests wait at the most; each holds a picture, and with it a buffer of its decoder.
-pub const QUEUE: usize = 4;
+pub const QUEUE: usize = 48;
+
+/// How many bytes of pictures wait when no further one is taken: 43 of 1920×1080, 10 of 3840×2160.
+pub const QUEUE_BYTES: usize = 128 << 20;
 
 /// How often the thread looks whether it is time to stop or to sweep.
 const LOOK_UP: Duration = Duration::from_millis(200);
@@ -56,28 +63,38 @@ pub struct StillReady {
 
 /// Where stills are asked for; clones are the same line.
 #[derive(Debug)]
-pub struct StillQueue<P>(Sender<StillRequest<P>>);
+pub struct StillQueue<P> {
+    requests: Sender<StillRequest<P>>,
+    /// Bytes of the pictures that wait, and of the one that is looked at.
+    waiting: Arc<AtomicUsize>,
+}
 
 impl<P> Clone for StillQueue<P> {
     fn clone(&self) -> Self {
-        Self(self.0.clone())
+        Self { requests: self.requests.clone(), waiting: Arc::clone(&self.waiting) }
     }
 }
 
-impl<P> StillQueue<P> {
+impl<P: HasPixels> StillQueue<P> {
     /// Whether a request would be taken just now.
     pub fn has_room(&self) -> bool {
-        !self.0.is_full()
+        !self.requests.is_full() && self.waiting.load(Ordering::Relaxed) < QUEUE_BYTES
     }
 
     /// Asks for a still, without waiting. When the line is full the request is refused and counted: `false`.
     pub fn request(&self, request: StillRequest<P>) -> bool {
-        let (request, reason, error) = match self.0.try_send(request) {
-            Ok(()) => return true,
-            Err(TrySendError::Full(request)) => (request, "queue_full", "too many stills are wanted at once"),
-            Err(TrySendError::Disconnected(request)) => (request, "stopping", "the daemon stops"),
+        let bytes = request.picture.pixels().bytes();
+        let sent = match self.waiting.fetch_add(bytes, Ordering::Relaxed) < QUEUE_BYTES {
+            true => self.requests.try_send(request),
+            false => Err(TrySendError::Full(request)),
         };
-        StillRefused { incident: request.incident, camera: &request.camera, reason, error: &error }.emit();
+        let Err(unsent) = sent else { return true };
+        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
+        let (reason, error) = match &unsent {
+            TrySendError::Full(_) => ("queue_full", "too many stills are wanted at once"),
+            TrySendError::Disconnected(_) => ("stopping", "the daemon stops"),
+        };
+        refuse(&unsent.into_inner(), reason, &error);
         false
     }
 }
@@ -97,10 +114,11 @@ pub fn spawn<P: HasPixels + 'static>(
     ready: impl FnMut(StillReady) + Send + 'static,
 ) -> io::Result<(JoinHandle<()>, StillQueue<P>)> {
     let (sender, requests) = crossbeam_channel::bounded(QUEUE);
+    let waiting = Arc::<AtomicUsize>::default();
     let swept = clock.mono();
-    let worker = Worker { open, maker: None, files, clock, shutdown, ready, swept };
+    let worker = Worker { open, maker: None, files, clock, shutdown, ready, swept, waiting: Arc::clone(&waiting) };
     let thread = std::thread::Builder::new().name("evidence".to_owned()).spawn(move || worker.run(&requests))?;
-    Ok((thread, StillQueue(sender)))
+    Ok((thread, StillQueue { requests: sender, waiting }))
 }
 
 /// Why models cannot be loaded.
@@ -115,6 +133,8 @@ struct Worker<O, R> {
     shutdown: Shutdown,
     ready: R,
     swept: Mono,
+    /// [`StillQueue::waiting`].
+    waiting: Arc<AtomicUsize>,
 }
 
 /// Why a request was refused.
@@ -153,7 +173,10 @@ where
         let _ = self.maker();
         while !self.shutdown.is_triggered() {
             match requests.recv_timeout(LOOK_UP) {
-                Ok(request) => self.serve(&request),
+                Ok(request) => {
+                    self.serve(&request);
+                    self.waiting.fetch_sub(request.picture.pixels().bytes(), Ordering::Relaxed);
+                }
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }

@@ -18,7 +18,7 @@ use snowgate::{
         Find, FindError,
         files::{EvidenceFiles, FileName, Limits},
         still::{StillMaker, StillRequest},
-        worker::{self, QUEUE, StillReady},
+        worker::{self, QUEUE, QUEUE_BYTES, StillReady},
     },
     shutdown::Shutdown,
     vision::{masks::Masks, preprocess::PixelRect},
@@ -159,6 +159,15 @@ fn whatever_fails_there_is_no_still_and_the_next_one_is_made() {
 
 #[test]
 fn a_full_queue_refuses_the_newest_and_stopping_refuses_the_rest() {
+    fill(64, QUEUE);
+    // Of large pictures fewer are taken; the one that is being made counts.
+    fill(4096, QUEUE_BYTES.div_ceil(4096 * 4096 * 3 / 2) - 1);
+}
+
+/// Asks for stills of square pictures while the first is being made: `room` more are taken, the next is refused, and
+/// so are all of them when the daemon stops.
+fn fill(size: usize, room: usize) {
+    let picture = || I420::grey(size, size);
     let (home, shutdown) = (tempfile::tempdir().unwrap(), Shutdown::new());
     let (started, looks) = mpsc::channel::<()>();
     let (go, may_go) = mpsc::channel::<()>();
@@ -176,20 +185,20 @@ fn a_full_queue_refuses_the_newest_and_stopping_refuses_the_rest() {
     };
     let (thread, queue) = worker::spawn(open, files(&home), clock(), shutdown.clone(), |_| ()).unwrap();
     let before = ["queue_full", "stopping"].map(refused);
-    assert!(queue.request(request(I420::grey(64, 64))));
+    assert!(queue.request(request(picture())));
     looks.recv_timeout(LONG).unwrap();
-    for _ in 0..QUEUE {
-        assert!(queue.request(request(I420::grey(64, 64))));
+    for _ in 0..room {
+        assert!(queue.request(request(picture())));
     }
-    assert!(!queue.request(request(I420::grey(64, 64))));
+    assert!(!queue.request(request(picture())));
     assert_eq!(refused("queue_full"), before[0] + 1);
     shutdown.trigger();
     go.send(()).unwrap();
     thread.join().unwrap();
     // The one that was being made, and those that waited.
-    assert_eq!(refused("stopping"), before[1] + 1 + QUEUE as u64);
+    assert_eq!(refused("stopping"), before[1] + 1 + room as u64);
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
-    assert!(!queue.request(request(I420::grey(64, 64))), "nobody is there any more");
+    assert!(!queue.request(request(picture())), "nobody is there any more");
 }
 
 #[test]
