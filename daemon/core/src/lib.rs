@@ -13,6 +13,7 @@ pub mod incidents;
 pub mod observation;
 pub mod rate;
 pub mod rules;
+pub mod scene;
 pub mod secret;
 pub mod sensor;
 pub mod severity;

@@ -31,6 +31,9 @@ impl Label {
     /// The label of people in COCO and every model trained on it.
     pub const PERSON: &'static str = "person";
 
+    /// The label of what is in a scene and was never there: nobody knows what it is.
+    pub const UNKNOWN: &'static str = "unknown";
+
     /// Whether this is a person.
     pub fn is_person(&self) -> bool {
         &*self.0 == Self::PERSON

@@ -23,6 +23,11 @@ impl<T> Located<T> {
     pub fn nowhere(value: T) -> Self {
         Self { value, span: Span::new(0, 0) }
     }
+
+    /// Whether it stands in a file, rather than being a default.
+    pub fn is_written(&self) -> bool {
+        self.span.start != self.span.end
+    }
 }
 
 impl<T> Deref for Located<T> {
