@@ -14,6 +14,7 @@ import coco_ssd
 import efficientnet_lite0
 import onnx
 import quantise
+import scene
 import sensor
 import synthetic
 from onnx import ModelProto
@@ -22,6 +23,8 @@ BUILDERS = {
     "centerface": centerface.build,
     "efficientnet-lite0": efficientnet_lite0.build,
     "ssdlite-mobilenet-v2": coco_ssd.build,
+    "synthetic-contrast": scene.contrast,
+    "synthetic-glare": scene.glare,
     "synthetic-stumbles": sensor.stumbles,
     "synthetic-yolov8": synthetic.yolov8,
     "synthetic-yolox": synthetic.yolox,
