@@ -15,6 +15,7 @@ pub mod events;
 pub mod evidence;
 pub mod export;
 pub mod health;
+pub mod learn;
 pub mod messages;
 pub mod reporting;
 pub mod run;

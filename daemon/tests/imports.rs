@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Modules from the bottom to the top: each may use those before it, and the leaves. Tests may use whatever they test with.
-const LAYERS: [&str; 15] = [
+const LAYERS: [&str; 16] = [
     "camera",
     "vision",
     "store",
@@ -23,6 +23,7 @@ const LAYERS: [&str; 15] = [
     "admin",
     "config",
     "run",
+    "learn",
     "messages",
     "cli",
 ];

@@ -5,16 +5,21 @@
 use std::{
     alloc::{GlobalAlloc, Layout as MemoryLayout, System},
     cell::Cell,
+    path::Path,
 };
 
 use snowgate::{
     camera::pixels::{Chroma, Pixels, Plane},
     vision::{
+        execution::Variant,
         masks::Masks,
+        model::Runtime,
+        model_file,
         motion::Motion,
         nms::{Candidate, Candidates, merge_regions},
         preprocess::{Colour, Fit, Format, Layout, PixelRect, Preprocessor},
         regions::{Planner, Wanted},
+        scene::{Answer, manifest},
         spec::DetectSpec,
         tracker::Tracker,
     },
@@ -28,6 +33,12 @@ use snowgate_core::{
 
 thread_local! {
     static ALLOCATIONS: Cell<u64> = const { Cell::new(0) };
+    static LARGEST: Cell<usize> = const { Cell::new(0) };
+}
+
+fn count(size: usize) {
+    ALLOCATIONS.with(|count| count.set(count.get() + 1));
+    LARGEST.with(|largest| largest.set(largest.get().max(size)));
 }
 
 /// The system's allocator, counting what each thread asks for.
@@ -36,12 +47,12 @@ struct Counting;
 // SAFETY: every call is handed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: MemoryLayout) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        count(layout.size());
         // SAFETY: the caller's promises are passed on.
         unsafe { System.alloc(layout) }
     }
     unsafe fn realloc(&self, memory: *mut u8, layout: MemoryLayout, size: usize) -> *mut u8 {
-        ALLOCATIONS.with(|count| count.set(count.get() + 1));
+        count(size);
         // SAFETY: the caller's promises are passed on.
         unsafe { System.realloc(memory, layout, size) }
     }
@@ -163,4 +174,37 @@ fn planning_preparing_and_merging_allocate_nothing() {
         assert!(!merged.is_empty());
     });
     assert_eq!(count, 0);
+}
+
+/// What ONNX Runtime's own binding allocates, names and handles, is small and always the same; there is no buffer of a
+/// picture's or a feature map's size among it.
+#[test]
+fn looking_at_a_scene_allocates_no_buffers() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let runtime = Runtime::load(&root.join("assets/onnxruntime/libonnxruntime.so.1.31.1")).unwrap();
+    let pictures = [(640usize, 360usize), (320, 256)];
+    let data: Vec<u8> = (0..640 * 360).map(|i| (i * 7919 % 251) as u8).collect();
+    for (folder, id) in [("models", "efficientnet-lite0"), ("assets/test-models", "synthetic-contrast")] {
+        let (manifests, errors) = manifest::read_all(&root.join(folder));
+        assert!(errors.is_empty(), "{errors:?}");
+        let folder = manifest::folder(&root.join(folder));
+        let manifest = &manifests[&id.parse().unwrap()];
+        let mut model = model_file::load(&runtime, manifest, &folder, Variant::Float).unwrap();
+        let mut look = |picture: u64| {
+            let (width, height) = pictures[picture as usize % 2];
+            let half = Plane { data: &data, stride: width / 2, width: width / 2, height: height / 2 };
+            let luma = Plane { data: &data, stride: width, width, height };
+            let pixels = Pixels { luma, chroma: Chroma::Planar { u: half, v: half }, full_range: false, bt709: true };
+            match model.look(&pixels, &Masks::default()).unwrap() {
+                Answer::Features(maps) => assert_eq!(maps.features().0.len(), 2),
+                Answer::Heat(heat) => assert_eq!(heat.values.len(), 48),
+            }
+        };
+        (0..6).for_each(&mut look);
+        LARGEST.with(|largest| largest.set(0));
+        let counts: Vec<u64> = (6..16).map(|picture| allocations(|| look(picture))).collect();
+        assert!(counts.iter().all(|count| *count == counts[0] && *count < 100), "{id}: {counts:?}");
+        let largest = LARGEST.with(Cell::get);
+        assert!(largest < 1024, "{id}: {largest} bytes at once");
+    }
 }

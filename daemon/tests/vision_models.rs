@@ -363,7 +363,7 @@ fn incidents_name_the_file_that_looks() {
         (Precision::Int8, false, Variant::Int8Reduced),
     ] {
         config.models.execution = execution(precision, &[], exact);
-        let loaded = LoadedModels::open(&config);
+        let loaded = LoadedModels::open(&config, &["efficientnet-lite0".parse().unwrap()].into());
         let mut models = loaded.for_thread();
         let id = SSD.parse().unwrap();
         let digest = loaded.digest(&id).unwrap();

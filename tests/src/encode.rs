@@ -85,6 +85,43 @@ pub fn walkers(count: u32, encoder: &str) -> String {
     format!("{} ! {encoder}", first_walkers(count))
 }
 
+/// The same through `change`, a description of what stands between the scene and the encoder.
+pub fn altered_walkers(count: u32, change: &str, encoder: &str) -> String {
+    format!(
+        "{} ! {change} ! videoconvert ! video/x-raw,format=I420,width=768,height=576 ! {encoder}",
+        first_walkers(count)
+    )
+}
+
+/// `count` pictures of nothing but this pattern of `videotestsrc`, as large and as many a second as the sample walkers.
+pub fn pattern(count: u32, pattern: &str, encoder: &str) -> String {
+    format!(
+        "videotestsrc num-buffers={count} {pattern} ! \
+         video/x-raw,format=I420,width=768,height=576,framerate=10/1 ! {encoder}"
+    )
+}
+
+/// The walkers, and a thing of 110 × 90 pixels that lies on the ground among them all the time.
+pub fn walkers_and_a_thing(count: u32, encoder: &str) -> String {
+    format!(
+        "{} ! scene.sink_0 videotestsrc num-buffers={count} pattern=smpte75 ! \
+         video/x-raw,format=I420,width=110,height=90,framerate=10/1 ! scene.sink_1 \
+         compositor name=scene sink_1::xpos=520 sink_1::ypos=300 ! \
+         video/x-raw,format=I420,width=768,height=576,framerate=10/1 ! {encoder}",
+        first_walkers(count)
+    )
+}
+
+/// `count` pictures as a decoder shows them of which nothing arrived: every sample is zero, which is a green that no camera
+/// sees. As large and as many a second as the sample walkers.
+pub fn lost_pictures(count: u32, encoder: &str) -> String {
+    let bytes = 768 * 576 * 3 / 2;
+    format!(
+        "fakesrc num-buffers={count} sizetype=fixed sizemax={bytes} filltype=zero ! \
+         rawvideoparse format=i420 width=768 height=576 framerate=10/1 ! {encoder}"
+    )
+}
+
 /// About `count` pictures of a scene that stands still but for the walkers in a third of it: what the sample's camera saw
 /// first for ever, and life only there. Encoded by `encoder`.
 pub fn still_scene_with_walkers(count: u32, encoder: &str) -> String {

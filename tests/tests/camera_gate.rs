@@ -17,13 +17,15 @@ use snowgate::{
         clip::ClipReader,
         decode::Decoders,
         gop_ring::GopRing,
+        health::{HealthSink, HealthTracker},
         spec::{BackendChoice, RingSpec},
     },
     vision::{analyser::Analyser, model::Models, spec::DetectSpec},
-    watch::{Fallback, GateState, Informative, LookDecoders, Outcome, Tools, Watched, Watcher, overload},
+    watch::{Fallback, GateState, Informative, LookDecoders, Outcome, SceneWatch, Tools, Watched, Watcher, overload},
 };
 use snowgate_core::{
-    rules::CameraRules,
+    rules::{CameraRules, SceneRules},
+    scene::Learnt,
     spec::{ByteSize, TimeSpan, all_defaults},
     time::Mono,
 };
@@ -80,9 +82,12 @@ impl Gate {
     fn new(spec: &DetectSpec, ring: &RingSpec) -> Self {
         let camera: snowgate_core::ids::Id = "gate".parse().unwrap();
         let ring = Arc::new(GopRing::new(camera.clone(), ring));
-        let analyser = Analyser::new(camera, spec, Vec::new(), Vec::new());
+        let analyser = Analyser::new(camera.clone(), spec, Vec::new(), Vec::new());
         let watcher = Watcher::new(analyser, CameraRules::new(&[], &[], &[]).unwrap());
-        let watched = Arc::new(Watched::new(Arc::clone(&ring), spec, watcher, Vec::new()));
+        let nobody = HealthTracker::new(camera.clone(), HealthSink::new(drop));
+        let (health, rules) = (all_defaults(), SceneRules::new(&[], &[]).unwrap());
+        let scene = SceneWatch::new(camera, &health, &[], rules, Learnt::default(), nobody);
+        let watched = Arc::new(Watched::new(Arc::clone(&ring), spec, watcher, scene, None, Vec::new()));
         let woken = Arc::new(AtomicBool::new(false));
         ring.on_push(Box::new({
             let (watched, woken) = (Arc::clone(&watched), Arc::clone(&woken));
@@ -115,7 +120,7 @@ impl Gate {
                 woken.store(true, Ordering::Relaxed);
             }
             while woken.swap(false, Ordering::Relaxed) {
-                let turn = watched.decode(tools, looks, now, &mut || look(watched, tools, now, seen, woken));
+                let turn = watched.decode(tools, looks, now, &mut |_| look(watched, tools, now, seen, woken));
                 *cost += turn.cost;
                 woken.fetch_or(turn.more, Ordering::Relaxed);
             }

@@ -2,11 +2,11 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use snowgate_core::{choice, ids::Id, time::Mono};
+use snowgate_core::{choice, ids::Id, scene::Condition, time::Mono};
 
 use super::{access_unit::UnsupportedFormat, spec::StreamRole};
 use crate::events::camera::StateChanged;
@@ -170,6 +170,8 @@ pub struct CameraHealth {
     pub since: Mono,
     /// The same of its record stream, where it has one of its own that has said something.
     pub record: Option<(CameraState, Option<CameraFault>)>,
+    /// What is wrong with the pictures, if anything is.
+    pub condition: Option<Condition>,
 }
 
 impl CameraHealth {
@@ -183,6 +185,7 @@ impl fmt::Display for CameraHealth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "camera {}: {}", self.camera, self.state)?;
         self.fault.iter().try_for_each(|fault| write!(f, ": {fault}"))?;
+        self.condition.iter().try_for_each(|condition| write!(f, "; pictures: {condition}"))?;
         self.record_fault().map_or(Ok(()), |fault| write!(f, "; record stream: {fault}"))
     }
 }
@@ -214,6 +217,7 @@ struct Tracked {
 struct Known {
     detect: Option<(CameraState, Option<CameraFault>, Mono)>,
     record: Option<(CameraState, Option<CameraFault>)>,
+    condition: Option<Condition>,
 }
 
 impl HealthTracker {
@@ -237,9 +241,16 @@ impl HealthTracker {
         self.change(stream, fault.state(), Some(fault), since);
     }
 
+    /// What is wrong with the pictures from now on.
+    pub fn pictures(&self, condition: Option<Condition>) {
+        let mut known = self.lock();
+        if std::mem::replace(&mut known.condition, condition) != condition {
+            self.tell(&known);
+        }
+    }
+
     fn change(&self, stream: StreamRole, state: CameraState, fault: Option<CameraFault>, since: Mono) {
-        let Tracked { camera, sink, known } = &*self.0;
-        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = self.lock();
         match stream {
             StreamRole::Detect => {
                 if known.detect.as_ref().is_some_and(|(old, why, _)| (*old, why) == (state, &fault)) {
@@ -255,12 +266,11 @@ impl HealthTracker {
             }
         }
         // What is known of the record stream is told with the first word of the one that decides.
-        let Some((state, fault, since)) = known.detect.clone() else { return };
-        let health = CameraHealth { camera: camera.clone(), state, fault, since, record: known.record.clone() };
+        let Some(health) = self.tell(&known) else { return };
         StateChanged {
-            camera: camera.as_str(),
+            camera: health.camera.as_str(),
             states: CameraState::WORDS,
-            state: state.as_str(),
+            state: health.state.as_str(),
             reason: health.fault.as_ref().map(ToString::to_string),
             record: health.record.as_ref().map(|(state, fault)| match state {
                 CameraState::Live => Ok(()),
@@ -268,8 +278,21 @@ impl HealthTracker {
             }),
         }
         .emit();
-        // Told under the lock, so that two streams cannot tell in the wrong order; sinks return at once.
-        (sink.0)(health);
+    }
+
+    /// Tells all that is known, if the stream that decides has said anything. Told under the lock, so that two streams cannot
+    /// tell in the wrong order; sinks return at once.
+    fn tell(&self, known: &Known) -> Option<CameraHealth> {
+        let (state, fault, since) = known.detect.clone()?;
+        let camera = self.0.camera.clone();
+        let health =
+            CameraHealth { camera, state, fault, since, record: known.record.clone(), condition: known.condition };
+        (self.0.sink.0)(health.clone());
+        Some(health)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -328,5 +351,18 @@ mod tests {
                 "camera gate: connecting: the camera ended the stream",
             ]
         );
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_pictures_is_told_beside_the_state() {
+        let (health, told) = tracker();
+        health.pictures(None);
+        health.live(StreamRole::Detect, Mono(1));
+        health.pictures(Some(Condition::Covered));
+        health.pictures(Some(Condition::Covered));
+        health.live(StreamRole::Detect, Mono(2));
+        health.pictures(None);
+        let covered = "camera gate: live; pictures: covered";
+        assert_eq!(*told.lock().unwrap(), ["camera gate: live", covered, "camera gate: live"]);
     }
 }

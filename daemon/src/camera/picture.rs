@@ -65,6 +65,14 @@ impl Picture {
         Layout::of(info).map(drop)
     }
 
+    /// The same picture once more, for somebody else to keep; nothing is copied.
+    ///
+    /// # Errors
+    /// Its memory cannot be read a second time.
+    pub fn share(&self) -> Result<Self, PictureError> {
+        Self::new(self.number, self.at, self.arrived, self.frame.buffer_owned(), self.frame.info())
+    }
+
     /// The number of the access unit it was decoded from, counted by its camera.
     pub fn number(&self) -> u64 {
         self.number

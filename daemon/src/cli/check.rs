@@ -129,7 +129,9 @@ fn blind_times(config: &Config) -> Vec<BlindTime<'_>> {
     let rules = enabled.flat_map(|camera| {
         let detect = &camera.detect;
         let (worst, usual) = (detect.blind_time(detect.max_key_interval.0), detect.blind_time(USUAL_KEY_INTERVAL));
-        camera.rules.iter().map(move |rule| BlindTime {
+        // What is wrong with a camera lasts.
+        let of_things = camera.rules.iter().filter(|rule| !rule.spec.kind.is_of_scene());
+        of_things.map(move |rule| BlindTime {
             camera: camera.id.as_str(),
             rule: rule.spec.id.as_str(),
             gate: camera.detect.gate.as_str(),

@@ -18,6 +18,8 @@ pub enum Exit {
     Software = 70,
     /// Reading or writing failed (`EX_IOERR`).
     Io = 74,
+    /// It was interrupted, and goes on when it is asked again (`EX_TEMPFAIL`).
+    Interrupted = 75,
     /// The configuration is wrong (`EX_CONFIG`).
     BadConfig = 78,
 }

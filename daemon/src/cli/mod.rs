@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod exit;
+pub mod learn;
 pub mod log;
 pub mod models;
 pub mod outbox;
@@ -38,6 +39,8 @@ commands! {
     run::Run,
     /// Run a video file through a camera's zones and rules.
     replay::Replay,
+    /// Learn what is normal in a camera's scene, from its stream or from clips of it.
+    learn::Learn,
     /// List the models, or verify that they work.
     models::Models,
     /// Say what waits for the broker.

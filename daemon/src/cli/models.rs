@@ -11,15 +11,13 @@ use serde::{Serialize, de::DeserializeOwned};
 use super::{Format, exit::Exit, print_json};
 use crate::{
     config::{Config, ModelsConfig},
-    sensor::{
-        manifest::{self as sensor_manifest, SensorManifest},
-        model::SensorModel,
-    },
+    sensor::manifest as sensor_manifest,
     vision::{
         execution::{Execution, Precision, Provider, Running, Variant},
-        manifest::{self, Manifest},
-        model::{Model, Runtime},
-        model_file::{ModelFile, Refused},
+        manifest,
+        model::Runtime,
+        model_file::{self, OpenedFile, Opens, Refused},
+        scene::manifest as scene_manifest,
     },
 };
 
@@ -67,21 +65,21 @@ fn word<T: DeserializeOwned>(text: &str) -> Result<T, String> {
 }
 
 /// What is listed or verified, and how.
-struct Place {
+struct Wanted {
     directory: PathBuf,
     onnxruntime: PathBuf,
     execution: Execution,
 }
 
 impl Options {
-    fn place(&self) -> Result<Place, Exit> {
+    fn wanted(&self) -> Result<Wanted, Exit> {
         let Some(config) = &self.config else {
             let execution = Execution::here(self.precision, self.providers.clone());
-            return Ok(Place { directory: self.directory.clone(), onnxruntime: self.onnxruntime.clone(), execution });
+            return Ok(Wanted { directory: self.directory.clone(), onnxruntime: self.onnxruntime.clone(), execution });
         };
         match Config::load(config) {
             Ok(Config { models: ModelsConfig { directory, onnxruntime, execution, .. }, .. }) => {
-                Ok(Place { directory, onnxruntime, execution })
+                Ok(Wanted { directory, onnxruntime, execution })
             }
             Err(problems) => {
                 eprint!("{}", problems.render(false));
@@ -126,11 +124,11 @@ impl Models {
             Command::List(options) => (options, false),
             Command::Verify(options) => (options, true),
         };
-        let place = match options.place() {
-            Ok(place) => place,
+        let wanted = match options.wanted() {
+            Ok(wanted) => wanted,
             Err(exit) => return exit,
         };
-        let runtime = match Runtime::load(&place.onnxruntime) {
+        let runtime = match Runtime::load(&wanted.onnxruntime) {
             Ok(runtime) => Some(runtime),
             Err(error) => {
                 eprintln!("snowgate: {error}");
@@ -140,15 +138,23 @@ impl Models {
                 None
             }
         };
-        let (manifests, errors) = manifest::read_folder(&place.directory);
-        let (of_sensors, errors_of_sensors) = sensor_manifest::read_all(&place.directory);
-        let mut good = errors.is_empty() && errors_of_sensors.is_empty();
-        for error in errors.into_iter().chain(errors_of_sensors) {
+        let (manifests, errors) = manifest::read_folder(&wanted.directory);
+        let (of_scenes, errors_of_scenes) = scene_manifest::read_all(&wanted.directory);
+        let (of_sensors, errors_of_sensors) = sensor_manifest::read_all(&wanted.directory);
+        let mut good = true;
+        for error in errors.into_iter().chain(errors_of_scenes).chain(errors_of_sensors) {
             eprintln!("snowgate: {error}");
+            good = false;
         }
-        let lines = manifests.values().map(|manifest| line(manifest, &place, runtime.as_ref(), verify));
-        let of_sensors = of_sensors.values().map(|manifest| sensor_line(manifest, &place, runtime.as_ref(), verify));
-        let lines: Vec<Line> = lines.chain(of_sensors).collect();
+        let place_of = |directory, execution| Place { directory, execution, runtime: runtime.as_ref(), verify };
+        let here = place_of(wanted.directory.clone(), wanted.execution.clone());
+        let scenes = place_of(scene_manifest::folder(&wanted.directory), wanted.execution);
+        // Readings are judged on the processor, whatever the configuration prefers for pictures.
+        let processor = Execution::here(Precision::Float, vec![Provider::Cpu]);
+        let sensors = place_of(sensor_manifest::folder(&wanted.directory), processor);
+        let lines = manifests.values().map(|manifest| here.line(manifest));
+        let lines = lines.chain(of_scenes.values().map(|manifest| scenes.line(manifest)));
+        let lines: Vec<Line> = lines.chain(of_sensors.values().map(|manifest| sensors.line(manifest))).collect();
         good &= lines.iter().all(|line| line.error.is_none() && line.files.iter().all(|file| file.error.is_none()));
         match print(&lines, options.format) {
             Err(_) => Exit::Io,
@@ -158,50 +164,39 @@ impl Models {
     }
 }
 
-fn line(manifest: &Manifest, place: &Place, runtime: Option<&Runtime>, verify: bool) -> Line {
-    let files = manifest.files().map(|(precision, pinned)| {
-        let opened = runtime
-            .filter(|_| verify)
-            .map(|runtime| Model::load_variant(runtime, manifest, &place.directory, precision));
-        FileLine {
-            precision,
-            file: pinned.file.to_string(),
-            sha256: pinned.sha256.to_string(),
-            works: opened.as_ref().map(Result::is_ok),
-            error: opened.and_then(Result::err).map(|error| error.to_string()),
-        }
-    });
-    let files = files.collect();
-    let opened = runtime.map(|runtime| ModelFile::open(runtime, manifest, &place.directory, &place.execution));
-    let (running, refused, error) = match opened {
-        None => (None, Vec::new(), None),
-        Some(Ok((file, _))) => (Some(file.running().clone()), file.refused().to_vec(), None),
-        Some(Err(error)) => (None, Vec::new(), Some(error.to_string())),
-    };
-    let (task, licence) = (manifest.task.to_string(), manifest.licence.clone());
-    Line { id: manifest.id.to_string(), task, licence, files, running, refused, error }
+/// Where models of one kind lie, and how they are run.
+struct Place<'a> {
+    directory: PathBuf,
+    execution: Execution,
+    runtime: Option<&'a Runtime>,
+    verify: bool,
 }
 
-/// A model of readings: one file, on the processor.
-fn sensor_line(manifest: &SensorManifest, place: &Place, runtime: Option<&Runtime>, verify: bool) -> Line {
-    let folder = sensor_manifest::folder(&place.directory);
-    let opened = runtime.map(|runtime| SensorModel::load(runtime, manifest, &folder));
-    let error = opened.as_ref().and_then(|opened| opened.as_ref().err()).map(ToString::to_string);
-    let file = FileLine {
-        precision: Variant::Float,
-        file: manifest.file.file.to_string(),
-        sha256: manifest.file.sha256.to_string(),
-        works: opened.as_ref().filter(|_| verify).map(Result::is_ok),
-        error: error.clone().filter(|_| verify),
-    };
-    Line {
-        id: manifest.id.to_string(),
-        task: manifest.task.to_string(),
-        licence: manifest.licence.clone(),
-        files: vec![file],
-        running: opened.and_then(Result::ok).map(|model| model.running().clone()),
-        refused: Vec::new(),
-        error,
+impl Place<'_> {
+    fn line<T: Opens>(&self, manifest: &T) -> Line {
+        let files = manifest.pinned().all().map(|(precision, pinned)| {
+            let opened = self
+                .runtime
+                .filter(|_| self.verify)
+                .map(|runtime| model_file::load(runtime, manifest, &self.directory, precision).map(drop));
+            FileLine {
+                precision,
+                file: pinned.file.to_string(),
+                sha256: pinned.sha256.to_string(),
+                works: opened.as_ref().map(Result::is_ok),
+                error: opened.and_then(Result::err).map(|error| error.to_string()),
+            }
+        });
+        let files = files.collect();
+        let opened = self.runtime.map(|runtime| OpenedFile::open(runtime, manifest, &self.directory, &self.execution));
+        let (running, refused, error) = match opened {
+            None => (None, Vec::new(), None),
+            Some(Ok((file, _))) => (Some(file.running().clone()), file.refused().to_vec(), None),
+            Some(Err(error)) => (None, Vec::new(), Some(error.to_string())),
+        };
+        let (id, task, licence) =
+            (manifest.id().to_string(), manifest.task().to_owned(), manifest.licence().to_owned());
+        Line { id, task, licence, files, running, refused, error }
     }
 }
 

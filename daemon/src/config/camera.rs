@@ -36,6 +36,13 @@ pub(super) fn resolve(
     check.within("/detect/quiet_after", file.detect.quiet_after, TimeSpan::secs(1)..=TimeSpan::secs(600));
     check.within("/detect/max_key_interval", file.detect.max_key_interval, TimeSpan::secs(1)..=TimeSpan::secs(60));
     reaches_back(&file, check);
+    check.within("/health/for", file.health.r#for, TimeSpan::secs(1)..=TimeSpan::secs(3_600));
+    check.within("/health/frozen_for", file.health.frozen_for, TimeSpan::secs(10)..=TimeSpan::secs(3_600));
+    check.within("/health/least_shift", file.health.least_shift.0, 0.005..=0.5);
+    check.within("/anomaly/for", file.anomaly.r#for, TimeSpan::secs(10)..=TimeSpan::secs(86_400));
+    check.within("/anomaly/every", file.anomaly.every, TimeSpan::secs(1)..=TimeSpan::secs(300));
+    check.within("/anomaly/whole_frame", file.anomaly.whole_frame.0, 0.05..=1.0);
+    check.within("/anomaly/learn_for", file.anomaly.learn_for, TimeSpan::secs(300)..=TimeSpan::secs(30 * 86_400));
     check.within("/ring/duration", file.ring.duration, TimeSpan::secs(2)..=TimeSpan::secs(300));
     check.within("/ring/size", file.ring.size, ByteSize::mib(1)..=ByteSize::mib(512));
     geometry(&file, references, check);
@@ -55,7 +62,10 @@ pub(super) fn resolve(
         ring: file.ring,
         object_model: file.detect.object_model.as_ref().map_or(&models.object, |id| &id.value).clone(),
         face_model: file.detect.face_model.as_ref().map_or(&models.face, |id| &id.value).clone(),
+        scene_model: file.detect.scene_model.as_ref().map_or(&models.scene, |id| &id.value).clone(),
         detect: file.detect,
+        health: file.health,
+        anomaly: file.anomaly,
         masks: file.masks.into_iter().map(|mask| mask.polygon).collect(),
         zones: file.zones,
         lines: file.lines,
@@ -101,10 +111,12 @@ fn geometry(file: &CameraFile, references: References<'_>, check: &mut Checker<'
     zones.chain(lines).chain(rules).for_each(|report| check.report(report, references));
 }
 
-/// The zone or line that a rule watches.
+/// What a rule watches.
 enum Watched<'a> {
     Zone(&'a Located<Id>),
     Line(&'a Located<Id>),
+    /// All that the camera shows.
+    Scene,
 }
 
 impl<'a> Watched<'a> {
@@ -114,14 +126,19 @@ impl<'a> Watched<'a> {
             RuleKind::Loitering(spec) => Self::Zone(&spec.zone),
             RuleKind::Count(spec) => Self::Zone(&spec.zone),
             RuleKind::LineCrossing(spec) => Self::Line(&spec.line),
+            RuleKind::Anomaly(spec) => spec.zone.as_ref().map_or(Self::Scene, Self::Zone),
+            RuleKind::Tamper(_) => Self::Scene,
         }
     }
 
-    fn report(&self, file: &'a CameraFile) -> Option<&'a ReportSpec> {
-        match self {
-            Self::Zone(id) => file.zones.iter().find(|zone| zone.id == **id).map(|zone| &zone.report),
-            Self::Line(id) => file.lines.iter().find(|line| line.id == **id).map(|line| &line.report),
-        }
+    /// Who says how its incidents are reported, the rule first. `None` if its zone or line is missing.
+    fn reports(&self, rule: &'a RuleSpec, file: &'a CameraFile) -> Option<Vec<&'a ReportSpec>> {
+        let own = match self {
+            Self::Zone(id) => Some(&file.zones.iter().find(|zone| zone.id == **id)?.report),
+            Self::Line(id) => Some(&file.lines.iter().find(|line| line.id == **id)?.report),
+            Self::Scene => None,
+        };
+        Some([&rule.report].into_iter().chain(own).chain([&file.report]).collect())
     }
 }
 
@@ -131,6 +148,15 @@ const WHERE: &str = "the rule, in its zone or line, or at the top for the whole 
 fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>) -> Vec<RuleConfig> {
     let mut watched = BTreeSet::new();
     let mut rules = Vec::new();
+    let sees_anomalies = file.rules.iter().find(|rule| matches!(rule.kind, RuleKind::Anomaly(_)));
+    if let Some(rule) = sees_anomalies.filter(|_| file.health.presets.get() > 1) {
+        let message = format!(
+            "rule `{}`: what is normal is learnt of all {} views of the camera together",
+            *rule.id,
+            file.health.presets.get()
+        );
+        check.warning(rule.id.span, message, "it finds less than on a fixed camera".to_owned());
+    }
     for rule in &file.rules {
         let of = Watched::of(rule);
         match of {
@@ -142,6 +168,10 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
                 watched.insert(("line", &id.value));
                 check.known("line", "lines", id.as_str(), id.span, file.lines.iter().map(|line| line.id.as_str()));
             }
+            Watched::Scene => {}
+        }
+        if rule.kind.is_of_scene() {
+            of_scene(rule, check);
         }
         if rule.labels.is_empty() {
             check.error(rule.labels.span, format!("rule `{}` looks at nothing: labels is empty", *rule.id), None);
@@ -150,9 +180,8 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
             check.error(rule.id.span, format!("rule `{}`: merge_within: {error}", *rule.id), None);
         }
         // A rule whose zone is missing has been reported; where it would report is then no matter.
-        if let Some(watched) = of.report(file)
-            && let Some(report) =
-                report_target(&rule.id, &[&rule.report, watched, &file.report], WHERE, references, check)
+        if let Some(reports) = of.reports(rule, file)
+            && let Some(report) = report_target(&rule.id, &reports, WHERE, references, check)
         {
             rules.push(RuleConfig { spec: rule.clone(), report });
         }
@@ -167,6 +196,27 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
         check.warning(file.id.span, format!("camera `{}` has no rules: it reports nothing", *file.id), None);
     }
     rules
+}
+
+/// A rule about the whole scene: what it cannot have, and that it watches for something.
+fn of_scene(rule: &RuleSpec, check: &mut Checker<'_>) {
+    let of_things = [
+        ("labels", rule.labels.is_written(), rule.labels.span),
+        ("min_score", rule.min_score.is_written(), rule.min_score.span),
+        ("min_height", rule.min_height.is_written(), rule.min_height.span),
+    ];
+    for (key, _, span) in of_things.into_iter().filter(|(_, is_written, _)| *is_written) {
+        let kind = rule.kind.tag();
+        let message =
+            format!("rule `{}` looks for nothing that a model has found: {key} does not go with {kind}", *rule.id);
+        check.error(span, message, None);
+    }
+    if let RuleKind::Tamper(keys) = &rule.kind
+        && keys.conditions.is_empty()
+    {
+        let message = format!("rule `{}` watches for nothing: conditions is empty", *rule.id);
+        check.error(keys.conditions.span, message, None);
+    }
 }
 
 fn stream(

@@ -241,6 +241,7 @@ fn models(spec: ModelsSpec, check: &mut Checker<'_>) -> ModelsConfig {
         onnxruntime: check.path(&spec.onnxruntime),
         object: spec.object.value,
         face: spec.face.value,
+        scene: spec.scene.value,
         execution: Execution::here(spec.precision, spec.providers.value),
     }
 }

@@ -22,6 +22,8 @@ pub struct KnownModels {
     pub models: BTreeMap<Id, Result<Vec<String>, String>>,
     /// Those that score readings, likewise.
     pub sensor_models: BTreeMap<Id, Result<(), String>>,
+    /// Those that are shown whole scenes, likewise.
+    pub scene_models: BTreeMap<Id, Result<(), String>>,
 }
 
 /// Holds a configuration against the machine's models, and against why it has no decoders, if it has none. `run` goes on
@@ -60,9 +62,13 @@ fn gateway_place(config: &Config, pointer: &str) -> Place {
 }
 
 fn check_models(config: &mut Config, models: &KnownModels, problems: &mut Problems) {
-    let object = refuse_without_model(config, models, |camera| &camera.object_model, "object");
-    let face = refuse_without_model(config, models, |camera| &camera.face_model, "face");
-    problems.extend(object.into_iter().chain(face));
+    let finds = |id: &Id| labels_of(id, models).map(drop);
+    let finders: Vec<&str> = models.models.keys().map(Id::as_str).collect();
+    let object = refuse_without_model(config, "object", |camera| Some(&camera.object_model), finds, &finders);
+    let face = refuse_without_model(config, "face", |camera| Some(&camera.face_model), finds, &finders);
+    let scenes: Vec<&str> = models.scene_models.keys().map(Id::as_str).collect();
+    let scene = refuse_without_model(config, "scene", of_scene, |id| is_of_scenes(id, models), &scenes);
+    problems.extend(object.into_iter().chain(face).chain(scene));
     for sensor in config.sensors.iter_mut().filter(|sensor| sensor.enabled) {
         refuse_without_sensor_model(sensor, models, problems);
     }
@@ -71,28 +77,29 @@ fn check_models(config: &mut Config, models: &KnownModels, problems: &mut Proble
     }
 }
 
-/// Refuses every camera whose model cannot be used: one problem for each place where such a model is named.
+/// Refuses every camera whose model of a kind, if it needs one, cannot be used: one problem for each place where such a
+/// model is named. `known` are those that it could be.
 fn refuse_without_model(
     config: &mut Config,
-    models: &KnownModels,
-    model: impl Fn(&CameraConfig) -> &Id,
     kind: &str,
+    model: impl Fn(&CameraConfig) -> Option<&Id>,
+    usable: impl Fn(&Id) -> Result<(), String>,
+    known: &[&str],
 ) -> Vec<Problem> {
     let of_gateway = gateway_place(config, &format!("/models/{kind}"));
     let of_camera = format!("/detect/{kind}_model");
     let mut problems: Vec<Problem> = Vec::new();
     for camera in config.cameras.iter_mut().filter(|camera| camera.enabled) {
-        let id = model(camera).clone();
-        let Err(reason) = labels_of(&id, models) else { continue };
+        let Some(id) = model(camera).cloned() else { continue };
+        let Err(reason) = usable(&id) else { continue };
         let message = format!("{kind} model `{id}` {reason}");
         let own = place_of(&camera.source, &of_camera);
         let place = if own.line_and_column().is_some() { own } else { of_gateway.clone() };
         match problems.iter_mut().find(|problem| problem.place == place) {
             Some(problem) => problem.cameras.push(camera.id.clone()),
             None => {
-                let known = models.models.keys().map(Id::as_str);
-                let help =
-                    if models.models.contains_key(&id) { None } else { suggestion(id.as_str(), known, "models") };
+                let is_known = known.contains(&id.as_str());
+                let help = if is_known { None } else { suggestion(id.as_str(), known.iter().copied(), "models") };
                 problems.push(Problem::error(place, message.clone()).help(help).refusing([camera.id.clone()]));
             }
         }
@@ -108,7 +115,25 @@ fn labels_of<'a>(id: &Id, models: &'a KnownModels) -> Result<&'a [String], Strin
         None if models.sensor_models.contains_key(id) => {
             Err("scores what sensors measure and finds nothing in pictures".to_owned())
         }
+        None if models.scene_models.contains_key(id) => {
+            Err("is shown whole scenes and finds nothing in pictures".to_owned())
+        }
         None => Err("is not in the models directory".to_owned()),
+    }
+}
+
+fn of_scene(camera: &CameraConfig) -> Option<&Id> {
+    camera.watches_for_anomalies().then_some(&camera.scene_model)
+}
+
+fn is_of_scenes(id: &Id, models: &KnownModels) -> Result<(), String> {
+    match models.scene_models.get(id) {
+        Some(Ok(())) => Ok(()),
+        Some(Err(reason)) => Err(format!("cannot be used: {reason}")),
+        None if models.models.get(id).is_some_and(Result::is_ok) => {
+            Err("finds things in pictures and says nothing of whole scenes".to_owned())
+        }
+        None => Err("is not in the folder `scene` of the models directory".to_owned()),
     }
 }
 
@@ -141,7 +166,7 @@ fn check_labels(camera: &CameraConfig, models: &KnownModels, problems: &mut Prob
     // Which labels a missing model would give nobody knows; the camera is refused already.
     let Ok(labels) = labels_of(&camera.object_model, models) else { return };
     let offered = || labels.iter().map(String::as_str).chain([Label::FACE]).filter(|label| !label.is_empty());
-    for rule in &camera.rules {
+    for rule in camera.rules.iter().filter(|rule| !rule.spec.kind.is_of_scene()) {
         for label in rule.spec.labels.iter().filter(|label| !offered().any(|offered| offered == **label)) {
             let message = format!("rule `{}`: model `{}` knows no `{label}`", *rule.spec.id, camera.object_model);
             let place = Place::span(&camera.source, rule.spec.labels.span);

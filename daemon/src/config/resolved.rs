@@ -8,7 +8,8 @@ use snowgate_core::{
     geometry::Polygon,
     ids::Id,
     incidents::{GridTree, Locale, TimeLimit, spec::CategorySpec, verify::VerifySpec},
-    rules::spec::{LineSpec, RuleSpec, ZoneSpec},
+    rules::spec::{LineSpec, RuleKind, RuleSpec, ZoneSpec},
+    scene::{HealthSpec, anomaly::AnomalySpec},
     secret::Secret,
     sensor::rules::spec::SensorRuleSpec,
     severity::Severity,
@@ -117,6 +118,8 @@ pub struct ModelsConfig {
     pub object: Id,
     /// Manifest id of the face model.
     pub face: Id,
+    /// Manifest id of the model that scenes are learnt or judged by.
+    pub scene: Id,
     /// How they are run.
     pub execution: Execution,
 }
@@ -142,10 +145,16 @@ pub struct CameraConfig {
     pub ring: RingSpec,
     /// How it is looked at.
     pub detect: DetectSpec,
+    /// When its pictures cannot be relied upon.
+    pub health: HealthSpec,
+    /// What is strange in its scene.
+    pub anomaly: AnomalySpec,
     /// Manifest id of its object model.
     pub object_model: Id,
     /// Manifest id of its face model.
     pub face_model: Id,
+    /// Manifest id of the model that its scene is learnt or judged by.
+    pub scene_model: Id,
     /// What nobody may look at.
     pub masks: Vec<Polygon>,
     /// Areas on the ground.
@@ -161,6 +170,11 @@ impl CameraConfig {
     /// Whether run watches it: enabled and not refused.
     pub fn is_watched(&self) -> bool {
         self.enabled && self.refused.is_none()
+    }
+
+    /// Whether any of its rules is about what was never in its scene.
+    pub fn watches_for_anomalies(&self) -> bool {
+        self.rules.iter().any(|rule| matches!(rule.spec.kind, RuleKind::Anomaly(_)))
     }
 
     /// The zone of this id.

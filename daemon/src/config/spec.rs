@@ -11,6 +11,7 @@ use snowgate_core::{
         verify::VerifySpec,
     },
     rules::spec::{LineSpec, ReportSpec, RuleSpec, ZoneSpec},
+    scene::{HealthSpec, anomaly::AnomalySpec},
     sensor::rules::spec::SensorRuleSpec,
     spec,
     spec::{DeserError, Deserialize, Located, Maybe, TimeSpan, Value, all_defaults, number_between},
@@ -90,6 +91,10 @@ spec! {
         ring: RingSpec = all_defaults(),
         /// How it is looked at.
         detect: DetectSpec = all_defaults(),
+        /// When its pictures cannot be relied upon.
+        health: HealthSpec = all_defaults(),
+        /// What is strange in its scene, for rules of the kind "anomaly".
+        anomaly: AnomalySpec = all_defaults(),
         /// Parts of the frame that nobody may look at.
         masks: Vec<MaskSpec> = Vec::new(),
         /// Areas on the ground.

@@ -11,6 +11,8 @@ pub mod config;
 pub mod evidence;
 pub mod gate;
 pub mod incident;
+pub mod scene;
+pub mod scene_files;
 pub mod sensor;
 pub mod store;
 pub mod uplink;

@@ -62,8 +62,8 @@ const QUEUED_FINDINGS: usize = 256;
 pub struct WatchedRule {
     /// What goes into its incidents.
     pub source: Source<CameraSource>,
-    /// Its zone or line, drawn into stills.
-    pub outline: Outline,
+    /// Its zone or line, drawn into stills, if it has one.
+    pub outline: Option<Outline>,
     /// What nobody may see.
     pub masks: Arc<[Polygon]>,
 }

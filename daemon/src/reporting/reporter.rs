@@ -132,7 +132,7 @@ impl Reporter {
                 picture: sight.picture,
                 subjects: finding.subjects,
                 people: sight.people,
-                outline: Some(rule.outline.clone()),
+                outline: rule.outline.clone(),
                 masks: Arc::clone(&rule.masks),
             });
         }

@@ -7,7 +7,7 @@ use std::{
 
 use schemars::JsonSchema;
 use serde::Serialize;
-use snowgate_core::{ids::Id, time::Clock};
+use snowgate_core::{ids::Id, scene::Condition, time::Clock};
 
 use crate::{
     camera::health::{CameraHealth, CameraState, HealthSink},
@@ -39,7 +39,10 @@ pub struct CameraStateMessage<'a> {
     /// Why the record stream is not live, where the camera has one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub record_reason: Option<String>,
-    /// Since when.
+    /// What is wrong with the pictures; missing while nothing is, or nobody can say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pictures: Option<Condition>,
+    /// Since when the stream is in this state.
     #[schemars(extend("format" = "date-time"))]
     pub since: String,
 }
@@ -64,13 +67,14 @@ impl Board {
 
     /// A camera that is not even tried, and why.
     pub fn refused(&self, camera: &Id, reason: &str) {
-        self.set(camera, CameraState::Refused, Some(reason.to_owned()), None, self.clock.now().wall);
+        self.set(camera, CameraState::Refused, Some(reason.to_owned()), None, None, self.clock.now().wall);
     }
 
     fn heard(&self, health: &CameraHealth) {
         let reason = health.fault.as_ref().map(ToString::to_string);
         let record_reason = health.record_fault().map(ToString::to_string);
-        self.set(&health.camera, health.state, reason, record_reason, self.clock.moment_at(health.since).wall);
+        let since = self.clock.moment_at(health.since).wall;
+        self.set(&health.camera, health.state, reason, record_reason, health.condition, since);
     }
 
     fn set(
@@ -79,11 +83,12 @@ impl Board {
         state: CameraState,
         reason: Option<String>,
         record_reason: Option<String>,
+        pictures: Option<Condition>,
         since: jiff::Timestamp,
     ) {
         self.uptimes.set(Kind::Camera, camera, state == CameraState::Live, self.clock.mono());
         let since = since.to_string();
-        let message = CameraStateMessage { camera, state, reason: reason.as_deref(), record_reason, since };
+        let message = CameraStateMessage { camera, state, reason: reason.as_deref(), record_reason, pictures, since };
         // A struct of strings always serialises.
         self.retained.set(self.topics.camera_state(camera), serde_json::to_vec(&message).unwrap_or_default());
         let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);

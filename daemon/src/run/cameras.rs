@@ -4,21 +4,26 @@ use std::sync::Arc;
 
 use snowgate_core::{
     geometry::Segment,
-    incidents::{CameraSource, Locale, Place, Source, Target},
+    ids::Id,
+    incidents::{Area, CameraSource, Locale, Place, Source, Target},
     rules::{
-        CameraRules, MissingReference,
+        CameraRules, MissingReference, SceneRules,
         spec::{RuleKind, RuleSpec},
     },
+    scene::Learnt,
 };
 
 use super::models::LoadedModels;
 use crate::{
-    camera::gop_ring::GopRing,
+    camera::{gop_ring::GopRing, health::HealthTracker},
     config::{CameraConfig, Config, PlaceConfig, ReportTarget, RuleConfig},
     evidence::still::Outline,
     reporting::WatchedRule,
-    vision::analyser::{Analyser, Need},
-    watch::{Watcher, lookout::Viewpoint},
+    vision::{
+        analyser::{Analyser, Need},
+        scene::files::SceneFiles,
+    },
+    watch::{AnomalySettings, AnomalyWatch, SceneWatch, Watcher, lookout::Viewpoint},
 };
 
 /// A watcher with this camera's vision and rules.
@@ -26,11 +31,38 @@ use crate::{
 /// # Errors
 /// A rule names what is not there; a checked configuration has no such rule.
 pub fn watcher(camera: &CameraConfig) -> Result<Watcher, MissingReference> {
-    let specs: Vec<RuleSpec> = camera.rules.iter().map(|rule| rule.spec.clone()).collect();
-    let labels = specs.iter().flat_map(|rule| rule.labels.iter().map(String::as_str));
+    let specs = specs(camera);
+    let of_things = specs.iter().filter(|rule| !rule.kind.is_of_scene());
+    let labels = of_things.flat_map(|rule| rule.labels.iter().map(String::as_str));
     let needs = Need::of_labels(&camera.object_model, &camera.face_model, labels);
     let analyser = Analyser::new(camera.id.clone(), &camera.detect, camera.masks.clone(), needs);
     Ok(Watcher::new(analyser, CameraRules::new(&camera.zones, &camera.lines, &specs)?))
+}
+
+/// Who judges what this camera's key frames are fit for; what it learnt before is `learnt`.
+///
+/// # Errors
+/// A rule names what is not there; a checked configuration has no such rule.
+pub fn scene(camera: &CameraConfig, learnt: Learnt, tracker: HealthTracker) -> Result<SceneWatch, MissingReference> {
+    let rules = SceneRules::new(&camera.zones, &specs(camera))?;
+    Ok(SceneWatch::new(camera.id.clone(), &camera.health, &camera.masks, rules, learnt, tracker))
+}
+
+/// Who looks for what was never in this camera's scene, if any of its rules asks for it; what was learnt lies in `files`.
+pub fn anomaly(camera: &CameraConfig, files: Option<&SceneFiles>) -> Option<AnomalyWatch> {
+    camera.watches_for_anomalies().then(|| {
+        AnomalyWatch::new(AnomalySettings {
+            camera: camera.id.clone(),
+            model: camera.scene_model.clone(),
+            spec: camera.anomaly.clone(),
+            masks: camera.masks.clone(),
+            files: files.cloned(),
+        })
+    })
+}
+
+fn specs(camera: &CameraConfig) -> Vec<RuleSpec> {
+    camera.rules.iter().map(|rule| rule.spec.clone()).collect()
 }
 
 /// Everything that the incidents of this camera's rules carry.
@@ -55,25 +87,31 @@ fn watched_rule(
     rule: &RuleConfig,
     models: &LoadedModels,
 ) -> Option<WatchedRule> {
-    let (area, area_name, outline) = match &rule.spec.kind {
-        RuleKind::Intrusion(keys) => zone(camera, &keys.zone)?,
-        RuleKind::Loitering(keys) => zone(camera, &keys.zone)?,
-        RuleKind::Count(keys) => zone(camera, &keys.zone)?,
+    let area = match &rule.spec.kind {
+        RuleKind::Intrusion(keys) => Some(zone(camera, &keys.zone)?),
+        RuleKind::Loitering(keys) => Some(zone(camera, &keys.zone)?),
+        RuleKind::Count(keys) => Some(zone(camera, &keys.zone)?),
         RuleKind::LineCrossing(keys) => {
             let line = camera.line(&keys.line)?;
             let outline = Outline::Segment(Segment { start: line.start, end: line.end.value });
-            (line.id.value.clone(), name_or_id(&line.name, &line.id), outline)
+            Some((area(&line.id, &line.name), outline))
         }
-    };
-    let looks = |id| models.digest(id);
-    let source = Source {
-        of: CameraSource {
-            camera: camera.id.clone(),
-            camera_name: camera.name.clone(),
-            area,
-            area_name,
-            models: [&camera.object_model, &camera.face_model].into_iter().filter_map(looks).collect(),
+        RuleKind::Anomaly(keys) => match keys.zone.as_ref() {
+            Some(id) => Some(zone(camera, id)?),
+            None => None,
         },
+        RuleKind::Tamper(_) => None,
+    };
+    let (area, outline) = area.unzip();
+    let looking = match rule.spec.kind {
+        // No model looks for it.
+        RuleKind::Tamper(_) => Vec::new(),
+        RuleKind::Anomaly(_) => vec![&camera.scene_model],
+        _ => vec![&camera.object_model, &camera.face_model],
+    };
+    let models = looking.into_iter().filter_map(|id| models.digest(id)).collect();
+    let source = Source {
+        of: CameraSource { camera: camera.id.clone(), camera_name: camera.name.clone(), area, models },
         place: place(camera.place.as_ref()),
         rule: rule.spec.id.value.clone(),
         rule_kind: rule.spec.kind.tag().to_owned(),
@@ -85,15 +123,13 @@ fn watched_rule(
     Some(WatchedRule { source, outline, masks })
 }
 
-type Area = (snowgate_core::ids::Id, String, Outline);
-
-fn zone(camera: &CameraConfig, id: &snowgate_core::ids::Id) -> Option<Area> {
+fn zone(camera: &CameraConfig, id: &Id) -> Option<(Area, Outline)> {
     let zone = camera.zone(id)?;
-    Some((zone.id.value.clone(), name_or_id(&zone.name, &zone.id), Outline::Polygon(zone.polygon.clone())))
+    Some((area(&zone.id, &zone.name), Outline::Polygon(zone.polygon.clone())))
 }
 
-fn name_or_id(name: &Option<String>, id: &snowgate_core::ids::Id) -> String {
-    name.clone().unwrap_or_else(|| id.to_string())
+fn area(id: &Id, name: &Option<String>) -> Area {
+    Area { id: id.clone(), name: name.clone().unwrap_or_else(|| id.to_string()) }
 }
 
 /// Where a camera or a sensor stands, as incidents tell it.

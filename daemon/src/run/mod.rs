@@ -22,8 +22,8 @@ use sd_notify::NotifyState;
 use snowgate_core::{ids::Id, incidents::event::Gateway, sensor::watch::WatchError, time::Clock};
 use snowgate_sensors::intake::Intake;
 
-pub use self::board::CameraStateMessage;
 use self::{board::Board, models::LoadedModels, stop::Stopping};
+pub use self::{board::CameraStateMessage, stop::on_signals};
 use crate::{
     admin,
     camera::{
@@ -52,6 +52,7 @@ use crate::{
     store::{Store, StoreError},
     uplink::{RetainedStates, Topics, Uplink, UplinkConfig},
     uptime::{Kind, Uptimes},
+    vision::scene::files::SceneFiles,
     watch::{Tools, Watched, Workers, lookout},
 };
 
@@ -122,7 +123,7 @@ pub enum RunError {
 /// It could not start, or a part of it ended by itself.
 pub fn run(options: &Options) -> Result<(), RunError> {
     let shutdown = Shutdown::new();
-    stop::on_signals(shutdown.clone())?;
+    on_signals(shutdown.clone())?;
     gstreamer::init()?;
 
     let (config, models, decoders, origin) = load(options)?;
@@ -201,15 +202,18 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let watched = config.cameras.iter().filter(|camera| camera.is_watched());
     let watched: Vec<_> =
         watched.map(|camera| (camera, Arc::new(GopRing::new(camera.id.clone(), &camera.ring)))).collect();
-    let cameras = watched_cameras(&config, &models, &watched)?;
+    let trackers: Vec<_> =
+        watched.iter().map(|(camera, _)| HealthTracker::new(camera.id.clone(), board.sink())).collect();
+    let scene_files = SceneFiles::beneath(&data);
+    let cameras = watched_cameras(&config, &models, &scene_files, &watched, &trackers)?;
     let tools = Tools::new(pool_size(config.workers.decode.value), decoders);
     let workers = Workers::new(cameras, tools, items.clone(), Arc::clone(&clock), shutdown.clone());
     start_workers(&config, &models, &workers, &mut threads)?;
+    threads.insert("scenes".to_owned(), workers.spawn_keeper(scene_files)?);
     // Every thread has its sessions: the files they were opened from need no memory any more.
     let sensor_models = models.into_sensors();
-    for (index, (camera, ring)) in watched.iter().enumerate() {
+    for (index, ((camera, ring), health)) in watched.iter().zip(trackers).enumerate() {
         ring.on_push(Box::new(workers.waker(index)));
-        let health = HealthTracker::new(camera.id.clone(), board.sink());
         for (role, address) in camera.stream.streams() {
             let receiver = ReceiverConfig {
                 address: address.to_owned(),
@@ -391,13 +395,20 @@ fn start_evidence(
 fn watched_cameras(
     config: &Config,
     models: &LoadedModels,
+    files: &SceneFiles,
     watched: &[(&CameraConfig, Arc<GopRing>)],
+    trackers: &[HealthTracker],
 ) -> Result<Vec<Watched>, RunError> {
-    let camera = |(camera, ring): &(&CameraConfig, Arc<GopRing>)| {
+    let camera = |((camera, ring), tracker): (&(&CameraConfig, Arc<GopRing>), &HealthTracker)| {
         let rules = cameras::watched_rules(config, camera, models);
-        Ok(Watched::new(Arc::clone(ring), &camera.detect, cameras::watcher(camera)?, rules))
+        // What the files cannot give has been told of: it is learnt anew.
+        let _ = files.is_to_forget(&camera.id);
+        let learnt = files.health(&camera.id).ok().flatten().unwrap_or_default();
+        let scene = cameras::scene(camera, learnt, tracker.clone())?;
+        let anomaly = cameras::anomaly(camera, Some(files));
+        Ok(Watched::new(Arc::clone(ring), &camera.detect, cameras::watcher(camera)?, scene, anomaly, rules))
     };
-    watched.iter().map(camera).collect()
+    watched.iter().zip(trackers).map(camera).collect()
 }
 
 /// Starts the decoding and inference threads, and the one that applies the overload policy.

@@ -15,6 +15,7 @@ use crate::{
         manifest::{self, Manifest, ManifestError},
         model::{Models, Runtime},
         model_file::ModelFile,
+        scene::{SceneFile, manifest as scene_manifest},
     },
 };
 
@@ -24,7 +25,15 @@ use crate::{
 /// # Errors
 /// Everything that is wrong with it, what loading it left open included.
 pub fn preflight(config: Config) -> Result<(Config, LoadedModels, Decoders), Problems> {
-    let models = LoadedModels::open(&config);
+    preflight_with(config, &BTreeSet::new())
+}
+
+/// As [`preflight`], with models of scenes beside those that rules ask for.
+///
+/// # Errors
+/// As [`preflight`].
+pub fn preflight_with(config: Config, scenes: &BTreeSet<Id>) -> Result<(Config, LoadedModels, Decoders), Problems> {
+    let models = LoadedModels::open(&config, scenes);
     let decoders = Decoders::find(config.decoders.backend);
     let config = config::preflight(config, models.known(), decoders.as_ref().err())?;
     match decoders {
@@ -40,16 +49,21 @@ pub struct LoadedModels {
     manifests: BTreeMap<Id, Manifest>,
     /// Those that a camera names and that work.
     files: BTreeMap<Id, ModelFile>,
+    /// Those that are shown whole scenes, that are wanted and that work.
+    scenes: BTreeMap<Id, SceneFile>,
     /// Those that a sensor names and that work.
     sensors: SensorModels,
     known: KnownModels,
 }
 
 impl LoadedModels {
-    /// Loads the library and opens every model that a camera or a sensor names once, to see that it works.
-    pub fn open(config: &Config) -> Self {
+    /// Loads the library and opens every model that a camera or a sensor names once, and the models of scenes that are
+    /// wanted beside, to see that they work.
+    pub fn open(config: &Config, scenes: &BTreeSet<Id>) -> Self {
         let spec = &config.models;
         let enabled = config.cameras.iter().filter(|camera| camera.enabled);
+        let of_rules = enabled.clone().filter(|camera| camera.watches_for_anomalies());
+        let scenes = &of_rules.map(|camera| camera.scene_model.clone()).chain(scenes.iter().cloned()).collect();
         let wanted: BTreeSet<Id> =
             enabled.flat_map(|camera| [camera.object_model.clone(), camera.face_model.clone()]).collect();
         let (manifests, errors) = manifest::read_folder(&spec.directory);
@@ -85,8 +99,9 @@ impl LoadedModels {
             };
             known.models.insert(id.clone(), state);
         }
+        let scenes = open_scene_models(config, scenes, runtime.as_ref(), &mut known);
         let sensors = open_sensor_models(config, runtime.as_ref(), &mut known);
-        Self { runtime, manifests, files, sensors, known }
+        Self { runtime, manifests, files, scenes, sensors, known }
     }
 
     /// What works and what does not.
@@ -94,9 +109,9 @@ impl LoadedModels {
         &self.known
     }
 
-    /// Sessions for one inference thread: every usable model that a camera names.
+    /// Sessions for one inference thread: every usable model that a camera names, and every one of scenes that is wanted.
     pub fn for_thread(&self) -> Models {
-        let (models, errors) = Models::of_files(self.files.values());
+        let (models, errors) = Models::of_files(self.files.values(), self.scenes.values());
         for error in errors {
             // It worked a moment ago; cameras that need it will say so with every picture.
             tracing::error!(%error, "model cannot be opened again");
@@ -119,16 +134,52 @@ impl LoadedModels {
         self.manifests.get(id)
     }
 
+    /// A model of scenes, if it is wanted and works.
+    pub fn scene(&self, id: &Id) -> Option<&SceneFile> {
+        self.scenes.get(id)
+    }
+
     /// What incidents say of a model: the digest of the file that looks at the pictures.
     pub fn digest(&self, id: &Id) -> Option<ModelDigest> {
-        let sha256 = self.files.get(id)?.running().sha256.clone();
-        Some(ModelDigest { id: id.clone(), sha256 })
+        let of_regions = self.files.get(id).map(ModelFile::running);
+        let running = of_regions.or_else(|| self.scenes.get(id).map(SceneFile::running))?;
+        Some(ModelDigest { id: id.clone(), sha256: running.sha256.clone() })
     }
 }
 
 /// A manifest that cannot be read does not tell its id; its file is named after it.
 fn named_after(error: &ManifestError) -> Option<Id> {
     error.path().file_stem()?.to_str()?.parse().ok()
+}
+
+/// Opens the models of scenes that are wanted, and enters in `known` what works and what does not.
+fn open_scene_models(
+    config: &Config,
+    wanted: &BTreeSet<Id>,
+    runtime: Option<&Runtime>,
+    known: &mut KnownModels,
+) -> BTreeMap<Id, SceneFile> {
+    let (manifests, errors) = scene_manifest::read_all(&config.models.directory);
+    let folder = scene_manifest::folder(&config.models.directory);
+    for error in errors {
+        match named_after(&error) {
+            Some(id) => drop(known.scene_models.insert(id, Err(error.to_string()))),
+            // Whoever names it reads that it is not there.
+            None => tracing::error!(%error, "model of scenes passed over"),
+        }
+    }
+    let mut files = BTreeMap::new();
+    for (id, manifest) in &manifests {
+        let opened = match runtime {
+            Some(runtime) if wanted.contains(id) => {
+                SceneFile::open(runtime, manifest, &folder, &config.models.execution).map(|(file, _)| Some(file))
+            }
+            _ => Ok(None),
+        };
+        let state = opened.map(|file| files.extend(file.map(|file| (id.clone(), file))));
+        known.scene_models.insert(id.clone(), state.map_err(|error| error.to_string()));
+    }
+    files
 }
 
 /// Opens the models that sensors name, and enters in `known` what works and what does not.

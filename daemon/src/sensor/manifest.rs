@@ -18,7 +18,7 @@ use snowgate_core::{
 
 use crate::vision::{
     manifest::{ManifestError, PinnedFile},
-    manifest_file::{self, Describes, Problems},
+    manifest_file::{self, Describes, Files, Problems},
 };
 
 spec! {
@@ -97,8 +97,19 @@ impl Describes for SensorManifest {
         &self.id.value
     }
 
+    fn task(&self) -> &'static str {
+        self.task.as_str()
+    }
+
+    fn licence(&self) -> &str {
+        &self.licence
+    }
+
+    fn pinned(&self) -> Files<'_> {
+        Files { float: &self.file, int8: None }
+    }
+
     fn check(&self, problems: &mut Problems) {
-        self.file.check(problems);
         if !(SHORTEST..=LONGEST).contains(&self.values()) {
             problems.add(self.input.values.span, format!("between {SHORTEST} and {LONGEST} values are wanted"));
         }
@@ -113,10 +124,7 @@ pub fn folder(models: &Path) -> PathBuf {
 /// Reads every manifest of the sensors' models. One that is wrong takes no other down; where there is no such folder,
 /// there are none.
 pub fn read_all(models: &Path) -> (BTreeMap<Id, SensorManifest>, Vec<ManifestError>) {
-    match folder(models) {
-        folder if folder.exists() => manifest_file::read_folder(&folder),
-        _ => Default::default(),
-    }
+    manifest_file::read_folder_if_there(&folder(models))
 }
 
 #[cfg(test)]

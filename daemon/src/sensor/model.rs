@@ -10,10 +10,7 @@ use std::{
     time::Instant,
 };
 
-use ort::{
-    session::Session,
-    value::{Tensor, TensorElementType, ValueType},
-};
+use ort::{session::Session, value::Tensor};
 use snowgate_core::{
     ids::Id,
     sensor::anomaly::{
@@ -24,16 +21,22 @@ use snowgate_core::{
 
 use super::manifest::SensorManifest;
 use crate::{
-    events::{
-        sensor::{ReadingScored, ScoreMissing},
-        vision::ModelLoaded,
-    },
+    events::sensor::{ReadingScored, ScoreMissing},
     vision::{
-        execution::Running,
+        execution::{Running, Variant},
+        graph,
         model::{ModelError, Runtime},
-        model_file,
+        model_file::{self, Opens},
     },
 };
+
+impl Opens for SensorManifest {
+    type Model = SensorModel;
+
+    fn model(&self, session: Session, running: Running) -> Result<SensorModel, ModelError> {
+        SensorModel::new(self, session, running)
+    }
+}
 
 /// An opened model of readings.
 #[derive(Debug)]
@@ -55,19 +58,19 @@ impl SensorModel {
     /// # Errors
     /// When the file is not there, not the one that is pinned, cannot be opened, or is not what the manifest says.
     pub fn load(runtime: &Runtime, manifest: &SensorManifest, folder: &Path) -> Result<Self, ModelError> {
-        let started = Instant::now();
+        model_file::load(runtime, manifest, folder, Variant::Float)
+    }
+
+    fn new(manifest: &SensorManifest, session: Session, running: Running) -> Result<Self, ModelError> {
         let (id, values) = (manifest.id.value.clone(), manifest.values());
-        let (session, running) = model_file::session(runtime, &id, &manifest.file, folder)?;
-        verify(manifest, &session)?;
+        let (output, normalise) = (manifest.decoder.output.value.clone(), manifest.input.normalise);
+        graph::check_input(&id, &session, &[1, i64::from(manifest.input.values.value)])?;
+        graph::check_output(&id, &session, &output)?;
         let input = Tensor::from_array(([1, values], vec![0f32; values]))
             .map_err(|error| ModelError::Failed { model: id.clone(), message: error.to_string() })?;
-        let (output, normalise) = (manifest.decoder.output.value.clone(), manifest.input.normalise);
         let mut model = Self { id, running, output, session, input, normalise, values, wrong: None };
         // Readings that are all the same: no model may fail on them.
         model.ask()?;
-        let Running { precision, provider, sha256 } = &model.running;
-        let (precision, provider) = (precision.as_str(), provider.as_str());
-        ModelLoaded { model: &model.id, precision, provider, sha256, took: started.elapsed() }.emit();
         Ok(model)
     }
 
@@ -122,30 +125,6 @@ impl SensorModel {
             (shape, _) => Err(mismatch(format!("its output {output:?} has shape {shape:?}, [1, 1] is wanted"))),
         }
     }
-}
-
-/// Compares what the graph says of itself with what the manifest says of it.
-fn verify(manifest: &SensorManifest, session: &Session) -> Result<(), ModelError> {
-    let mismatch = |message: String| ModelError::Mismatch { model: manifest.id.value.clone(), message };
-    let [input] = session.inputs() else {
-        return Err(mismatch(format!("it has {} inputs, one is wanted", session.inputs().len())));
-    };
-    let ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } = input.dtype() else {
-        let (name, found) = (input.name(), input.dtype());
-        return Err(mismatch(format!("its input {name:?} takes {found:?}, 32-bit floats are wanted")));
-    };
-    let wanted = [1, i64::from(manifest.input.values.value)];
-    let fits = shape.len() == 2 && shape.iter().zip(wanted).all(|(found, wanted)| *found == -1 || *found == wanted);
-    if !fits {
-        let name = input.name();
-        return Err(mismatch(format!("its input {name:?} has shape {shape:?}, the manifest says {wanted:?}")));
-    }
-    let name = manifest.decoder.output.as_str();
-    if !session.outputs().iter().any(|output| output.name() == name) {
-        let names: Vec<&str> = session.outputs().iter().map(|output| output.name()).collect();
-        return Err(mismatch(format!("it has no output {name:?}, only {names:?}")));
-    }
-    Ok(())
 }
 
 /// The models that sensors name and that work.

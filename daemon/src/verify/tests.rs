@@ -171,7 +171,7 @@ impl Bench {
             rules.observe(&Observation { picture: 0, at, tracks: &tracks }, &mut Vec::new());
             if self.scene.watchpoint.is_on() {
                 let view = View { picture: Arc::new(picture(at)), people: Arc::new([]) };
-                self.scene.watchpoint.shown(at, &rules, saw_all, &view);
+                self.scene.watchpoint.shown(at, |rule, patience| rules.holds(rule, patience), saw_all, &view);
             }
             drop(rules);
             self.serving.go_on();

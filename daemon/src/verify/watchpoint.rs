@@ -15,7 +15,6 @@ use snowgate_core::{
         command::CommandId,
         verify::{Look, Obstacle, Outcome, Seen},
     },
-    rules::CameraRules,
     sensor::watch::SensorWatch,
     time::Mono,
 };
@@ -76,10 +75,12 @@ impl Watchpoint {
         self.is_on.load(Ordering::Relaxed)
     }
 
-    /// A picture of this time was looked at and held against the rules. `saw_all`: models have been shown all of the frame.
-    pub fn shown(&self, at: Mono, rules: &CameraRules, saw_all: bool, view: &View) {
+    /// A picture of this time was looked at and held against rules; `holds` says of each whether its condition holds for
+    /// somebody of that patience, and `None` of those it was not held against. `saw_all`: models have been shown all of the
+    /// frame.
+    pub fn shown(&self, at: Mono, holds: impl Fn(&Id, Duration) -> Option<bool>, saw_all: bool, view: &View) {
         for under_way in self.lock().iter_mut() {
-            let Some(holds) = rules.holds(&under_way.with.rule, under_way.with.patience) else { continue };
+            let Some(holds) = holds(&under_way.with.rule, under_way.with.patience) else { continue };
             under_way.observe(at, holds);
             if under_way.with.look.includes(at) {
                 under_way.saw_all |= saw_all;

@@ -324,6 +324,11 @@ impl Analyser {
         Step::Done
     }
 
+    /// What is followed as of the last picture.
+    pub fn tracks(&self) -> impl Iterator<Item = &Track> {
+        self.eyes.iter().flat_map(|eye| eye.tracker.tracks())
+    }
+
     /// Forgets the picture begun: trackers have not heard of it, and it tells nothing.
     pub fn give_up(&mut self) {
         self.job = None;

@@ -18,7 +18,7 @@ use ort::{
 use serde::Serialize;
 use snowgate_core::choice;
 
-use super::manifest::Int8Spec;
+use super::manifest_file::Int8Spec;
 
 choice! {
     /// With how many bits models reckon.

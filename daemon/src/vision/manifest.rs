@@ -20,11 +20,11 @@ use snowgate_core::{
 
 use super::{
     execution::Variant,
-    manifest_file::{self, Describes, Problems},
+    manifest_file::{self, Describes, Files, Problems},
     preprocess::{Colour, Fit, Format, Layout},
 };
 
-pub use super::manifest_file::{ManifestError, PinnedFile, Problem};
+pub use super::manifest_file::{Int8Spec, ManifestError, PinnedFile, Problem};
 
 /// The most labels a model may have.
 const MAX_LABELS: usize = 2000;
@@ -168,18 +168,6 @@ spec! {
     }
 }
 
-spec! {
-    /// The int8 files of a model: inputs, outputs and what they mean are those of the float file.
-    pub struct Int8Spec {
-        /// Weights of the full range.
-        flatten full: PinnedFile,
-        /// Whether `precision = "auto"` takes it: say so when its detections have been compared with the float file's.
-        recommended: bool = false,
-        /// Weights so small that sums of two products fit into 16 bits, for x86 processors without VNNI.
-        reduced: Maybe<PinnedFile> = Maybe::NONE,
-    }
-}
-
 choice! {
     /// What a model finds.
     pub enum Task {
@@ -294,22 +282,64 @@ impl JsonSchema for Channels {
     }
 }
 
+impl InputSpec {
+    /// What the model wants to see.
+    pub fn format(&self) -> Format {
+        let Self { layout, colour, resize, mean, std, .. } = self;
+        Format { layout: *layout, colour: *colour, fit: *resize, mean: mean.value.0, std: std.value.0 }
+    }
+
+    /// The shape of a tensor of `width` × `height` pixels.
+    pub(super) fn shape(&self, (width, height): (u32, u32)) -> [i64; 4] {
+        let (width, height) = (i64::from(width), i64::from(height));
+        match self.layout {
+            Layout::Nchw => [1, 3, height, width],
+            Layout::Nhwc => [1, height, width, 3],
+        }
+    }
+
+    /// Adds what is wrong with it, where `who` needs sides that are multiples of `grid`.
+    pub(super) fn check(&self, grid: u32, who: &str, problems: &mut Problems) {
+        let Self { width, height, size_multiple, std, .. } = self;
+        if u64::from(width.value) * u64::from(height.value) > MAX_INPUT_PIXELS {
+            problems.add(width.span, format!("an input may have at most {MAX_INPUT_PIXELS} pixels"));
+        }
+        for side in [width, height] {
+            if side.value == 0 {
+                problems.add(side.span, "a side of 0 pixels shows nothing");
+            } else if size_multiple.value > 0 && !side.value.is_multiple_of(size_multiple.value) {
+                problems.add(side.span, format!("{} is no multiple of size_multiple", side.value));
+            } else if !side.value.is_multiple_of(grid) {
+                problems.add(side.span, format!("{who} needs sides that are multiples of {grid}"));
+            }
+        }
+        if std.value.0.contains(&0.0) {
+            problems.add(std.span, "nothing can be divided by 0");
+        }
+    }
+}
+
 impl Describes for Manifest {
     fn id(&self) -> &Id {
         &self.id.value
     }
 
+    fn task(&self) -> &'static str {
+        self.task.as_str()
+    }
+
+    fn licence(&self) -> &str {
+        &self.licence
+    }
+
+    fn pinned(&self) -> Files<'_> {
+        Files { float: &self.float, int8: self.int8.as_ref() }
+    }
+
     fn check(&self, problems: &mut Problems) {
-        let mut names: Vec<&str> = Vec::new();
-        for (_, pinned) in self.files() {
-            pinned.check(problems);
-            if names.contains(&pinned.file.as_str()) {
-                problems.add(pinned.file.span, format!("{:?} is named twice", *pinned.file));
-            }
-            names.push(&pinned.file);
-        }
         self.check_labels(problems);
-        self.check_input(problems);
+        let kind = self.decoder.kind;
+        self.input.check(kind.grid(), &format!("decoder \"{kind}\""), problems);
         let (kind, outputs) = (self.decoder.kind, &self.decoder.outputs);
         if outputs.len() != kind.output_count() {
             let count = kind.output_count();
@@ -356,46 +386,19 @@ impl Manifest {
         }
     }
 
-    fn check_input(&self, problems: &mut Problems) {
-        let InputSpec { width, height, size_multiple, std, .. } = &self.input;
-        if u64::from(width.value) * u64::from(height.value) > MAX_INPUT_PIXELS {
-            problems.add(width.span, format!("an input may have at most {MAX_INPUT_PIXELS} pixels"));
-        }
-        for side in [width, height] {
-            if side.value == 0 {
-                problems.add(side.span, "a side of 0 pixels shows nothing");
-            } else if size_multiple.value > 0 && !side.value.is_multiple_of(size_multiple.value) {
-                problems.add(side.span, format!("{} is no multiple of size_multiple", side.value));
-            } else if !side.value.is_multiple_of(self.decoder.kind.grid()) {
-                let (kind, grid) = (self.decoder.kind, self.decoder.kind.grid());
-                problems.add(side.span, format!("decoder \"{kind}\" needs sides that are multiples of {grid}"));
-            }
-        }
-        if std.value.0.contains(&0.0) {
-            problems.add(std.span, "nothing can be divided by 0");
-        }
-    }
-
     /// Every file of the model, the float one first.
     pub fn files(&self) -> impl Iterator<Item = (Variant, &PinnedFile)> {
-        [Variant::Float, Variant::Int8, Variant::Int8Reduced]
-            .into_iter()
-            .filter_map(|variant| Some((variant, self.file(variant)?)))
+        self.pinned().all()
     }
 
     /// The file of a variant, where the model has it.
     pub fn file(&self, variant: Variant) -> Option<&PinnedFile> {
-        match variant {
-            Variant::Float => Some(&self.float),
-            Variant::Int8 => self.int8.as_ref().map(|int8| &int8.full),
-            Variant::Int8Reduced => self.int8.as_ref().and_then(|int8| int8.reduced.as_ref()),
-        }
+        self.pinned().get(variant)
     }
 
     /// What the model wants to see.
     pub fn format(&self) -> Format {
-        let InputSpec { layout, colour, resize, mean, std, .. } = &self.input;
-        Format { layout: *layout, colour: *colour, fit: *resize, mean: mean.value.0, std: std.value.0 }
+        self.input.format()
     }
 
     /// The input sizes that are used, smallest first: one, or half of it and the whole where the size is free.

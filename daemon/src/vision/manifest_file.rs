@@ -10,18 +10,29 @@ use std::{
 use snowgate_core::{
     ids::Id,
     spec,
-    spec::{Error, Located, Section, Span, custom, read_table},
+    spec::{Error, Located, Maybe, Section, Span, custom, read_table},
 };
+
+use super::execution::Variant;
 
 /// The most bytes a manifest may have.
 const MAX_BYTES: u64 = 256 << 10;
 
 /// What manifests of one kind say.
-pub(crate) trait Describes: Section {
+pub trait Describes: Section {
     /// The model's name.
     fn id(&self) -> &Id;
 
-    /// Adds everything that is wrong with what they say.
+    /// What the model is for.
+    fn task(&self) -> &'static str;
+
+    /// Licence of the weights (SPDX).
+    fn licence(&self) -> &str;
+
+    /// The model's files.
+    fn pinned(&self) -> Files<'_>;
+
+    /// Adds everything that is wrong with what they say, their files apart.
     fn check(&self, problems: &mut Problems);
 }
 
@@ -37,13 +48,64 @@ spec! {
 
 impl PinnedFile {
     /// Adds what is wrong with the name or the digest.
-    pub(crate) fn check(&self, problems: &mut Problems) {
+    fn check(&self, problems: &mut Problems) {
         let file = Path::new(self.file.value.as_str());
         if file.file_name().is_none_or(|name| name != file.as_os_str()) {
             problems.add(self.file.span, "the file lies beside its manifest: a name without a path is wanted");
         }
         if self.sha256.len() != 64 || !self.sha256.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             problems.add(self.sha256.span, "a SHA-256 has 64 hexadecimal digits");
+        }
+    }
+}
+
+spec! {
+    /// The int8 files of a model: inputs, outputs and what they mean are those of the float file.
+    pub struct Int8Spec {
+        /// Weights of the full range.
+        flatten full: PinnedFile,
+        /// Whether `precision = "auto"` takes it: say so when its answers have been compared with the float file's.
+        recommended: bool = false,
+        /// Weights so small that sums of two products fit into 16 bits, for x86 processors without VNNI.
+        reduced: Maybe<PinnedFile> = Maybe::NONE,
+    }
+}
+
+/// The files of one model.
+#[derive(Debug, Clone, Copy)]
+pub struct Files<'a> {
+    /// The float file.
+    pub float: &'a PinnedFile,
+    /// The int8 ones.
+    pub int8: Option<&'a Int8Spec>,
+}
+
+impl<'a> Files<'a> {
+    /// The file of a variant, where the model has it.
+    pub fn get(self, variant: Variant) -> Option<&'a PinnedFile> {
+        match variant {
+            Variant::Float => Some(self.float),
+            Variant::Int8 => self.int8.map(|int8| &int8.full),
+            Variant::Int8Reduced => self.int8.and_then(|int8| int8.reduced.as_ref()),
+        }
+    }
+
+    /// Every file, the float one first.
+    pub fn all(self) -> impl Iterator<Item = (Variant, &'a PinnedFile)> {
+        [Variant::Float, Variant::Int8, Variant::Int8Reduced]
+            .into_iter()
+            .filter_map(move |variant| Some((variant, self.get(variant)?)))
+    }
+
+    /// Adds what is wrong with their names and digests.
+    fn check(self, problems: &mut Problems) {
+        let mut names: Vec<&str> = Vec::new();
+        for (_, pinned) in self.all() {
+            pinned.check(problems);
+            if names.contains(&pinned.file.as_str()) {
+                problems.add(pinned.file.span, format!("{:?} is named twice", *pinned.file));
+            }
+            names.push(&pinned.file);
         }
     }
 }
@@ -123,7 +185,7 @@ fn render(path: &Path, problems: &[Problem]) -> String {
 
 /// Mistakes, each with its place.
 #[derive(Default)]
-pub(crate) struct Problems(Vec<Error>);
+pub struct Problems(Vec<Error>);
 
 impl Problems {
     /// Adds one.
@@ -140,6 +202,7 @@ pub(crate) fn parse<T: Describes>(text: &str) -> Result<T, Vec<Error>> {
     let mut value = toml_span::parse(text).map_err(|error| vec![error])?;
     let manifest: T = read_table(&mut value).map_err(|errors| errors.errors)?;
     let mut problems = Problems::default();
+    manifest.pinned().check(&mut problems);
     manifest.check(&mut problems);
     if problems.0.is_empty() { Ok(manifest) } else { Err(problems.0) }
 }
@@ -188,4 +251,9 @@ pub(crate) fn read_folder<T: Describes>(folder: &Path) -> (BTreeMap<Id, T>, Vec<
         }
     }
     (found.into_iter().map(|(id, (_, manifest))| (id, manifest)).collect(), errors)
+}
+
+/// The same, where there need not be such a folder.
+pub(crate) fn read_folder_if_there<T: Describes>(folder: &Path) -> (BTreeMap<Id, T>, Vec<ManifestError>) {
+    if folder.exists() { read_folder(folder) } else { Default::default() }
 }

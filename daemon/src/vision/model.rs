@@ -4,16 +4,12 @@
 //! never spin: parallelism comes from several inference threads with their own [`Models`].
 
 use std::{
-    collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
-use ort::{
-    session::Session,
-    value::{Tensor, TensorElementType, ValueType},
-};
+use ort::{session::Session, value::Tensor};
 use snowgate_core::{
     ids::Id,
     observation::{Detection, Label},
@@ -22,11 +18,12 @@ use snowgate_core::{
 use super::{
     decoders::{self, Output, ShapeError, Sink},
     execution::{Running, Variant},
+    graph,
     manifest::{DecoderKind, Manifest},
     masks::Masks,
-    model_file::{self, ModelFile},
+    model_file::{self, Opens},
     nms::{Candidate, Candidates},
-    preprocess::{Format, Layout, PixelRect, Placement, Preprocessor},
+    preprocess::{Format, PixelRect, Placement, Preprocessor},
     regions::input_for,
 };
 use crate::{
@@ -34,7 +31,10 @@ use crate::{
     events::vision::RegionInferred,
 };
 
-pub use super::runtime::{Runtime, RuntimeError};
+pub use super::{
+    models::Models,
+    runtime::{Runtime, RuntimeError},
+};
 
 /// Why a model cannot be used. Every message names the model.
 #[derive(Debug, thiserror::Error)]
@@ -105,6 +105,23 @@ pub enum ModelError {
     },
 }
 
+/// What a new model is shown first: nothing but grey.
+pub(super) fn with_grey<T>((width, height): (u32, u32), look: impl FnOnce(&Pixels<'_>) -> T) -> T {
+    let grey = vec![114u8; width as usize * height as usize];
+    let plane = |w: u32, h: u32| Plane { data: &grey, stride: w as usize, width: w as usize, height: h as usize };
+    let half = plane(width.div_ceil(2), height.div_ceil(2));
+    let chroma = Chroma::Planar { u: half, v: half };
+    look(&Pixels { luma: plane(width, height), chroma, full_range: true, bt709: true })
+}
+
+impl Opens for Manifest {
+    type Model = Model;
+
+    fn model(&self, session: Session, running: Running) -> Result<Model, ModelError> {
+        Model::new(self, session, running)
+    }
+}
+
 /// An opened model with everything it needs to answer.
 #[derive(Debug)]
 pub struct Model {
@@ -154,18 +171,18 @@ impl Model {
     }
 
     /// Wraps a session of a manifest's model, and asks it once.
-    pub(super) fn new(manifest: &Manifest, session: Session, running: Running) -> Result<Self, ModelError> {
+    fn new(manifest: &Manifest, session: Session, running: Running) -> Result<Self, ModelError> {
         let id = manifest.id.value.clone();
-        verify(manifest, &session)?;
+        let input = &manifest.input;
+        graph::check_input(&id, &session, &input.shape((*input.width, *input.height)))?;
+        for output in manifest.decoder.outputs.iter() {
+            graph::check_output(&id, &session, output)?;
+        }
         let failed = |error: ort::Error| ModelError::Failed { model: id.clone(), message: error.to_string() };
         let mut inputs = Vec::new();
         for size in manifest.input_sizes() {
-            let (width, height) = (size.0 as usize, size.1 as usize);
-            let shape = match manifest.input.layout {
-                Layout::Nchw => [1, 3, height, width],
-                Layout::Nhwc => [1, height, width, 3],
-            };
-            let tensor = Tensor::from_array((shape, vec![0f32; 3 * width * height])).map_err(failed)?;
+            let values = vec![0f32; 3 * size.0 as usize * size.1 as usize];
+            let tensor = Tensor::from_array((input.shape(size), values)).map_err(failed)?;
             inputs.push(Input { size, tensor });
         }
         let mut model = Self {
@@ -190,14 +207,9 @@ impl Model {
     /// Shows the model a grey picture in each size: what it answers must have the shapes its decoder reads.
     fn ask_once(&mut self) -> Result<(), ModelError> {
         for index in 0..self.inputs.len() {
-            let (width, height) = (self.inputs[index].size.0, self.inputs[index].size.1);
-            let grey = vec![114u8; width as usize * height as usize];
-            let plane =
-                |w: u32, h: u32| Plane { data: &grey, stride: w as usize, width: w as usize, height: h as usize };
-            let half = plane(width.div_ceil(2), height.div_ceil(2));
-            let chroma = Chroma::Planar { u: half, v: half };
-            let pixels = Pixels { luma: plane(width, height), chroma, full_range: true, bt709: true };
-            self.run(&pixels, &Masks::default(), PixelRect::whole(&pixels), index, self.min_score)?;
+            with_grey(self.inputs[index].size, |pixels| {
+                self.run(pixels, &Masks::default(), PixelRect::whole(pixels), index, self.min_score)
+            })?;
         }
         Ok(())
     }
@@ -344,89 +356,5 @@ impl Model {
             DecoderKind::Yolox => decoders::yolo::decode_x(first, &mut sink),
         };
         decoded.map_err(|source| ModelError::Shape { model: id.clone(), source })
-    }
-}
-
-/// Compares what the graph says of itself with what the manifest says of it.
-fn verify(manifest: &Manifest, session: &Session) -> Result<(), ModelError> {
-    let mismatch = |message: String| ModelError::Mismatch { model: manifest.id.value.clone(), message };
-    let [input] = session.inputs() else {
-        return Err(mismatch(format!("it has {} inputs, one is wanted", session.inputs().len())));
-    };
-    let (width, height) = (i64::from(*manifest.input.width), i64::from(*manifest.input.height));
-    let wanted = match manifest.input.layout {
-        Layout::Nchw => [1, 3, height, width],
-        Layout::Nhwc => [1, height, width, 3],
-    };
-    let shape = float_shape(input.dtype()).ok_or_else(|| {
-        mismatch(format!("its input {:?} takes {:?}, 32-bit floats are wanted", input.name(), input.dtype()))
-    })?;
-    let fits = shape.len() == 4 && shape.iter().zip(wanted).all(|(found, wanted)| *found == -1 || *found == wanted);
-    if !fits {
-        let name = input.name();
-        return Err(mismatch(format!("its input {name:?} has shape {shape:?}, the manifest says {wanted:?}")));
-    }
-    for name in manifest.decoder.outputs.iter() {
-        let Some(output) = session.outputs().iter().find(|output| output.name() == name) else {
-            let names: Vec<&str> = session.outputs().iter().map(|output| output.name()).collect();
-            return Err(mismatch(format!("it has no output {name:?}, only {names:?}")));
-        };
-        if float_shape(output.dtype()).is_none() {
-            return Err(mismatch(format!("its output {name:?} gives {:?}, 32-bit floats are wanted", output.dtype())));
-        }
-    }
-    Ok(())
-}
-
-fn float_shape(value: &ValueType) -> Option<&[i64]> {
-    match value {
-        ValueType::Tensor { ty: TensorElementType::Float32, shape, .. } => Some(shape),
-        _ => None,
-    }
-}
-
-/// The models of one inference thread, by manifest id.
-#[derive(Debug, Default)]
-pub struct Models {
-    models: BTreeMap<Id, Model>,
-}
-
-impl Models {
-    /// Opens the reference ([`Model::load`]) of each manifest; one that cannot be opened takes no other down.
-    pub fn load<'a>(
-        runtime: &Runtime,
-        manifests: impl IntoIterator<Item = &'a Manifest>,
-        folder: &Path,
-    ) -> (Self, Vec<ModelError>) {
-        Self::gather(manifests.into_iter().map(|manifest| Model::load(runtime, manifest, folder)))
-    }
-
-    /// Sessions of their own for files that were opened before; one that cannot be opened takes no other down.
-    pub fn of_files<'a>(files: impl IntoIterator<Item = &'a ModelFile>) -> (Self, Vec<ModelError>) {
-        Self::gather(files.into_iter().map(ModelFile::model))
-    }
-
-    fn gather(opened: impl Iterator<Item = Result<Model, ModelError>>) -> (Self, Vec<ModelError>) {
-        let mut errors = Vec::new();
-        let mut models = BTreeMap::new();
-        for result in opened {
-            match result {
-                Ok(model) => {
-                    models.insert(model.id.clone(), model);
-                }
-                Err(error) => errors.push(error),
-            }
-        }
-        (Self { models }, errors)
-    }
-
-    /// A model, if it could be opened.
-    pub fn get_mut(&mut self, id: &Id) -> Option<&mut Model> {
-        self.models.get_mut(id)
-    }
-
-    /// The ids of what could be opened.
-    pub fn ids(&self) -> impl Iterator<Item = &Id> {
-        self.models.keys()
     }
 }

@@ -14,19 +14,41 @@ use snowgate_core::{hex::hex, ids::Id};
 
 use super::{
     execution::{self, Execution, Provider, Running, Variant},
-    manifest::{Manifest, PinnedFile},
-    model::{Model, ModelError, Runtime},
+    manifest::Manifest,
+    manifest_file::Describes,
+    model::ModelError,
+    runtime::Runtime,
 };
 use crate::events::vision::{ModelLoaded, ProviderRefused};
 
 /// The most bytes a model file may have.
 const MAX_MODEL_BYTES: u64 = 512 << 20;
 
+/// A manifest that a model can be opened by, whatever the model looks at.
+pub trait Opens: Describes + Clone {
+    /// A session with everything it needs to answer.
+    type Model;
+
+    /// Wraps a session of its model, and asks it once.
+    ///
+    /// # Errors
+    /// When the graph, or what it answers, is not what the manifest says.
+    fn model(&self, session: Session, running: Running) -> Result<Self::Model, ModelError>;
+
+    /// Which of its files a provider runs.
+    fn variant(&self, execution: &Execution, provider: Provider) -> Variant {
+        execution.variant(self.pinned().int8, provider)
+    }
+}
+
+/// The file of a model that looks at regions.
+pub type ModelFile = OpenedFile<Manifest>;
+
 /// A model's file, verified, with the provider it was found to run on.
 #[derive(Debug, Clone)]
-pub struct ModelFile {
+pub struct OpenedFile<T> {
     runtime: Runtime,
-    manifest: Arc<Manifest>,
+    manifest: Arc<T>,
     bytes: Verified,
     running: Running,
     refused: Vec<Refused>,
@@ -50,7 +72,7 @@ struct Verified {
     bytes: Arc<[u8]>,
 }
 
-impl ModelFile {
+impl<T: Opens> OpenedFile<T> {
     /// Reads and verifies the file that suits, opens it on the first provider that takes all of it, and asks it once.
     ///
     /// # Errors
@@ -58,51 +80,51 @@ impl ModelFile {
     /// what the manifest says.
     pub fn open(
         runtime: &Runtime,
-        manifest: &Manifest,
+        manifest: &T,
         folder: &Path,
         execution: &Execution,
-    ) -> Result<(Self, Model), ModelError> {
+    ) -> Result<(Self, T::Model), ModelError> {
         let started = Instant::now();
         let mut refused = Vec::new();
         let mut read: Option<Verified> = None;
         let mut bytes_for = |provider| {
-            let variant = execution.variant(manifest.int8.as_ref(), provider);
+            let variant = manifest.variant(execution, provider);
             match &read {
                 Some(bytes) if bytes.variant == variant => Ok(bytes.clone()),
                 _ => Verified::read(manifest, variant, folder).inspect(|bytes| read = Some(bytes.clone())),
             }
         };
-        let opened = |bytes: Verified, model: Model, refused| {
-            emit_loaded(&model, started);
-            let running = model.running().clone();
+        let opened = |bytes: Verified, provider, model, refused| {
+            let running = bytes.running(provider);
+            emit_loaded(manifest.id(), &running, started);
             let manifest = Arc::new(manifest.clone());
             (Self { runtime: runtime.clone(), manifest, bytes, running, refused }, model)
         };
         for provider in execution.preferred() {
             let bytes = bytes_for(provider)?;
             match bytes.open(runtime, manifest, provider) {
-                Ok(model) => return Ok(opened(bytes, model, refused)),
+                Ok(model) => return Ok(opened(bytes, provider, model, refused)),
                 Err(error) => {
                     let reason = match error {
                         ModelError::Broken { message, .. } => message,
                         other => other.to_string(),
                     };
-                    ProviderRefused { model: &manifest.id.value, provider: provider.as_str(), reason: &reason }.emit();
+                    ProviderRefused { model: manifest.id(), provider: provider.as_str(), reason: &reason }.emit();
                     refused.push(Refused { provider, reason });
                 }
             }
         }
         let bytes = bytes_for(Provider::Cpu)?;
         let model = bytes.open(runtime, manifest, Provider::Cpu)?;
-        Ok(opened(bytes, model, refused))
+        Ok(opened(bytes, Provider::Cpu, model, refused))
     }
 
     /// Another session, for another thread.
     ///
     /// # Errors
     /// When it cannot be opened any more.
-    pub fn model(&self) -> Result<Model, ModelError> {
-        self.bytes.open(&self.runtime, &self.manifest, self.running.provider)
+    pub fn model(&self) -> Result<T::Model, ModelError> {
+        self.bytes.open(&self.runtime, &*self.manifest, self.running.provider)
     }
 
     /// What it runs as and on.
@@ -117,49 +139,35 @@ impl ModelFile {
 }
 
 /// Opens one file of a model on the processor.
-pub(super) fn load(
+///
+/// # Errors
+/// When the file is not there, not the one that is pinned, cannot be opened, or is not what the manifest says.
+pub fn load<T: Opens>(
     runtime: &Runtime,
-    manifest: &Manifest,
+    manifest: &T,
     folder: &Path,
     variant: Variant,
-) -> Result<Model, ModelError> {
+) -> Result<T::Model, ModelError> {
     let started = Instant::now();
-    let model = Verified::read(manifest, variant, folder)?.open(runtime, manifest, Provider::Cpu)?;
-    emit_loaded(&model, started);
+    let file = Verified::read(manifest, variant, folder)?;
+    let model = file.open(runtime, manifest, Provider::Cpu)?;
+    emit_loaded(manifest.id(), &file.running(Provider::Cpu), started);
     Ok(model)
 }
 
-/// A session on the processor, of a file of whatever model that is the one its manifest pins.
-pub(crate) fn session(
-    runtime: &Runtime,
-    model: &Id,
-    pinned: &PinnedFile,
-    folder: &Path,
-) -> Result<(Session, Running), ModelError> {
-    let (precision, provider) = (Variant::Float, Provider::Cpu);
-    let file = Verified::read_pinned(model, precision, pinned, folder)?;
-    let session = file.session(runtime, model, provider)?;
-    Ok((session, Running { precision, provider, sha256: file.sha256 }))
-}
-
-fn emit_loaded(model: &Model, started: Instant) {
-    let Running { precision, provider, sha256 } = model.running();
+fn emit_loaded(model: &Id, Running { precision, provider, sha256 }: &Running, started: Instant) {
     let (precision, provider) = (precision.as_str(), provider.as_str());
-    ModelLoaded { model: model.id(), precision, provider, sha256, took: started.elapsed() }.emit();
+    ModelLoaded { model, precision, provider, sha256, took: started.elapsed() }.emit();
 }
 
 impl Verified {
     /// Reads one of a model's files and compares its digest.
-    fn read(manifest: &Manifest, variant: Variant, folder: &Path) -> Result<Self, ModelError> {
-        let model = &manifest.id.value;
+    fn read<T: Describes>(manifest: &T, variant: Variant, folder: &Path) -> Result<Self, ModelError> {
+        let model = manifest.id();
         let message = || format!("its manifest names no {variant} file");
         let lacks = || ModelError::Mismatch { model: model.clone(), message: message() };
-        Self::read_pinned(model, variant, manifest.file(variant).ok_or_else(lacks)?, folder)
-    }
-
-    fn read_pinned(model: &Id, variant: Variant, pinned: &PinnedFile, folder: &Path) -> Result<Self, ModelError> {
-        let PinnedFile { file, sha256 } = pinned;
-        let path = folder.join(file.as_str());
+        let pinned = manifest.pinned().get(variant).ok_or_else(lacks)?;
+        let path = folder.join(pinned.file.as_str());
         let unreadable = |source| ModelError::Unreadable { model: model.clone(), path: path.clone(), source };
         let size = std::fs::metadata(&path).map_err(unreadable)?.len();
         if size > MAX_MODEL_BYTES {
@@ -167,24 +175,25 @@ impl Verified {
         }
         let bytes = std::fs::read(&path).map_err(unreadable)?;
         let found = hex(Sha256::digest(&bytes));
-        if found.eq_ignore_ascii_case(sha256) {
+        if found.eq_ignore_ascii_case(&pinned.sha256) {
             Ok(Self { variant, path, sha256: found, bytes: bytes.into() })
         } else {
-            Err(ModelError::WrongDigest { model: model.clone(), path, expected: sha256.to_ascii_lowercase(), found })
+            Err(ModelError::WrongDigest {
+                model: model.clone(),
+                path,
+                expected: pinned.sha256.to_ascii_lowercase(),
+                found,
+            })
         }
     }
 
-    fn open(&self, runtime: &Runtime, manifest: &Manifest, provider: Provider) -> Result<Model, ModelError> {
-        let session = self.session(runtime, &manifest.id.value, provider)?;
-        let running = Running { precision: self.variant, provider, sha256: self.sha256.clone() };
-        Model::new(manifest, session, running)
+    fn open<T: Opens>(&self, runtime: &Runtime, manifest: &T, provider: Provider) -> Result<T::Model, ModelError> {
+        let broken = |message| ModelError::Broken { model: manifest.id().clone(), path: self.path.clone(), message };
+        let session = execution::open(&runtime.environment, &self.bytes, provider).map_err(broken)?;
+        manifest.model(session, self.running(provider))
     }
 
-    fn session(&self, runtime: &Runtime, model: &Id, provider: Provider) -> Result<Session, ModelError> {
-        execution::open(&runtime.environment, &self.bytes, provider).map_err(|message| ModelError::Broken {
-            model: model.clone(),
-            path: self.path.clone(),
-            message,
-        })
+    fn running(&self, provider: Provider) -> Running {
+        Running { precision: self.variant, provider, sha256: self.sha256.clone() }
     }
 }

@@ -31,6 +31,8 @@ spec! {
         object_model: Maybe<Located<Id>> = Maybe::NONE,
         /// Face model, by manifest id; the gateway's default otherwise.
         face_model: Maybe<Located<Id>> = Maybe::NONE,
+        /// What its scene is learnt or judged by, for rules of the kind "anomaly", by manifest id; the gateway's default otherwise.
+        scene_model: Maybe<Located<Id>> = Maybe::NONE,
         /// Share of luma (0..1) by which a pixel must differ from the background to count as changed.
         motion_threshold: Fraction = Fraction(0.06),
         /// Share of the frame that must have changed to count as motion.
@@ -100,6 +102,8 @@ spec! {
         object: Located<Id> = default_id("ssdlite-mobilenet-v2"),
         /// Manifest id of the face model.
         face: Located<Id> = default_id("centerface"),
+        /// Manifest id of the model that scenes are learnt or judged by, for rules of the kind "anomaly".
+        scene: Located<Id> = default_id("efficientnet-lite0"),
         /// With how many bits models reckon. Faces and heads in stills are always found in float.
         precision: Precision = Precision::Auto,
         /// ONNX Runtime's execution providers, the preferred one first; what cannot run a model is passed over, and the

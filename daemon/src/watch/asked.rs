@@ -73,7 +73,7 @@ impl Watchable for AskedCamera {
             taken: of.taken,
             subjects: Vec::new(),
             people: of.view.people.to_vec(),
-            outline: Some(rule.outline.clone()),
+            outline: rule.outline.clone(),
             masks: Arc::clone(&rule.masks),
         })
     }

@@ -13,13 +13,15 @@ use snowgate_core::{ids::Id, time::Mono};
 
 use super::{
     Slot, Watcher,
+    anomaly::{self, AnomalyWatch},
     cadence::Fallback,
     decoders::{DecoderPool, LookDecoders},
-    decoding::{Decoding, GateState, Hands},
+    decoding::{Decoding, GateState, Hands, Offered},
     inference::{Inference, Offer, Outcome, Urgency},
     overload::{Admission, Load},
     packet_sizes::Informative,
     pulse::Pulse,
+    scene::{SceneTold, SceneWatch},
     schedule::Turn,
 };
 use crate::{
@@ -31,6 +33,7 @@ use crate::{
     reporting::WatchedRule,
     verify::Watchpoint,
     vision::{
+        analyser::VisionError,
         model::Models,
         spec::{DetectSpec, Gate, Priority},
     },
@@ -70,21 +73,33 @@ pub struct Watched {
     ring: Arc<GopRing>,
     /// Between two looks at a quiet camera.
     look_gap: Duration,
+    /// Between two key frames, at the most.
+    key_gap: Duration,
     decoding: Mutex<Decoding>,
     slot: Slot<Offer>,
     inference: Mutex<Inference>,
+    scene: Mutex<SceneWatch>,
+    anomaly: Option<AnomalyWatch>,
     /// When the last picture was looked at (monotonic nanoseconds).
     last_look: AtomicU64,
 }
 
 impl Watched {
     /// A camera and everything it needs.
-    pub fn new(ring: Arc<GopRing>, spec: &DetectSpec, watcher: Watcher, rules: Vec<Arc<WatchedRule>>) -> Self {
+    pub fn new(
+        ring: Arc<GopRing>,
+        spec: &DetectSpec,
+        watcher: Watcher,
+        scene: SceneWatch,
+        anomaly: Option<AnomalyWatch>,
+        rules: Vec<Arc<WatchedRule>>,
+    ) -> Self {
         let pulse = Arc::new(Pulse::new(spec.max_key_interval.0));
         Self {
             camera: ring.camera().clone(),
             priority: spec.priority,
             rules,
+            key_gap: spec.max_key_interval.0,
             look_gap: match spec.gate {
                 Gate::Keyframe => spec.look_every.0.max(spec.max_key_interval.0),
                 Gate::Always | Gate::Pixels => Duration::ZERO,
@@ -96,6 +111,8 @@ impl Watched {
             fps: spec.fps.value,
             slot: Slot::default(),
             inference: Mutex::new(Inference::new(watcher)),
+            scene: Mutex::new(scene),
+            anomaly,
             last_look: AtomicU64::new(0),
         }
     }
@@ -106,12 +123,18 @@ impl Watched {
     }
 
     /// A turn of decoding; `offered` is called for each picture that waits for inference from then on.
-    pub fn decode(&self, tools: &Tools, looks: &mut LookDecoders, now: Mono, offered: &mut dyn FnMut()) -> Turn {
+    pub fn decode(&self, tools: &Tools, looks: &mut LookDecoders, now: Mono, offered: &mut dyn FnMut(Offered)) -> Turn {
         self.with_hands(tools, looks, now, offered, |decoding, hands| decoding.turn(hands))
     }
 
     /// The stream is over.
-    pub fn finish_decoding(&self, tools: &Tools, looks: &mut LookDecoders, now: Mono, offered: &mut dyn FnMut()) {
+    pub fn finish_decoding(
+        &self,
+        tools: &Tools,
+        looks: &mut LookDecoders,
+        now: Mono,
+        offered: &mut dyn FnMut(Offered),
+    ) {
         self.with_hands(tools, looks, now, offered, Decoding::finish);
     }
 
@@ -120,12 +143,49 @@ impl Watched {
         tools: &Tools,
         looks: &mut LookDecoders,
         now: Mono,
-        offered: &mut dyn FnMut(),
+        offered: &mut dyn FnMut(Offered),
         work: impl FnOnce(&mut Decoding, &mut Hands<'_>) -> T,
     ) -> T {
         let Tools { pool, admission, load } = tools;
-        let (slot, inference) = (&self.slot, &self.inference);
-        work(&mut lock(&self.decoding), &mut Hands { looks, pool, slot, inference, admission, load, now, offered })
+        let (slot, inference, scene) = (&self.slot, &self.inference, &self.scene);
+        let (anomaly, wanted) = (self.anomaly.as_ref(), self.watchpoint.is_on());
+        let mut hands = Hands { looks, pool, slot, inference, scene, anomaly, wanted, admission, load, now, offered };
+        work(&mut lock(&self.decoding), &mut hands)
+    }
+
+    /// Shows the key frame that waits for it, if one does, to the model of scenes; what comes of it is told by the scene.
+    ///
+    /// # Errors
+    /// The model is not there, or it fails. The next picture may do.
+    pub fn look_at_scene(&self, models: &mut Models) -> Result<(), VisionError> {
+        let Some(anomaly) = &self.anomaly else { return Ok(()) };
+        let known = anomaly::known(lock(&self.inference).watcher().tracks());
+        let wanted = self.watchpoint.is_on();
+        let looked = anomaly.look(known, models, |picture, outlook| lock(&self.scene).take(picture, outlook, wanted));
+        looked.unwrap_or(Ok(()))
+    }
+
+    /// Who looks for what was never in its scene, if any rule asks for it.
+    pub fn anomaly(&self) -> Option<&AnomalyWatch> {
+        self.anomaly.as_ref()
+    }
+
+    /// What key frames gave somebody to know of since the last time.
+    pub fn told_by_scene(&self) -> Vec<SceneTold> {
+        lock(&self.scene).told()
+    }
+
+    /// Whether the condition of a rule about the whole scene holds, as [`SceneRules::holds`](snowgate_core::rules::SceneRules::holds).
+    pub(super) fn scene_holds(&self, rule: &Id, at: Mono, patience: Duration) -> Option<bool> {
+        lock(&self.scene).rules().holds(rule, at, patience)
+    }
+
+    /// Forgets what was learnt of its scene: what it shows from now on is what it is to show.
+    pub(super) fn forget_scene(&self) {
+        lock(&self.scene).relearn();
+        if let Some(anomaly) = &self.anomaly {
+            anomaly.forget();
+        }
     }
 
     /// A turn of inference: one region. `decode` is called when that gives decoding something to do, `judge` with what came
@@ -165,25 +225,43 @@ impl Watched {
         if now.since(Mono(self.last_look.load(Ordering::Acquire))) >= patience {
             work(lock(&self.inference).watcher());
         }
+        lock(&self.scene).lapse(now, patience);
     }
 
     /// What may lie between two looked-at pictures while this camera does all that overload leaves it.
     pub(super) fn longest_gap(&self) -> Duration {
         let limits = self.pulse.limits();
         let picture = Duration::from_secs(1) * limits.picture_divisor / self.fps.max(1);
-        (3 * picture).max(self.look_gap * limits.look_stretch)
+        let gap = (3 * picture).max(self.look_gap * limits.look_stretch);
+        // What is judged by key frames waits for one of them, and what is in the scene for its turn besides.
+        let of_scene = (!lock(&self.scene).rules().is_empty()).then_some(2 * self.key_gap);
+        let of_anomaly = self.anomaly.as_ref().map(|anomaly| anomaly.every() + 2 * self.key_gap);
+        [of_scene, of_anomaly].into_iter().flatten().fold(gap, Duration::max)
     }
 
     /// Somebody wants to look until then: the camera is followed whether anything moves or not, as far as overload leaves it
     /// that, and models are shown all of its frame once more. It is for the caller to have it decode.
     pub fn ask(&self, until: Mono) {
         lock(&self.inference).watcher().look_afresh();
+        if let Some(anomaly) = &self.anomaly {
+            anomaly.hurry();
+        }
         self.pulse.ask(until);
     }
 
     /// The camera's judgement, for whoever drives it alone.
     pub fn with_watcher<T>(&self, work: impl FnOnce(&mut Watcher) -> T) -> T {
         work(lock(&self.inference).watcher())
+    }
+
+    /// What is judged of its key frames, for whoever drives it alone.
+    pub fn with_scene<T>(&self, work: impl FnOnce(&mut SceneWatch) -> T) -> T {
+        work(&mut lock(&self.scene))
+    }
+
+    /// Whether any of its rules has told of something that has yet to end.
+    pub fn is_active(&self) -> bool {
+        lock(&self.inference).watcher().is_active() || lock(&self.scene).rules().is_active()
     }
 
     /// What the camera's gate is doing, and why it decodes everything if its stream makes it.
@@ -203,7 +281,8 @@ impl Watched {
 
     /// Refreshes slow gauges.
     pub(super) fn measure(&self) {
-        let vision = lock(&self.inference).watcher().bytes();
+        let of_scene = self.anomaly.as_ref().map_or(0, AnomalyWatch::bytes);
+        let vision = lock(&self.inference).watcher().bytes() + of_scene;
         MemoryTaken { camera: self.camera.as_str(), ring: self.ring.bytes(), vision }.emit();
         let state = self.packet_sizes().as_str();
         PacketSizesLearnt { camera: self.camera.as_str(), states: Informative::WORDS, state }.emit();

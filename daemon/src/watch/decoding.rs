@@ -33,11 +33,13 @@ use snowgate_core::{choice, ids::Id, time::Mono};
 
 use super::{
     Sampler, Slot,
+    anomaly::AnomalyWatch,
     cadence::Fallback,
     decoders::{DecoderPool, LookDecoders},
     inference::{Inference, Offer, Urgency},
     overload::{Admission, Busy, Load},
     pulse::{Alarm, Pulse},
+    scene::SceneWatch,
     schedule::{Turn, When},
 };
 use crate::{
@@ -157,14 +159,29 @@ pub struct Hands<'a> {
     pub slot: &'a Slot<Offer>,
     /// The camera's inference.
     pub inference: &'a Mutex<Inference>,
+    /// What its key frames are fit for.
+    pub scene: &'a Mutex<SceneWatch>,
+    /// Who looks for what was never in its scene, if any rule asks for it.
+    pub anomaly: Option<&'a AnomalyWatch>,
+    /// Whether somebody wants to know of every key frame.
+    pub wanted: bool,
     /// Tokens for waking.
     pub admission: &'a Admission,
     /// Where waits are told.
     pub load: &'a Load,
     /// The time.
     pub now: Mono,
-    /// Called after each picture put into the slot.
-    pub offered: &'a mut dyn FnMut(),
+    /// Called after each picture put into the slot, or kept for the scene's sake.
+    pub offered: &'a mut dyn FnMut(Offered),
+}
+
+/// What a picture that waits for inference is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Offered {
+    /// The things in it.
+    Things,
+    /// The whole scene: it can wait until there is nothing else to do.
+    Scene,
 }
 
 impl Decoding {
@@ -280,6 +297,7 @@ impl Decoding {
         });
         let fell_back = self.pulse.heard().cadence.looked(picture.is_some());
         let Some(picture) = picture else { return Turn { more: fell_back, cost: LOOK_COST, next: When::Soon } };
+        hands.see(&picture);
         let watcher = inference.watcher();
         let glance = watcher.glance(&picture);
         let (occupied, unseen) = (watcher.is_occupied(), watcher.has_unseen());
@@ -412,7 +430,11 @@ impl Decoding {
         let Some((_, decoder)) = &mut following.decoder else { return };
         let catching_up = following.woken_by.is_some();
         let urgency = if catching_up { Urgency::CatchUp } else { Urgency::Live };
+        let key = following.key.map(|key| key.number);
         let result = decoder.decode(unit, &mut |picture| {
+            if Some(picture.number()) == key {
+                hands.see(&picture);
+            }
             // What catching up begins with may have been seen already.
             let at = picture.at();
             if (!catching_up || at > *seen) && sampler.is_due(at) {
@@ -513,6 +535,18 @@ impl Decoding {
     }
 }
 
+impl Hands<'_> {
+    /// Shows a key frame's picture to who judges what they are fit for.
+    fn see(&mut self, picture: &Picture) {
+        let light = self.scene.lock().unwrap_or_else(PoisonError::into_inner).see(picture, self.wanted);
+        if let (Some(light), Some(anomaly)) = (light, self.anomaly)
+            && anomaly.offer(picture, light)
+        {
+            (self.offered)(Offered::Scene);
+        }
+    }
+}
+
 impl Looked {
     fn at(key: &AccessUnit) -> Self {
         Self { number: key.number, at: key.at }
@@ -549,5 +583,5 @@ fn put(camera: &Id, urgency: Urgency, picture: Picture, hands: &mut Hands<'_>) {
             hands.load.picture_dropped();
         }
     }
-    (hands.offered)();
+    (hands.offered)(Offered::Things);
 }

@@ -2,36 +2,42 @@
 //!
 //! ```text
 //! ring ─► pulse ─► decoding (the gate) ─► slot ─► inference ─► watcher ─► findings
-//!           ▲          schedule                    schedule
+//!           ▲          schedule │                  schedule                  ▲
+//!           │                   └── key frames ─► scene, anomaly ────────────┘
 //!           └──────────────── overload ────────────────┘
 //! ```
 //!
 //! [`camera`] is one camera's path, whoever drives it: the [`workers`]' threads live, replay on its own. [`overload`] is the
 //! policy for when the box has more to do than it can.
 
+mod anomaly;
 mod asked;
 mod cadence;
 mod camera;
 mod decoders;
 mod decoding;
 mod inference;
+mod keeper;
 pub mod lookout;
 pub mod overload;
 mod packet_sizes;
 mod pulse;
 mod room;
 mod sampler;
+mod scene;
 pub mod schedule;
 mod slot;
 mod watcher;
 mod workers;
 
+pub use anomaly::{AnomalySettings, AnomalyWatch};
 pub use cadence::Fallback;
 pub use camera::{Tools, Watched};
-pub use decoders::LookDecoders;
-pub use decoding::GateState;
+pub use decoders::{DecoderPool, LookDecoders};
+pub use decoding::{GateState, Offered};
 pub use inference::{Outcome, Urgency};
 pub use packet_sizes::Informative;
+pub use scene::{SceneTold, SceneWatch, samples};
 pub use watcher::{Seen, Watcher};
 pub use workers::Workers;
 

@@ -75,6 +75,11 @@ impl Watcher {
         Ok(Seen { findings: &mut self.findings, tracks: analysis.tracks, rules: &self.rules, has_unseen })
     }
 
+    /// What is followed as of the last picture.
+    pub fn tracks(&self) -> impl Iterator<Item = &Track> {
+        self.analyser.tracks()
+    }
+
     /// Whether the last picture showed motion, or something moving is followed.
     pub fn is_lively(&self) -> bool {
         self.analyser.is_lively()

@@ -18,11 +18,14 @@ use super::{
     asked::AskedCamera,
     camera::Tools,
     decoders::LookDecoders,
+    decoding::Offered,
     inference::{Outcome, Urgency},
+    keeper,
     lookout::{Lookout, Viewpoint},
     overload::{Policy, TICK},
     room::{Meter, Room},
-    schedule::{Schedule, Turn},
+    scene::SceneTold,
+    schedule::{Schedule, Turn, When},
 };
 use crate::{
     camera::gop_ring::Pushed,
@@ -34,7 +37,7 @@ use crate::{
     reporting::{Found, Item, Items, Sight, StillRequests, people, rule_of},
     shutdown::Shutdown,
     verify::{View, Watchable},
-    vision::model::Models,
+    vision::{model::Models, scene::files::SceneFiles},
 };
 
 /// How soon a worker without work notices a shutdown.
@@ -47,6 +50,8 @@ pub struct Workers {
     tools: Arc<Tools>,
     decode: Schedule,
     infer: Schedule,
+    /// Whose scene waits to be looked at: served when nothing else is to be inferred.
+    scenes: Schedule,
     items: Items,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
@@ -56,8 +61,8 @@ impl Workers {
     /// Workers for these cameras; none runs yet.
     pub fn new(cameras: Vec<Watched>, tools: Tools, items: Items, clock: Arc<dyn Clock>, shutdown: Shutdown) -> Self {
         let schedule = || Schedule::new(cameras.iter().map(|camera| camera.priority), Arc::clone(&clock));
-        let (decode, infer) = (schedule(), schedule());
-        Self { cameras: cameras.into(), tools: Arc::new(tools), decode, infer, items, clock, shutdown }
+        let (decode, infer, scenes) = (schedule(), schedule(), schedule());
+        Self { cameras: cameras.into(), tools: Arc::new(tools), decode, infer, scenes, items, clock, shutdown }
     }
 
     /// Who looks on demand, with these cameras' decoders.
@@ -107,7 +112,11 @@ impl Workers {
         let workers = self.clone();
         let work = move || {
             while !workers.shutdown.is_triggered() {
-                workers.infer.serve(NOTICE, |camera| workers.infer_turn(camera, &mut models));
+                let served = workers.infer.serve(Duration::ZERO, |camera| workers.infer_turn(camera, &mut models))
+                    || workers.scenes.serve(Duration::ZERO, |camera| workers.scene_turn(camera, &mut models));
+                if !served {
+                    workers.infer.serve(NOTICE, |camera| workers.infer_turn(camera, &mut models));
+                }
             }
         };
         std::thread::Builder::new().name(format!("infer-{number}")).spawn(work)
@@ -137,11 +146,44 @@ impl Workers {
         std::thread::Builder::new().name("steward".to_owned()).spawn(work)
     }
 
+    /// Starts the thread that keeps what the cameras learn of their scenes.
+    ///
+    /// # Errors
+    /// No thread could be had.
+    pub fn spawn_keeper(&self, files: SceneFiles) -> io::Result<JoinHandle<()>> {
+        let workers = self.clone();
+        let work = move || keeper::keep(&workers.cameras, &files, &*workers.clock, &workers.shutdown);
+        std::thread::Builder::new().name("scenes".to_owned()).spawn(work)
+    }
+
     fn decode_turn(&self, camera: usize, looks: &mut LookDecoders) -> Turn {
         let watched = &self.cameras[camera];
-        let mut offered = || self.infer.wake(camera);
+        let mut offered = |offered| match offered {
+            Offered::Things => self.infer.wake(camera),
+            Offered::Scene => self.scenes.wake(camera),
+        };
         let turn = || watched.decode(&self.tools, looks, self.clock.mono(), &mut offered);
-        self.tools.load.spent.decoding(watched.pulse.is_live(), turn)
+        let turn = self.tools.load.spent.decoding(watched.pulse.is_live(), turn);
+        self.judge_scene(watched);
+        turn
+    }
+
+    /// Reports what key frames gave to know, and tells it to who looks again.
+    fn judge_scene(&self, watched: &Watched) {
+        for SceneTold { at, arrived, picture, findings } in watched.told_by_scene() {
+            if let Some(picture) = &picture
+                && watched.watchpoint.is_on()
+            {
+                // Who is in it, nobody has looked for yet: the still's own models do.
+                let view = View { picture: Arc::clone(picture), people: Arc::from([]) };
+                watched.watchpoint.shown(at, |rule, patience| watched.scene_holds(rule, at, patience), true, &view);
+            }
+            for finding in findings {
+                let picture = picture.as_ref().filter(|_| finding.change == Change::Began);
+                let sight = picture.map(|picture| Sight { picture: Arc::clone(picture), people: Vec::new() });
+                self.report(watched, finding, arrived, sight);
+            }
+        }
     }
 
     fn infer_turn(&self, camera: usize, models: &mut Models) -> Turn {
@@ -150,6 +192,16 @@ impl Workers {
         let judge = |outcome: Outcome<'_>| self.judge(watched, outcome);
         let turn = || watched.infer(&self.tools, models, self.clock.mono(), decode, judge);
         self.tools.load.spent.inference(watched.pulse.is_live(), turn)
+    }
+
+    /// Looks at the key frame that waits for the scene's sake.
+    fn scene_turn(&self, camera: usize, models: &mut Models) -> Turn {
+        let watched = &self.cameras[camera];
+        match watched.look_at_scene(models) {
+            Ok(()) => self.judge_scene(watched),
+            Err(error) => events::CannotLook { camera: watched.camera.as_str(), error: &error }.emit(),
+        }
+        Turn { more: false, cost: 1, next: When::Later }
     }
 
     fn judge(&self, watched: &Watched, outcome: Outcome<'_>) {
@@ -169,7 +221,8 @@ impl Workers {
                 let people = people(seen.tracks);
                 if watched.watchpoint.is_on() {
                     let view = View { picture: Arc::clone(&picture), people: people.as_slice().into() };
-                    watched.watchpoint.shown(picture.at(), seen.rules, !seen.has_unseen, &view);
+                    let holds = |rule: &Id, patience| seen.rules.holds(rule, patience);
+                    watched.watchpoint.shown(picture.at(), holds, !seen.has_unseen, &view);
                 }
                 if seen.findings.is_empty() {
                     return;
@@ -211,6 +264,7 @@ impl Workers {
                 self.report(watched, finding, None, None);
             }
         });
+        self.judge_scene(watched);
     }
 
     fn report(&self, watched: &Watched, finding: Finding, arrived: Option<Mono>, sight: Option<Sight>) {

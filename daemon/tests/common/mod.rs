@@ -332,5 +332,6 @@ pub fn known_models() -> KnownModels {
         unusable: None,
         models: models.into_iter().collect(),
         sensor_models: sensor_models.into_iter().collect(),
+        scene_models: [("efficientnet-lite0".parse().unwrap(), Ok(()))].into(),
     }
 }

@@ -18,11 +18,12 @@ use snowgate::{
 use snowgate_core::{
     ids::{Id, IncidentId},
     incidents::{
-        CameraSource, ModelDigest, Place, SensorSource, Source, Target, TimeLimit,
+        Area, CameraSource, ModelDigest, Place, SensorSource, Source, Target, TimeLimit,
         command::UnknownCommandAnswer,
         summary::{DailySummary, Uptime},
     },
     rules::{Change, Finding, Tally},
+    scene::Condition,
     sensor::{
         reading::{Doubt, Quality, Reading, Verdict},
         rules::{Alarm, AlarmTally},
@@ -76,8 +77,7 @@ fn spillway() -> Source<CameraSource> {
         of: CameraSource {
             camera: id("reservoir"),
             camera_name: "Reservoir".to_owned(),
-            area: id("spillway"),
-            area_name: "spillway".to_owned(),
+            area: Some(Area { id: id("spillway"), name: "spillway".to_owned() }),
             models: vec![ModelDigest {
                 id: id("ssdlite-mobilenet-v2"),
                 sha256: "0a3c1d9e5b7f2846a1c0e3d5f7928b6c4d1e0f9a8b7c6d5e4f3a2b1c0d9e8f70".to_owned(),
@@ -92,7 +92,7 @@ fn spillway() -> Source<CameraSource> {
 }
 
 fn tally(things: u32, since: Mono, last_seen: Mono) -> Tally {
-    Tally { things, peak: things, left_to_right: 0, right_to_left: 0, score: 0.87, since, last_seen }
+    Tally { things, peak: things, score: 0.87, ..Tally::new(since, last_seen) }
 }
 
 /// A time of the day, as people's systems write it.
@@ -233,9 +233,13 @@ fn besides(story: &mut Story) {
         state: CameraState::Refused,
         reason: Some("the camera refused the user name or password"),
         record_reason: None,
+        pictures: None,
         since: moment("07:58:10").to_string(),
     };
     say(topics.camera_state(&camera), &state);
+    let covered =
+        CameraStateMessage { state: CameraState::Live, reason: None, pictures: Some(Condition::Covered), ..state };
+    say(topics.camera_state(&camera), &covered);
     for (reason, messages, bytes) in [(LossReason::Quota, 12, 815_104), (LossReason::Corrupt, 0, 0)] {
         let committed = |time| CommitTime { wall: moment(time), synchronised: true, mono: None };
         let (first, last) = (committed("08:00:00"), committed("14:00:00"));
@@ -255,6 +259,47 @@ fn besides(story: &mut Story) {
     story.say(topics.daily_summary(), &serde_json::to_vec(&over).unwrap());
     let unknown = UnknownCommandAnswer::new("c-0900".parse().ok());
     story.say(topics.command_answer("snapshot"), &serde_json::to_vec(&unknown).unwrap());
+    of_the_whole_scene(story);
+}
+
+/// The camera is covered; when it sees again, something lies before the spillway that was never there.
+fn of_the_whole_scene(story: &mut Story) {
+    let at = story.clock.mono();
+    let found = |rule: &str, tally: Tally| Finding {
+        rule: id(rule),
+        episode: 1,
+        at,
+        change: Change::Began,
+        tally,
+        subjects: Vec::new(),
+    };
+    let whole = CameraSource { area: None, models: Vec::new(), ..spillway().of };
+    let tampered = Source {
+        of: whole.clone(),
+        rule: id("blind-or-moved"),
+        rule_kind: "tamper".to_owned(),
+        target: target("camera-tampered", "Camera blind, moved or frozen", Severity::Ordinary, 4),
+        ..spillway()
+    };
+    let blind =
+        Tally { score: 1.0, condition: Some(Condition::Covered), ..Tally::new(at - Duration::from_secs(20), at) };
+    let revision = story.book.found(&tampered, &found("blind-or-moved", blind), &story.clock).unwrap();
+    story.announce(&revision);
+
+    let model = ModelDigest {
+        id: id("efficientnet-lite0"),
+        sha256: "7b0e4c21d9f8635a4e1c0b7d2f96a8e35c4d1b0f9a8e7c6d5b4f3a2e1d0c9b81".to_owned(),
+    };
+    let strange = Source {
+        of: CameraSource { models: vec![model], ..whole },
+        rule: id("unknown-thing"),
+        rule_kind: "anomaly".to_owned(),
+        target: target("unknown-thing", "Unknown thing in the scene", Severity::Ordinary, 4),
+        ..spillway()
+    };
+    let lies_there = tally(1, at - Duration::from_secs(125), at);
+    let revision = story.book.found(&strange, &found("unknown-thing", lies_there), &story.clock).unwrap();
+    story.announce(&revision);
 }
 
 /// A gauge reads more than it may.

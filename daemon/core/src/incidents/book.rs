@@ -57,6 +57,7 @@ struct Episode {
     last_seen: Mono,
     score: f32,
     origin: Origin,
+    title: String,
 }
 
 impl<I: IncidentIds> Book<I> {
@@ -71,7 +72,8 @@ impl<I: IncidentIds> Book<I> {
         let CameraSource { camera, area, models, .. } = &source.of;
         let seen = SeenByCamera {
             camera: camera.clone(),
-            area: area.clone(),
+            area: area.as_ref().map(|area| area.id.clone()),
+            condition: finding.tally.condition,
             counts: (&finding.tally).into(),
             models: models.clone(),
         };
@@ -83,8 +85,9 @@ impl<I: IncidentIds> Book<I> {
             last_seen: finding.tally.last_seen,
             score: finding.tally.score,
             origin: Origin::Camera(seen),
+            title: title::of_camera(self.locale, source, finding.tally.condition),
         };
-        self.apply(source, episode, title::of_camera(self.locale, source), clock)
+        self.apply(source, episode, clock)
     }
 
     /// What a sensor's alarm makes of an incident, with the last readings, the oldest first. `None` if it belongs to none
@@ -112,11 +115,12 @@ impl<I: IncidentIds> Book<I> {
             last_seen: alarm.tally.last_seen,
             score: alarm.tally.score as f32,
             origin: Origin::Sensor(told),
+            title: title::of_sensor(self.locale, source, &alarm.tally),
         };
-        self.apply(source, episode, title::of_sensor(self.locale, source, &alarm.tally), clock)
+        self.apply(source, episode, clock)
     }
 
-    fn apply<O>(&mut self, source: &Source<O>, episode: Episode, title: String, clock: &dyn Clock) -> Option<Revision> {
+    fn apply<O>(&mut self, source: &Source<O>, episode: Episode, clock: &dyn Clock) -> Option<Revision> {
         let (kind, id) = episode.origin.kind_and_id();
         let rule = (kind, id.clone(), source.rule.clone());
         let number = episode.number;
@@ -126,7 +130,7 @@ impl<I: IncidentIds> Book<I> {
                     self.episodes.insert((rule, number), id);
                     self.incidents.get_mut(&id).map(|entry| entry.join(merge, episode, clock))
                 }
-                None => Some(self.open(rule, source, episode, title, clock)),
+                None => Some(self.open(rule, source, episode, clock)),
             },
             Change::Grew => {
                 let id = self.episodes.get(&(rule, number))?;
@@ -154,14 +158,7 @@ impl<I: IncidentIds> Book<I> {
         merge.joins(&entry.incident, newcomer).then_some((merge, *id))
     }
 
-    fn open<O>(
-        &mut self,
-        rule: RuleKey,
-        source: &Source<O>,
-        episode: Episode,
-        title: String,
-        clock: &dyn Clock,
-    ) -> Revision {
+    fn open<O>(&mut self, rule: RuleKey, source: &Source<O>, episode: Episode, clock: &dyn Clock) -> Revision {
         let opened = clock.moment_at(episode.at);
         let deadline = source.target.time_limit.map(|limit| {
             let mut deadline = Deadline::new(limit, Stamp { boot: self.boot.clone(), moment: opened });
@@ -182,7 +179,7 @@ impl<I: IncidentIds> Book<I> {
             rule_kind: source.rule_kind.clone(),
             target: source.target.clone(),
             place: source.place.clone(),
-            title,
+            title: episode.title,
             began: clock.moment_at(episode.since),
             opened,
             last_seen: clock.moment_at(episode.last_seen),
@@ -333,13 +330,17 @@ impl Entry {
     }
 
     fn take_in(&mut self, episode: Episode, clock: &dyn Clock) {
-        let Episode { number, change, last_seen, score, origin, .. } = episode;
+        let Episode { number, change, last_seen, score, origin, title, .. } = episode;
         let Self { incident, merge, over, under_way } = self;
         let merge = *merge;
         let together = |earlier: &Origin, later: &Origin| match merge {
             Some(merge) => merge.together(earlier, later),
             None => later.clone(),
         };
+        if origin.camera().is_some_and(|seen| seen.condition.is_some()) {
+            // What is wrong with a camera may be something else by now, and people read the title.
+            incident.title = title;
+        }
         under_way.retain(|(other, _)| *other != number);
         let others = over.iter().chain(under_way.iter().map(|(_, origin)| origin)).cloned();
         let others = others.reduce(|earlier, later| together(&earlier, &later));

@@ -29,7 +29,7 @@ pub use grid::GridTree;
 pub use handling::{Dispositions, Handling};
 pub use merge::{Merge, Worse};
 pub use origin::{
-    CameraSource, Counts, Measure, MeasuredValue, Origin, SeenByCamera, SensorSource, Source, ToldBySensor,
+    Area, CameraSource, Counts, Measure, MeasuredValue, Origin, SeenByCamera, SensorSource, Source, ToldBySensor,
 };
 pub use spec::Locale;
 pub use time_limit::{Deadline, Light, LightTimer, TimeLimit};

@@ -7,6 +7,7 @@ use super::{Merge, ModelDigest, Place, Target};
 use crate::{
     ids::Id,
     rules::Tally,
+    scene::Condition,
     sensor::{
         reading::{Reading, Verdict},
         rules::AlarmTally,
@@ -39,12 +40,19 @@ pub struct CameraSource {
     pub camera: Id,
     /// What people call the camera.
     pub camera_name: String,
-    /// Id of the rule's zone or line.
-    pub area: Id,
-    /// What people call the zone or line.
-    pub area_name: String,
+    /// The rule's zone or line; none if it is about all that the camera shows.
+    pub area: Option<Area>,
     /// The models that look for it.
     pub models: Vec<ModelDigest>,
+}
+
+/// A zone or line.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Area {
+    /// Its id.
+    pub id: Id,
+    /// What people call it.
+    pub name: String,
 }
 
 /// A sensor, as its rules' incidents tell of it.
@@ -103,8 +111,12 @@ impl Origin {
 pub struct SeenByCamera {
     /// The camera.
     pub camera: Id,
-    /// The zone or line it is about.
-    pub area: Id,
+    /// The zone or line it is about; missing if it is about all that the camera shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area: Option<Id>,
+    /// What is wrong with the camera, if it is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
     /// How many things took part.
     pub counts: Counts,
     /// The models that looked.

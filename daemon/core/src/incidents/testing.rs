@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{Book, CameraSource, Incident, Locale, Source, Target, TimeLimit};
+use super::{Area, Book, CameraSource, Incident, Locale, Source, Target, TimeLimit};
 use crate::{
     calendar::Calendar,
     ids::CountedIds,
@@ -38,8 +38,7 @@ pub(super) fn camera() -> Source<CameraSource> {
         of: CameraSource {
             camera: "gate".parse().unwrap(),
             camera_name: "North gate".into(),
-            area: "yard".parse().unwrap(),
-            area_name: "yard".into(),
+            area: Some(Area { id: "yard".parse().unwrap(), name: "yard".into() }),
             models: Vec::new(),
         },
         place: None,
@@ -53,7 +52,7 @@ pub(super) fn camera() -> Source<CameraSource> {
 /// An incident that has just been opened.
 pub(super) fn incident(clock: &dyn Clock) -> Incident {
     let at = clock.mono();
-    let tally = Tally { things: 1, peak: 1, left_to_right: 0, right_to_left: 0, score: 0.5, since: at, last_seen: at };
+    let tally = Tally { things: 1, peak: 1, score: 0.5, ..Tally::new(at, at) };
     let began = Finding { rule: camera().rule, episode: 1, at, change: Change::Began, tally, subjects: Vec::new() };
     let mut book = Book::new(Locale::En, clock.boot_id().clone(), String::new(), calendar(), CountedIds::default());
     book.found(&camera(), &began, clock).unwrap().incident

@@ -1,12 +1,33 @@
 //! The one line that people read first, in the gateway's language.
 
 use super::{CameraSource, Locale, SensorSource, Source, event::round};
-use crate::sensor::rules::AlarmTally;
+use crate::{scene::Condition, sensor::rules::AlarmTally};
 
-/// `人员闯入：北门，院内` or `Intrusion: North gate, yard`.
-pub(super) fn of_camera(locale: Locale, source: &Source<CameraSource>) -> String {
-    let CameraSource { camera_name, area_name, .. } = &source.of;
-    title(locale, &source.target.category_name, camera_name, area_name)
+/// `人员闯入：北门，院内` or `Intrusion: North gate, yard`; `摄像机异常：北门，被遮挡` or `Camera fault: North gate, covered` of
+/// a camera that cannot be relied upon.
+pub(super) fn of_camera(locale: Locale, source: &Source<CameraSource>, condition: Option<Condition>) -> String {
+    let CameraSource { camera_name, area, .. } = &source.of;
+    let condition = condition.map(|condition| in_words(locale, condition));
+    let detail = condition.or(area.as_ref().map(|area| area.name.as_str()));
+    title(locale, &source.target.category_name, camera_name, detail)
+}
+
+/// What is wrong with a camera, for people.
+const fn in_words(locale: Locale, condition: Condition) -> &'static str {
+    let (zh, en) = match condition {
+        Condition::Corrupted => ("画面花屏", "picture corrupted"),
+        Condition::Black => ("画面全黑", "picture black"),
+        Condition::White => ("画面过曝", "picture white"),
+        Condition::Covered => ("镜头被遮挡", "covered"),
+        Condition::Frozen => ("画面冻结", "picture frozen"),
+        Condition::Defocused => ("画面虚焦", "out of focus"),
+        Condition::Moved => ("镜头被移动", "moved"),
+        Condition::WrongScene => ("场景不符", "shows another scene"),
+    };
+    match locale {
+        Locale::ZhCn => zh,
+        Locale::En => en,
+    }
 }
 
 /// `水位超警：三里桥，水位 3.62 m` or `High water: Three Mile Bridge, water level 3.62 m`; `… water level +0.5 m` of a change.
@@ -25,20 +46,26 @@ pub(super) fn of_sensor(locale: Locale, source: &Source<SensorSource>, tally: &A
         // A switch, a door: its value says nothing that the category does not.
         None => quantity_name.clone(),
     };
-    title(locale, &source.target.category_name, sensor_name, &detail)
+    title(locale, &source.target.category_name, sensor_name, Some(&detail))
 }
 
-fn title(locale: Locale, category: &str, name: &str, detail: &str) -> String {
-    match locale {
-        Locale::ZhCn => format!("{category}：{name}，{detail}"),
-        Locale::En => format!("{category}: {name}, {detail}"),
-    }
+fn title(locale: Locale, category: &str, name: &str, detail: Option<&str>) -> String {
+    let (colon, comma) = match locale {
+        Locale::ZhCn => ("：", "，"),
+        Locale::En => (": ", ", "),
+    };
+    let detail = detail.map(|detail| format!("{comma}{detail}")).unwrap_or_default();
+    format!("{category}{colon}{name}{detail}")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{incidents::Target, severity::Severity, time::Mono};
+    use crate::{
+        incidents::{Target, testing},
+        severity::Severity,
+        time::Mono,
+    };
 
     #[test]
     fn a_title_tells_what_the_rule_is_about() {
@@ -74,5 +101,18 @@ mod tests {
         assert_eq!(of("change", "m"), "Water: Bridge, level +0.5 m");
         assert_eq!(of("silence", "m"), "Water: Bridge, level");
         assert_eq!(of("threshold", "1"), "Water: Bridge, level");
+    }
+    #[test]
+    fn what_is_wrong_with_a_camera_is_said_in_both_languages() {
+        let yard = testing::camera();
+        let whole = Source { of: CameraSource { area: None, ..yard.of.clone() }, ..yard.clone() };
+        assert_eq!(of_camera(Locale::En, &yard, None), "Intrusion: North gate, yard");
+        assert_eq!(of_camera(Locale::En, &whole, Some(Condition::Covered)), "Intrusion: North gate, covered");
+        assert_eq!(of_camera(Locale::ZhCn, &whole, Some(Condition::Covered)), "Intrusion：North gate，镜头被遮挡");
+        assert_eq!(of_camera(Locale::En, &whole, None), "Intrusion: North gate");
+        for locale in [Locale::ZhCn, Locale::En] {
+            let words: std::collections::BTreeSet<_> = Condition::PRECEDENCE.map(|it| in_words(locale, it)).into();
+            assert_eq!(words.len(), Condition::COUNT);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Change, Finding, Subject, Tally};
-use crate::{geometry::Crossing, ids::Id, time::Mono};
+use crate::{geometry::Crossing, ids::Id, scene, time::Mono};
 
 /// Growth is told at most this often; what grew in between is told together.
 const TELL_GROWTH_EVERY: Duration = Duration::from_secs(5);
@@ -41,6 +41,8 @@ pub(super) struct Alarm {
     pub crossing: Option<Crossing>,
     /// Best score of the things.
     pub score: f32,
+    /// What is wrong with the camera.
+    pub condition: Option<scene::Condition>,
     /// The things.
     pub subjects: Vec<Subject>,
 }
@@ -94,6 +96,15 @@ impl Episodes {
         }
     }
 
+    /// Something else is wrong with the camera than before.
+    pub(super) fn turns_into(&mut self, number: u64, condition: scene::Condition) {
+        if let Some(episode) = self.find(number)
+            && episode.tally.condition.replace(condition) != Some(condition)
+        {
+            episode.has_grown = true;
+        }
+    }
+
     /// One alarm's condition is over.
     pub(super) fn release(&mut self, number: u64) {
         if let Some(episode) = self.find(number) {
@@ -125,7 +136,7 @@ impl Episodes {
 
 impl Episode {
     fn new(number: u64, at: Mono, since: Mono) -> Self {
-        let tally = Tally { things: 0, peak: 0, left_to_right: 0, right_to_left: 0, score: 0.0, since, last_seen: at };
+        let tally = Tally::new(since, at);
         Self { number, opened: at, tally, holders: 0, told: at, has_grown: false }
     }
 
@@ -133,7 +144,10 @@ impl Episode {
         self.holders += u32::from(alarm.holds);
         let tally = &mut self.tally;
         tally.things += alarm.things;
-        tally.peak = tally.peak.max(alarm.things).max(self.holders);
+        // No things take part in what is wrong with a camera.
+        let at_once = if alarm.things == 0 { 0 } else { self.holders };
+        tally.peak = tally.peak.max(alarm.things).max(at_once);
+        tally.condition = alarm.condition.or(tally.condition);
         tally.left_to_right += u32::from(alarm.crossing == Some(Crossing::LeftToRight));
         tally.right_to_left += u32::from(alarm.crossing == Some(Crossing::RightToLeft));
         tally.score = tally.score.max(alarm.score);

@@ -90,6 +90,7 @@ impl Condition for LineRule {
                     things: 1,
                     crossing: Some(crossing),
                     score: track.score,
+                    condition: None,
                     subjects: vec![Subject::from(track)],
                 };
                 episodes.alarm(at, alarm, findings);

@@ -1,7 +1,7 @@
 //! Rules: pure state machines from observations to findings.
 //!
-//! A camera's rules see every picture's tracks once, in order ([`CameraRules::observe`]). Each rule watches for one
-//! condition and tells of it in *episodes*: an episode begins when the condition has held long enough, grows when
+//! A camera's rules see every picture's tracks once, in order ([`CameraRules::observe`]); those about the whole scene see
+//! what its key frames are fit for, and what in them was never there ([`SceneRules::observe`]). Each rule watches for one condition and tells of it in *episodes*: an episode begins when the condition has held long enough, grows when
 //! further things join it, and ends when the condition has been over for a while. What holds for every rule:
 //!
 //! - A track is told of once in an episode, however long it stays: a parked car does not alarm again.
@@ -18,6 +18,8 @@
 //! | `intrusion`, `loitering` | a thing that counts is inside the zone, and was told of already or has been there for `for` |
 //! | `count` | more things than the limit are inside, and that was told of already or has been so for `for` |
 //! | `line_crossing` | in the very picture in which a crossing is complete: it is over as soon as it is told |
+//! | `tamper` | what counts holds, by [`crate::scene`], and was told of already or has been so for `for` |
+//! | `anomaly` | an unknown thing that counts is to be seen in the very picture, and was told of already or has been there for `for` |
 //!
 //! Who asks may not have the time that `for` demands; then the patience it brings is enough. A heap that is to be told
 //! of after ten minutes persists if it has lain there for half a verification.
@@ -25,6 +27,7 @@
 mod count;
 mod episode;
 mod line;
+mod scene_rules;
 pub mod spec;
 mod stay;
 
@@ -41,8 +44,11 @@ use crate::{
     geometry::{Rect, Segment},
     ids::Id,
     observation::{Label, Observation, Track},
+    scene,
     time::Mono,
 };
+
+pub use self::scene_rules::{SceneObservation, SceneRules};
 
 /// Something a rule has to tell.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,10 +102,19 @@ pub struct Tally {
     pub right_to_left: u32,
     /// Best score of any thing that took part, 0..1.
     pub score: f32,
+    /// What is wrong with the camera, if the rule is about that.
+    pub condition: Option<scene::Condition>,
     /// When the condition began to hold.
     pub since: Mono,
     /// When the condition was last seen to hold.
     pub last_seen: Mono,
+}
+
+impl Tally {
+    /// An episode whose condition began then and was last seen to hold then; nothing has taken part yet.
+    pub const fn new(since: Mono, last_seen: Mono) -> Self {
+        Self { things: 0, peak: 0, left_to_right: 0, right_to_left: 0, score: 0.0, condition: None, since, last_seen }
+    }
 }
 
 /// One thing a finding is about.
@@ -129,20 +144,20 @@ pub struct MissingReference {
     pub missing: Id,
 }
 
-/// All rules of one camera, with their state.
+/// All rules of one camera about things in its pictures, with their state.
 #[derive(Debug)]
 pub struct CameraRules {
     rules: Vec<Rule>,
 }
 
 impl CameraRules {
-    /// Rules that have seen nothing yet.
+    /// Rules that have seen nothing yet; those about the whole scene are passed over.
     ///
     /// # Errors
     /// The first rule that names a zone or line which is not there.
     pub fn new(zones: &[ZoneSpec], lines: &[LineSpec], rules: &[RuleSpec]) -> Result<Self, MissingReference> {
-        let rules = rules.iter().map(|rule| Rule::new(zones, lines, rule)).collect::<Result<_, _>>()?;
-        Ok(Self { rules })
+        let rules = rules.iter().filter_map(|rule| Rule::new(zones, lines, rule).transpose());
+        Ok(Self { rules: rules.collect::<Result<_, _>>()? })
     }
 
     /// Takes in one picture and appends what there is to tell.
@@ -195,12 +210,9 @@ trait Condition: fmt::Debug + Send {
 }
 
 impl Rule {
-    fn new(zones: &[ZoneSpec], lines: &[LineSpec], spec: &RuleSpec) -> Result<Self, MissingReference> {
-        let missing = |what, id: &Id| MissingReference { rule: spec.id.value.clone(), what, missing: id.clone() };
-        let zone = |id: &Id| {
-            let zone = zones.iter().find(|zone| zone.id.value == *id);
-            zone.map(|zone| zone.polygon.clone()).ok_or_else(|| missing("zone", id))
-        };
+    /// `None` if it is no rule about things.
+    fn new(zones: &[ZoneSpec], lines: &[LineSpec], spec: &RuleSpec) -> Result<Option<Self>, MissingReference> {
+        let zone = |id: &Id| spec.zone(zones, id).cloned();
         let (hold, linger) = (spec.hold().0, spec.linger.0);
         let condition: Box<dyn Condition> = match &spec.kind {
             RuleKind::Intrusion(keys) => Box::new(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger)),
@@ -208,16 +220,17 @@ impl Rule {
             RuleKind::Count(keys) => Box::new(CountRule::new(zone(&keys.zone)?, keys.limit, hold, linger)),
             RuleKind::LineCrossing(keys) => {
                 let line = lines.iter().find(|line| line.id.value == keys.line.value);
-                let line = line.ok_or_else(|| missing("line", &keys.line))?;
+                let line = line.ok_or_else(|| MissingReference {
+                    rule: spec.id.value.clone(),
+                    what: "line",
+                    missing: keys.line.value.clone(),
+                })?;
                 Box::new(LineRule::new(Segment { start: line.start, end: line.end.value }, keys.direction))
             }
+            RuleKind::Tamper(_) | RuleKind::Anomaly(_) => return Ok(None),
         };
-        Ok(Self {
-            filter: Filter::new(spec),
-            condition,
-            episodes: Episodes::new(spec.id.value.clone(), spec.cool_down.0, linger),
-            last: None,
-        })
+        let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, linger);
+        Ok(Some(Self { filter: Filter::new(spec), condition, episodes, last: None }))
     }
 
     fn observe(&mut self, observation: &Observation<'_>, findings: &mut Vec<Finding>) {
@@ -243,8 +256,8 @@ impl Filter {
     fn new(spec: &RuleSpec) -> Self {
         Self {
             labels: spec.labels.iter().map(|label| label.as_str().into()).collect(),
-            min_score: spec.min_score.0,
-            min_height: spec.min_height.0,
+            min_score: spec.min_score.value.0,
+            min_height: spec.min_height.value.0,
         }
     }
 

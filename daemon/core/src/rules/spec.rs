@@ -1,11 +1,13 @@
 //! What a camera's zones, lines and rules can be told.
 
+use super::MissingReference;
 use crate::{
     choice,
     geometry::{Point, Polygon},
     ids::Id,
     incidents::{Merge, Worse},
     observation::Label,
+    scene::Condition,
     severity::Severity,
     spec,
     spec::{Fraction, Located, Maybe, TimeSpan},
@@ -62,14 +64,15 @@ spec! {
     pub struct RuleSpec {
         /// Name of the rule; unique within the camera.
         id: Located<Id>,
-        /// Which things it looks at: labels of the object model, or "face".
+        /// Which things it looks at: labels of the object model, or "face". Rules about the whole scene look at none.
         labels: Located<Vec<String>> = Located::nowhere(vec!["person".to_owned()]),
         /// Detections below this score do not count for this rule.
-        min_score: Fraction = Fraction(0.4),
+        min_score: Located<Fraction> = Located::nowhere(Fraction(0.4)),
         /// Things lower than this share of the frame's height do not count.
-        min_height: Fraction = Fraction(0.0),
+        min_height: Located<Fraction> = Located::nowhere(Fraction(0.0)),
         /// How long the condition must hold before it is an incident: 1 s for intrusion, 30 s for loitering, 2 s for
-        /// count if left out; crossing a line takes no time.
+        /// count if left out; crossing a line takes no time. Of tamper and anomaly it counts from the first picture that showed
+        /// it, and what `health.for` and `anomaly.for` demand comes first.
         r#for: Maybe<TimeSpan> = Maybe::NONE,
         /// How long after an incident was opened further things join it instead of opening another one.
         cool_down: TimeSpan = TimeSpan::secs(0),
@@ -89,8 +92,18 @@ impl RuleSpec {
             RuleKind::Intrusion(_) => TimeSpan::secs(1),
             RuleKind::Loitering(_) => TimeSpan::secs(30),
             RuleKind::Count(_) => TimeSpan::secs(2),
-            RuleKind::LineCrossing(_) => TimeSpan::secs(0),
+            RuleKind::LineCrossing(_) | RuleKind::Tamper(_) | RuleKind::Anomaly(_) => TimeSpan::secs(0),
         })
+    }
+
+    /// The polygon of a zone that it names.
+    ///
+    /// # Errors
+    /// There is no such zone.
+    pub(super) fn zone<'z>(&self, zones: &'z [ZoneSpec], id: &Id) -> Result<&'z Polygon, MissingReference> {
+        let missing = || MissingReference { rule: self.id.value.clone(), what: "zone", missing: id.clone() };
+        let zone = zones.iter().find(|zone| zone.id.value == *id);
+        zone.map(|zone| &zone.polygon).ok_or_else(missing)
     }
 
     /// Whether what it finds joins an incident that people have not finished with.
@@ -105,6 +118,8 @@ impl RuleSpec {
                 let people = self.labels.iter().any(|label| [Label::PERSON, Label::FACE].contains(&label.as_str()));
                 (keys.merge_within.0, keys.include_parked && !people)
             }
+            RuleKind::Tamper(keys) => (keys.merge_within.0, true),
+            RuleKind::Anomaly(keys) => (keys.merge_within.0, true),
             RuleKind::Intrusion(_) | RuleKind::LineCrossing(_) => (None, true),
         };
         match within {
@@ -147,6 +162,17 @@ tagged! {
         "loitering" => Loitering(LoiteringSpec),
         /// More things than a limit are inside a zone at once.
         "count" => Count(CountSpec),
+        /// The camera cannot be relied upon: it is covered, turned, out of focus, frozen.
+        "tamper" => Tamper(TamperSpec),
+        /// Something is in the scene that was never there, and stays: rubbish, a fallen wall, water, smoke.
+        "anomaly" => Anomaly(UnknownThingSpec),
+    }
+}
+
+impl RuleKind {
+    /// Whether it is about the whole scene rather than about things in it.
+    pub const fn is_of_scene(&self) -> bool {
+        matches!(self, Self::Tamper(_) | Self::Anomaly(_))
     }
 }
 
@@ -203,6 +229,28 @@ spec! {
         zone: Located<Id>,
         /// The condition holds while more things than this are inside.
         limit: u32,
+        /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
+        /// nothing joins if left out. At most 30 days.
+        merge_within: Maybe<TimeSpan> = Maybe::NONE,
+    }
+}
+
+spec! {
+    /// Keys of a rule about what is wrong with a camera's pictures. It has no zone: it is about the camera.
+    pub struct TamperSpec {
+        /// What counts.
+        conditions: Located<Vec<Condition>> = Located::nowhere(Condition::PRECEDENCE.to_vec()),
+        /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
+        /// nothing joins if left out. At most 30 days.
+        merge_within: Maybe<TimeSpan> = Maybe::NONE,
+    }
+}
+
+spec! {
+    /// Keys of a rule about things that were never in the scene before.
+    pub struct UnknownThingSpec {
+        /// The zone's id: at least half of the thing must lie in it. All that the camera shows if left out.
+        zone: Maybe<Located<Id>> = Maybe::NONE,
         /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
         /// nothing joins if left out. At most 30 days.
         merge_within: Maybe<TimeSpan> = Maybe::NONE,

@@ -87,6 +87,7 @@ impl Condition for StayRule {
                     things: 1,
                     crossing: None,
                     score: track.score,
+                    condition: None,
                     subjects: vec![Subject::from(track)],
                 };
                 stay.episode = Some(episodes.alarm(at, alarm, findings));

@@ -7,7 +7,7 @@ use crate::{
     spec::{Deserialize, Value},
 };
 
-fn read<T: for<'de> Deserialize<'de>>(text: &str) -> T {
+pub(super) fn read<T: for<'de> Deserialize<'de>>(text: &str) -> T {
     let mut value: Value<'_> = toml_span::parse(text).unwrap();
     T::deserialize(&mut value).unwrap_or_else(|error| panic!("{error:?}"))
 }

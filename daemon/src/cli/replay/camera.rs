@@ -15,7 +15,7 @@ use std::{
 use snowgate_core::{
     ids::{CountedIds, Id},
     incidents::{Book, Incident},
-    rules::Finding,
+    rules::{Finding, MissingReference},
     time::{Clock as _, ManualClock, Mono},
 };
 
@@ -26,6 +26,7 @@ use crate::{
         clip::ClipReader,
         decode::Decoders,
         gop_ring::GopRing,
+        health::{HealthSink, HealthTracker},
     },
     config::{CameraConfig, Config},
     reporting::{WatchedRule, rule_of},
@@ -33,7 +34,7 @@ use crate::{
         cameras,
         models::{LoadedModels, preflight},
     },
-    vision::{analyser::VisionError, model::Models},
+    vision::{analyser::VisionError, model::Models, scene::files::SceneFiles},
     watch::{LookDecoders, Outcome, Tools, Watched},
 };
 
@@ -43,6 +44,7 @@ pub(super) fn replay(
     id: &Id,
     clip: &Path,
     start: jiff::Timestamp,
+    data_directory: Option<&Path>,
 ) -> Result<(Vec<ReplayedIncident>, Stats), ReplayError> {
     let loaded = Config::load(directory).and_then(preflight);
     let (config, models, decoders) = loaded.map_err(|problems| ReplayError::Config(problems.render(false)))?;
@@ -51,7 +53,8 @@ pub(super) fn replay(
     if let Some(reason) = &camera.refused {
         return Err(ReplayError::Refused { what: "camera", id: id.clone(), reason: reason.clone() });
     }
-    let mut player = Player::new(&config, camera, &models, decoders, start)?;
+    let files = data_directory.map(SceneFiles::beneath);
+    let mut player = Player::new(&config, camera, &models, decoders, start, files.as_ref())?;
     let stats = player.play(ClipReader::open(clip, camera.id.clone()).map_err(data)?)?;
     Ok((player.into_incidents(), stats))
 }
@@ -92,6 +95,7 @@ impl Player {
         models: &LoadedModels,
         decoders: Decoders,
         start: jiff::Timestamp,
+        files: Option<&SceneFiles>,
     ) -> Result<Self, ReplayError> {
         let clock = ManualClock::new("replay", start);
         let ids = CountedIds::default();
@@ -105,7 +109,12 @@ impl Player {
         let rules = cameras::watched_rules(config, camera, models);
         let watcher = cameras::watcher(camera).map_err(|error| ReplayError::Config(error.to_string()))?;
         let ring = Arc::new(GopRing::new(camera.id.clone(), &camera.ring));
-        let watched = Arc::new(Watched::new(Arc::clone(&ring), &camera.detect, watcher, rules.clone()));
+        let nobody = HealthTracker::new(camera.id.clone(), HealthSink::new(drop));
+        let missing = |error: MissingReference| ReplayError::Config(error.to_string());
+        let known = files.and_then(|files| files.health(&camera.id).ok().flatten()).unwrap_or_default();
+        let scene = cameras::scene(camera, known, nobody).map_err(missing)?;
+        let anomaly = cameras::anomaly(camera, files);
+        let watched = Arc::new(Watched::new(Arc::clone(&ring), &camera.detect, watcher, scene, anomaly, rules.clone()));
         let woken = Arc::new(AtomicBool::new(false));
         ring.on_push(Box::new({
             let (watched, woken) = (Arc::clone(&watched), Arc::clone(&woken));
@@ -127,13 +136,14 @@ impl Player {
             self.ring.push(Arrival { key, at, arrived: now, buffer, format });
             let Self { watched, woken, tools, looks, judge, .. } = self;
             while woken.swap(false, Ordering::Relaxed) {
-                let turn = watched.decode(tools, looks, now, &mut || judge.look(watched, tools, now, woken));
+                let turn = watched.decode(tools, looks, now, &mut |_| judge.look(watched, tools, now, woken));
+                judge.hear(watched);
                 woken.fetch_or(turn.more, Ordering::Relaxed);
             }
             self.judge.checked()?;
         }
         let Self { watched, woken, tools, looks, judge, .. } = self;
-        watched.finish_decoding(tools, looks, now, &mut || judge.look(watched, tools, now, woken));
+        watched.finish_decoding(tools, looks, now, &mut |_| judge.look(watched, tools, now, woken));
         self.judge.checked()?;
         self.end();
         Ok(Stats { pictures, looked_at: self.judge.looked_at })
@@ -141,11 +151,13 @@ impl Player {
 
     /// The clip is over: nothing holds any more.
     fn end(&mut self) {
-        let ledger = &mut self.judge.ledger;
-        while self.watched.with_watcher(|watcher| watcher.is_active()) {
-            let later = ledger.clock.mono() + Duration::from_secs(1);
-            ledger.clock.advance_to(later);
-            self.watched.with_watcher(|watcher| ledger.enter(watcher.lapse(later)));
+        let Self { watched, judge, .. } = self;
+        while watched.is_active() {
+            let later = judge.ledger.clock.mono() + Duration::from_secs(1);
+            judge.ledger.clock.advance_to(later);
+            watched.with_watcher(|watcher| judge.ledger.enter(watcher.lapse(later)));
+            watched.with_scene(|scene| scene.lapse(later, Duration::ZERO));
+            judge.hear(watched);
         }
     }
 
@@ -169,6 +181,17 @@ impl Judge {
             }
         };
         while watched.infer(tools, models, now, || woken.store(true, Ordering::Relaxed), &mut judge).more {}
+    }
+
+    /// Looks at the key frame that waits for the scene's sake, and takes in what key frames gave to know.
+    fn hear(&mut self, watched: &Watched) {
+        if let Err(error) = watched.look_at_scene(&mut self.models) {
+            self.failure = Some(error);
+        }
+        for mut told in watched.told_by_scene() {
+            self.ledger.clock.advance_to(told.at);
+            self.ledger.enter(&mut told.findings);
+        }
     }
 
     fn checked(&mut self) -> Result<(), ReplayError> {

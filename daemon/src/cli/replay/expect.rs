@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use snowgate_core::{
     ids::Id,
     incidents::{Counts, Incident},
+    scene::Condition,
     severity::Severity,
     time::{Moment, Mono},
 };
@@ -28,8 +29,12 @@ pub struct ReplayedIncident {
     pub kind: String,
     /// The camera.
     pub camera: Id,
-    /// The zone or line.
-    pub area: Id,
+    /// The zone or line; missing if it is about all that the camera shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub area: Option<Id>,
+    /// What is wrong with the camera, if it is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub condition: Option<Condition>,
     /// Grid code.
     pub grid: String,
     /// Category id.
@@ -61,6 +66,7 @@ impl ReplayedIncident {
             kind: incident.rule_kind.clone(),
             camera: seen.camera.clone(),
             area: seen.area.clone(),
+            condition: seen.condition,
             grid: incident.target.grid.clone(),
             category: incident.target.category.clone(),
             severity: incident.target.severity,
@@ -86,6 +92,7 @@ impl Golden for ReplayedIncident {
         self.rule == found.rule
             && self.camera == found.camera
             && self.area == found.area
+            && self.condition == found.condition
             && self.grid == found.grid
             && self.counts == found.counts
             && near(self.began, found.began)
@@ -96,9 +103,14 @@ impl Golden for ReplayedIncident {
 
 impl fmt::Display for ReplayedIncident {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rule, area, counts, began, opened, last_seen, .. } = self;
+        let Self { rule, area, condition, counts, began, opened, last_seen, .. } = self;
         let Counts { things, peak, left_to_right, right_to_left } = counts;
-        write!(f, "{rule} at {area}: began {began:.1} s, opened {opened:.1} s, last seen {last_seen:.1} s, ")?;
+        write!(f, "{rule}")?;
+        area.iter().try_for_each(|area| write!(f, " at {area}"))?;
+        write!(f, ": began {began:.1} s, opened {opened:.1} s, last seen {last_seen:.1} s, ")?;
+        if let Some(condition) = condition {
+            return write!(f, "{condition}");
+        }
         write!(f, "{things} thing(s), {peak} at once")?;
         if left_to_right + right_to_left > 0 {
             write!(f, ", {left_to_right} left to right, {right_to_left} right to left")?;
@@ -162,7 +174,8 @@ mod tests {
             rule: rule.parse().unwrap(),
             kind: "intrusion".into(),
             camera: "gate".parse().unwrap(),
-            area: "yard".parse().unwrap(),
+            area: Some("yard".parse().unwrap()),
+            condition: None,
             grid: "33".into(),
             category: "intrusion".parse().unwrap(),
             severity: Severity::Ordinary,

@@ -49,6 +49,9 @@ pub struct Replay {
     /// Draw a sensor's readings, scores and incidents into this PNG file.
     #[arg(long, value_name = "PNG", requires = "sensor")]
     plot: Option<PathBuf>,
+    /// Judge a camera's scene by what was learnt of it, in this data directory; nothing was learnt otherwise.
+    #[arg(long, value_name = "DIR", conflicts_with = "sensor")]
+    data: Option<PathBuf>,
     /// A sensor's values are already what is reported: no scale, no offset, no other unit.
     #[arg(long, requires = "sensor")]
     reported: bool,
@@ -107,7 +110,7 @@ impl Replay {
 
     fn replay_camera(&self, camera: &Id) -> Result<Exit, ReplayError> {
         let began = Instant::now();
-        let (incidents, stats) = camera::replay(&self.config, camera, &self.file, self.start)?;
+        let (incidents, stats) = camera::replay(&self.config, camera, &self.file, self.start, self.data.as_deref())?;
         print(&incidents, self.format)?;
         eprintln!(
             "{}: {} pictures, {} looked at, {} incident(s), {:.1} s",

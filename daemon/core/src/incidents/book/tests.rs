@@ -18,6 +18,7 @@ use crate::{
         verify::Outcome,
     },
     rules::Tally,
+    scene::Condition,
     sensor::{reading::Verdict, rules::AlarmTally},
     spec::TimeSpan,
     time::ManualClock,
@@ -55,9 +56,25 @@ fn alarm(change: Change, value: f64) -> Alarm {
 
 fn finding(change: Change, millis: u64, things: u32) -> Finding {
     let at = Mono(millis * 1_000_000);
-    let since = Mono(0);
-    let tally = Tally { things, peak: things, left_to_right: 0, right_to_left: 0, score: 0.5, since, last_seen: at };
+    let tally = Tally { things, peak: things, score: 0.5, ..Tally::new(Mono(0), at) };
     Finding { rule: camera().rule, episode: 1, at, change, tally, subjects: Vec::new() }
+}
+
+#[test]
+fn the_title_says_what_is_wrong_with_a_camera_now() {
+    let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+    let mut book =
+        Book::new(Locale::En, clock.boot_id().clone(), "digest".into(), testing::calendar(), CountedIds::default());
+    let source = camera();
+    let mut title = |change, millis, condition| {
+        clock.advance_to(Mono(millis * 1_000_000));
+        let mut finding = finding(change, millis, 0);
+        finding.tally.condition = Some(condition);
+        book.found(&source, &finding, &clock).unwrap().incident.title
+    };
+    assert_eq!(title(Change::Began, 0, Condition::Defocused), "Intrusion: North gate, out of focus");
+    assert_eq!(title(Change::Grew, 6_000, Condition::Covered), "Intrusion: North gate, covered");
+    assert_eq!(title(Change::Ended, 9_000, Condition::Covered), "Intrusion: North gate, covered");
 }
 
 #[test]
