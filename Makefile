@@ -3,7 +3,7 @@ CARGO ?= cargo
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults fuzz check bench bench-anomaly rust clean
+.PHONY: help demo test test-faults fuzz check bench bench-anomaly bench-scene rust clean
 
 help: ## Say what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
@@ -44,6 +44,7 @@ bench: rust deps models media scale-media ## Everything measured: micro-benchmar
 	$(CARGO) bench -p snowgate-benches $(if $(BENCH_QUICK),-- --quick)
 	$(CARGO) build --release -p snowgate -p snowgate-benches --bins
 	$(or $(CARGO_TARGET_DIR),target)/release/precision
+	$(or $(CARGO_TARGET_DIR),target)/release/scene $(if $(BENCH_QUICK),--quick) --text $(BENCH_TO)/scene.txt --json $(BENCH_TO)/scene.json
 	$(or $(CARGO_TARGET_DIR),target)/release/scale all $(if $(BENCH_QUICK),--quick) --text $(BENCH_TO)/scale.txt --json $(BENCH_TO)/scale.json
 	$(if $(NAB_DATA),$(MAKE) bench-anomaly,@echo "make bench: the anomaly detectors were NOT measured: NAB_DATA=DIR says where the data folder of a clone of github.com/numenta/NAB is")
 
@@ -51,6 +52,10 @@ bench-anomaly: rust ## Score the anomaly detectors of sensors (NAB_DATA=DIR: the
 	$(if $(NAB_DATA),,$(error NAB_DATA=DIR is missing: the data folder of a clone of github.com/numenta/NAB, which is not part of this repository))
 	mkdir -p $(BENCH_TO)
 	$(CARGO) run --release -p snowgate-bench-anomaly --bin anomaly -- --data $(NAB_DATA) --text $(BENCH_TO)/anomaly.txt --json $(BENCH_TO)/anomaly.json
+
+bench-scene: rust deps models media ## Measure what is found of what happens in a scene and to its camera, and what is told without cause (5 minutes; BENCH_QUICK=1: 1 minute)
+	$(CARGO) build --release -p snowgate-benches --bin scene
+	$(or $(CARGO_TARGET_DIR),target)/release/scene $(if $(BENCH_QUICK),--quick) --text $(BENCH_TO)/scene.txt --json $(BENCH_TO)/scene.json
 
 include setup.mk
 

@@ -17,11 +17,14 @@ pub struct Report {
 impl Report {
     /// An empty report of this machine.
     pub fn new(machine: &Machine) -> Self {
-        let command = std::env::args().skip(1).collect::<Vec<_>>().join(" ");
+        let mut arguments = std::env::args();
+        let program = arguments.next().unwrap_or_default();
+        let program = Path::new(&program).file_name().unwrap_or_default().to_string_lossy();
+        let command = format!("{program} {}", arguments.collect::<Vec<_>>().join(" "));
         let mut report = Self { lines: Vec::new(), json: Map::new() };
-        report.line(format!("scale {command}"));
+        report.line(command.trim_end());
         machine.lines().into_iter().for_each(|line| report.line(line));
-        report.json.insert("command".into(), json!(format!("scale {command}")));
+        report.json.insert("command".into(), json!(command.trim_end()));
         report.keep("machine", machine);
         report
     }
