@@ -118,6 +118,11 @@ impl Calendar {
         self.exception(date).map(|exception| &exception.name)
     }
 
+    /// Whether a date belongs to a holiday.
+    pub fn is_holiday(&self, date: Date) -> bool {
+        self.exception(date).is_some_and(|exception| exception.works_like.is_none())
+    }
+
     /// Whether any holiday or make-up workday of a year is named: they are published a year at a time, and a calendar
     /// without them counts holidays as work.
     pub fn knows_year(&self, year: i16) -> bool {
@@ -128,7 +133,7 @@ impl Calendar {
     pub fn hours(&self, date: Date) -> &[Hours] {
         let like = match self.exception(date) {
             Some(exception) => exception.works_like,
-            None => Some(Weekday::ALL[usize::from(date.weekday().to_monday_zero_offset().unsigned_abs())]),
+            None => Some(Weekday::of(date)),
         };
         like.map_or(&[], |day| &self.week[day as usize])
     }
@@ -170,12 +175,13 @@ impl Calendar {
     }
 
     fn span(&self, date: Date, hours: Hours) -> Option<(Timestamp, Timestamp)> {
-        let showing = |minute| self.first_showing(at_minute(date, minute)?);
-        Some((showing(hours.from_minute())?, showing(hours.to_minute())?))
+        Some((self.first_showing(date, hours.from_minute())?, self.first_showing(date, hours.to_minute())?))
     }
 
-    /// The first instant at which the zone's clock shows this time or a later one. `None` at the end of all time.
-    fn first_showing(&self, shown: DateTime) -> Option<Timestamp> {
+    /// The first instant at which the zone's clock shows this minute of a date or a later time; minute 1440 is the next
+    /// date's first. `None` at the end of all time.
+    pub(crate) fn first_showing(&self, date: Date, minute: u16) -> Option<Timestamp> {
+        let shown = at_minute(date, minute)?;
         let ambiguous = self.zone.to_ambiguous_timestamp(shown);
         let AmbiguousOffset::Gap { before, .. } = ambiguous.offset() else {
             return ambiguous.earlier().ok();

@@ -90,6 +90,11 @@ impl Weekday {
     /// The seven days, from Monday.
     pub const ALL: [Self; 7] =
         [Self::Monday, Self::Tuesday, Self::Wednesday, Self::Thursday, Self::Friday, Self::Saturday, Self::Sunday];
+
+    /// The day of the week of a date.
+    pub fn of(date: Date) -> Self {
+        Self::ALL[usize::from(date.weekday().to_monday_zero_offset().unsigned_abs())]
+    }
 }
 
 impl WeekSpec {
@@ -157,11 +162,15 @@ impl FromStr for Hours {
 }
 
 /// Minutes since midnight of `08:30`; `24:00` is the end of the day.
-fn minutes(text: &str) -> Option<u16> {
-    let number = |part: &str| (part.len() == 2 && part.bytes().all(|c| c.is_ascii_digit())).then(|| part.parse().ok());
+pub(crate) fn minutes(text: &str) -> Option<u16> {
     let (hour, minute) = text.trim().split_once(':')?;
-    let (hour, minute): (u16, u16) = (number(hour)??, number(minute)??);
+    let (hour, minute): (u16, u16) = (two_digits(hour)?, two_digits(minute)?);
     (minute < 60 && hour * 60 + minute <= 24 * 60).then_some(hour * 60 + minute)
+}
+
+/// A number that is written with exactly two digits.
+pub(crate) fn two_digits<T: FromStr>(text: &str) -> Option<T> {
+    (text.len() == 2 && text.bytes().all(|c| c.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
 impl JsonSchema for Hours {
@@ -189,6 +198,11 @@ impl DateRange {
     /// The last date, the first or a later one.
     pub fn last(self) -> Date {
         self.last
+    }
+
+    /// Whether it includes a date.
+    pub fn contains(self, date: Date) -> bool {
+        (self.first..=self.last).contains(&date)
     }
 }
 
