@@ -14,6 +14,7 @@ pub mod observation;
 pub mod rate;
 pub mod rules;
 pub mod scene;
+pub mod schedule;
 pub mod secret;
 pub mod sensor;
 pub mod severity;
