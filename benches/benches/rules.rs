@@ -12,6 +12,7 @@ use snowgate_core::{
         CameraRules,
         spec::{LineSpec, RuleSpec, ZoneSpec},
     },
+    schedule::Schedules,
     spec::{Section, read_table},
     time::Mono,
 };
@@ -53,7 +54,7 @@ fn rules() -> CameraRules {
         rule("gate-crossed", "kind = 'line_crossing'\nline = 'gate'"),
         rule("kerb-crossed", "kind = 'line_crossing'\nline = 'kerb'\ndirection = 'left_to_right'\nlabels = ['car']"),
     ];
-    CameraRules::new(&zones, &lines, &rules).unwrap()
+    CameraRules::new(&zones, &lines, &Schedules::new(), &rules).unwrap()
 }
 
 /// Twenty things on their ways, in and out of zones and over lines.

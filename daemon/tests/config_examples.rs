@@ -13,7 +13,7 @@ use std::{
 use common::known_models;
 use schemars::generate::SchemaSettings;
 use serde_json::Value as Json;
-use snowgate::config::{Config, Problems, preflight, schema::Subject};
+use snowgate::config::{Config, Problems, preflight, rule_table, schema::Subject};
 use snowgate_core::{sensor::spec::QuantitySpec, spec::key_names};
 use toml_span::Value as Toml;
 
@@ -61,6 +61,12 @@ fn the_committed_schemas_are_fresh() {
     }
 }
 
+#[test]
+fn the_committed_table_of_rules_is_fresh() {
+    let committed = fs::read_to_string(configs().join("../docs/RULES.md")).unwrap_or_default();
+    assert!(committed == rule_table::text(), "stale: cargo run -p snowgate -- schema rules > docs/RULES.md");
+}
+
 /// The text with every switched-off key switched on: `#key = value` is a key, `# words` is prose.
 fn switched_on(text: &str) -> String {
     let on = |line: &str| match line.strip_prefix('#') {
@@ -71,7 +77,7 @@ fn switched_on(text: &str) -> String {
 }
 
 /// The example's files, by what they are about.
-fn example_files() -> [(Subject, Vec<String>); 5] {
+fn example_files() -> [(Subject, Vec<String>); 6] {
     let folder = |folder: &str| {
         let files = fs::read_dir(configs().join("example").join(folder)).unwrap();
         files.map(|file| format!("{folder}/{}", file.unwrap().file_name().into_string().unwrap())).collect()
@@ -80,6 +86,7 @@ fn example_files() -> [(Subject, Vec<String>); 5] {
         (Subject::Gateway, vec!["gateway.toml".to_owned()]),
         (Subject::Categories, vec!["categories.toml".to_owned()]),
         (Subject::Calendar, vec!["calendar.toml".to_owned()]),
+        (Subject::Schedules, vec!["schedules.toml".to_owned()]),
         (Subject::Camera, folder("cameras.d")),
         (Subject::Sensor, folder("sensors.d")),
     ]

@@ -28,6 +28,7 @@ use snowgate_core::{
     ids::Id,
     observation::{Label, Track},
     rules::{CameraRules, Change, Finding},
+    schedule::Schedules,
     spec::{Deserialize, all_defaults, read_table},
     time::Mono,
 };
@@ -150,7 +151,7 @@ impl AtTheFloor {
         let lines = [read("id = 'passage'\nstart = [0.278, 0.29]\nend = [0.278, 0.56]")];
         Self {
             analyser: Analyser::new(id("square"), &all_defaults(), Vec::new(), needs(&["person"])),
-            rules: CameraRules::new(&[read(ROAD)], &lines, &rules).unwrap(),
+            rules: CameraRules::new(&[read(ROAD)], &lines, &Schedules::new(), &rules).unwrap(),
             findings: Vec::new(),
         }
     }

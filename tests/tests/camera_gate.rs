@@ -26,6 +26,7 @@ use snowgate::{
 use snowgate_core::{
     rules::{CameraRules, SceneRules},
     scene::Learnt,
+    schedule::Schedules,
     spec::{ByteSize, TimeSpan, all_defaults},
     time::Mono,
 };
@@ -83,9 +84,9 @@ impl Gate {
         let camera: snowgate_core::ids::Id = "gate".parse().unwrap();
         let ring = Arc::new(GopRing::new(camera.clone(), ring));
         let analyser = Analyser::new(camera.clone(), spec, Vec::new(), Vec::new());
-        let watcher = Watcher::new(analyser, CameraRules::new(&[], &[], &[]).unwrap());
+        let watcher = Watcher::new(analyser, CameraRules::new(&[], &[], &Schedules::new(), &[]).unwrap());
         let nobody = HealthTracker::new(camera.clone(), HealthSink::new(drop));
-        let (health, rules) = (all_defaults(), SceneRules::new(&[], &[]).unwrap());
+        let (health, rules) = (all_defaults(), SceneRules::new(&[], &Schedules::new(), &[]).unwrap());
         let scene = SceneWatch::new(camera, &health, &[], rules, Learnt::default(), nobody);
         let watched = Arc::new(Watched::new(Arc::clone(&ring), spec, watcher, scene, None, Vec::new()));
         let woken = Arc::new(AtomicBool::new(false));

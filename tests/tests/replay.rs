@@ -12,9 +12,13 @@ use serde_json::Value;
 use snowgate_tests::{daemon::program, repository};
 
 fn replay(camera: &str, clip: &Path, more: &[&str]) -> Output {
+    replay_by(&repository().join("configs/demo"), camera, clip, more)
+}
+
+fn replay_by(config: &Path, camera: &str, clip: &Path, more: &[&str]) -> Output {
     Command::new(program().unwrap())
         .args(["replay", "--format", "json", "--camera", camera, "--config"])
-        .arg(repository().join("configs/demo"))
+        .arg(config)
         .arg(clip)
         .args(more)
         .output()
@@ -23,6 +27,17 @@ fn replay(camera: &str, clip: &Path, more: &[&str]) -> Output {
 
 fn media(name: &str) -> std::path::PathBuf {
     repository().join("assets/media").join(name)
+}
+
+/// What a replay found, and the same as it printed it.
+fn incidents(replayed: Output) -> (Vec<Value>, String) {
+    assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
+    let text = String::from_utf8(replayed.stdout).unwrap();
+    (text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(), text)
+}
+
+fn of_rule(incidents: &[Value], rule: &str) -> Vec<Value> {
+    incidents.iter().filter(|incident| incident["rule"] == rule).cloned().collect()
 }
 
 /// Counted by hand on the clip, looking at every picture near the line, twice: eight people walk over the line to the
@@ -41,9 +56,8 @@ fn the_square_gives_the_same_incidents_every_time_and_those_that_were_counted_by
     let second = replay("walkers", &clip, &[]);
     assert!(first.stdout == second.stdout, "two replays of one clip differ");
 
-    let text = String::from_utf8(first.stdout).unwrap();
-    let incidents: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of_rule = |rule: &str| incidents.iter().filter(|i| i["rule"] == rule).cloned().collect::<Vec<_>>();
+    let (incidents, text) = incidents(first);
+    let of_rule = |rule: &str| of_rule(&incidents, rule);
 
     let crossings = of_rule("passage-crossed");
     let count = |key: &str| crossings.iter().map(|incident| incident["counts"][key].as_u64().unwrap()).sum::<u64>();
@@ -60,6 +74,40 @@ fn the_square_gives_the_same_incidents_every_time_and_those_that_were_counted_by
         let known = STAYS_BY_HAND.iter().any(|(from, to)| (began - from).abs() < 1.0 && (last_seen - to).abs() < 1.0);
         assert!(known, "nobody was on the road then: {stay}");
     }
+}
+
+#[test]
+fn rules_rest_and_incidents_weigh_more_by_the_clips_own_time() {
+    let demo = repository().join("configs/demo");
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("cameras.d")).unwrap();
+    for name in ["gateway.toml", "categories.toml"] {
+        let text = fs::read_to_string(demo.join(name)).unwrap();
+        // Paths are relative to the configuration.
+        fs::write(folder.path().join(name), text.replace("\"../..", &format!("\"{}", repository().display()))).unwrap();
+    }
+    let camera = fs::read_to_string(demo.join("cameras.d/walkers.toml")).unwrap();
+    let (stays, crossings) = ("id = \"on-left-road\"\n", "id = \"passage-crossed\"\n");
+    let during = "severity_during = [{ schedule = \"night\", severity = \"major\" }]\n";
+    let camera = camera
+        .replace(stays, &format!("{stays}schedule = \"night\"\n"))
+        .replace(crossings, &format!("{crossings}{during}"));
+    fs::write(folder.path().join("cameras.d/walkers.toml"), camera).unwrap();
+    let night = "[[schedule]]\nid = \"night\"\nwindow = [{ from = \"22:00\", to = \"06:00\" }]\n";
+    fs::write(folder.path().join("schedules.toml"), night).unwrap();
+
+    // Night falls in Shanghai when 40 seconds of the clip have gone by.
+    let start = ["--start", "2026-03-01T13:59:20Z"];
+    let (incidents, text) = incidents(replay_by(folder.path(), "walkers", &media("vtest.mp4"), &start));
+    let stays = of_rule(&incidents, "on-left-road");
+    let by_hand = STAYS_BY_HAND.iter().filter(|(from, _)| *from > 40.0).count();
+    assert!(stays.len().abs_diff(by_hand) <= 1 && !stays.is_empty(), "{text}");
+    assert!(stays.iter().all(|stay| stay["began"].as_f64().unwrap() >= 40.0), "{text}");
+    let crossings = of_rule(&incidents, "passage-crossed");
+    let (at_night, by_day): (Vec<_>, Vec<_>) =
+        crossings.iter().partition(|crossing| crossing["opened"].as_f64().unwrap() >= 40.0);
+    assert!(!by_day.is_empty() && by_day.iter().all(|crossing| crossing["severity"] != "major"), "{text}");
+    assert!(!at_night.is_empty() && at_night.iter().all(|crossing| crossing["severity"] == "major"), "{text}");
 }
 
 #[test]

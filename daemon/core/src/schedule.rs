@@ -12,8 +12,15 @@
 
 pub mod spec;
 pub mod sun;
+#[cfg(test)]
+pub(crate) mod testing;
 
-use std::{collections::BTreeSet, iter, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    iter,
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{
     SignedDuration, Timestamp, ToSpan as _,
@@ -33,6 +40,9 @@ pub struct Schedule {
     except: Vec<Except>,
     calendar: Arc<Calendar>,
 }
+
+/// Every schedule, by its id.
+pub type Schedules = BTreeMap<Id, Arc<Schedule>>;
 
 /// One thing that is wrong with a schedule.
 #[derive(Debug, Clone, PartialEq)]

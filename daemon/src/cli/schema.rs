@@ -1,4 +1,5 @@
-//! `snowgate schema`: the JSON Schema of the configuration files and of the messages, and the messages' AsyncAPI document.
+//! `snowgate schema`: the JSON Schema of the configuration files and of the messages, the messages' AsyncAPI document, and the
+//! table of rules.
 
 use std::io::{self, Write as _};
 
@@ -12,6 +13,8 @@ use crate::{config, messages};
 enum Subject {
     /// A configuration file.
     Config(config::schema::Subject),
+    /// Every kind of rule.
+    Rules,
     /// Every payload.
     Messages,
     /// The AsyncAPI document.
@@ -28,6 +31,8 @@ impl ValueEnum for Subject {
             Self::Config(File::Sensor),
             Self::Config(File::Categories),
             Self::Config(File::Calendar),
+            Self::Config(File::Schedules),
+            Self::Rules,
             Self::Messages,
             Self::AsyncApi,
         ]
@@ -35,6 +40,7 @@ impl ValueEnum for Subject {
     fn to_possible_value(&self) -> Option<PossibleValue> {
         Some(match self {
             Self::Config(file) => PossibleValue::new(file.as_str()),
+            Self::Rules => PossibleValue::new("rules").help("every kind of rule and its keys, as Markdown"),
             Self::Messages => PossibleValue::new("messages").help("payloads of all MQTT messages, by topic"),
             Self::AsyncApi => PossibleValue::new("asyncapi").help("the same as an AsyncAPI 3.0 document"),
         })
@@ -53,6 +59,7 @@ impl Schema {
     pub fn run(self) -> Exit {
         let text = match self.subject {
             Subject::Config(file) => file.text(),
+            Subject::Rules => config::rule_table::text(),
             Subject::Messages => messages::schema_text(),
             Subject::AsyncApi => messages::asyncapi_text(),
         };

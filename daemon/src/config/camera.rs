@@ -10,11 +10,11 @@ use snowgate_core::{
 };
 
 use super::{
-    checks::{Checker, References, check_certificates, read_pem, report_target},
+    checks::{self, Checker, References, check_certificates, read_pem, report_target},
     gateway::secret_help,
     problem::Problem,
-    resolved::{CameraConfig, ModelsConfig, PlaceConfig, RuleConfig},
-    spec::{CameraFile, PlaceSpec},
+    resolved::{CameraConfig, ModelsConfig, RuleConfig},
+    spec::CameraFile,
     suggest::suggestion,
     toml_errors::place_of,
 };
@@ -47,7 +47,7 @@ pub(super) fn resolve(
     check.within("/ring/size", file.ring.size, ByteSize::mib(1)..=ByteSize::mib(512));
     geometry(&file, references, check);
     let rules = rules(&file, references, check);
-    let place = file.place.0.map(|place| self::place(place, check));
+    let place = file.place.0.map(|place| checks::place(place, "/place", check));
     let mut refused = None;
     let (stream, password) = stream(file.stream.clone(), &file.id, file.enabled, &mut refused, check);
     // Without the gateway's models an error stands in gateway.toml, and nothing runs.
@@ -87,12 +87,6 @@ fn reaches_back(file: &CameraFile, check: &mut Checker<'_>) {
         let help = "make ring.duration longer, or max_key_interval shorter";
         check.warning(file.id.span, message, help.to_owned());
     }
-}
-
-/// Where a camera or a sensor stands.
-pub(super) fn place(spec: PlaceSpec, check: &mut Checker<'_>) -> PlaceConfig {
-    check.within("/place/lat", spec.lat.0, -90.0..=90.0);
-    PlaceConfig { lat: spec.lat.0, lon: spec.lon.0, name: spec.name.0 }
 }
 
 fn geometry(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>) {
@@ -175,6 +169,9 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
         }
         if rule.labels.is_empty() {
             check.error(rule.labels.span, format!("rule `{}` looks at nothing: labels is empty", *rule.id), None);
+        }
+        if let (Some(schedule), Some(known)) = (&*rule.schedule, references.schedules) {
+            check.known("schedule", "schedules", schedule.as_str(), schedule.span, known.keys().map(Id::as_str));
         }
         if let Err(error) = rule.merge() {
             check.error(rule.id.span, format!("rule `{}`: merge_within: {error}", *rule.id), None);

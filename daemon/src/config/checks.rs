@@ -13,15 +13,17 @@ use snowgate_core::{
     calendar::Calendar,
     ids::Id,
     incidents::{GridTree, TimeLimit, spec::CategorySpec},
-    rules::spec::ReportSpec,
+    rules::spec::{ReportSpec, SeverityDuringSpec},
+    schedule::Schedules,
     secret::Secret,
     spec::{DeserError, Located, Maybe, Span},
 };
 
 use super::{
     problem::{Place, Problem, Problems, Source},
-    resolved::ReportTarget,
+    resolved::{PlaceConfig, ReportTarget},
     secret_file,
+    spec::PlaceSpec,
     suggest::suggestion,
     toml_errors::{place_beside, place_of, translate},
 };
@@ -43,6 +45,7 @@ pub(super) struct References<'a> {
     pub grid: Option<&'a GridTree>,
     pub categories: Option<&'a BTreeMap<Id, CategorySpec>>,
     pub calendar: Option<&'a Calendar>,
+    pub schedules: Option<&'a Schedules>,
     /// Whether grids of the household level may be reported to.
     pub households: bool,
 }
@@ -129,10 +132,15 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Category and grid of a report must exist.
+    /// Category, grid and schedules of a report must exist.
     pub fn report(&mut self, report: &ReportSpec, references: References<'_>) {
         if let (Some(category), Some(known)) = (&*report.category, references.categories) {
             self.known("category", "categories", category.as_str(), category.span, known.keys().map(Id::as_str));
+        }
+        for SeverityDuringSpec { schedule, .. } in report.severity_during.iter().flatten() {
+            if let Some(known) = references.schedules {
+                self.known("schedule", "schedules", schedule.as_str(), schedule.span, known.keys().map(Id::as_str));
+            }
         }
         let (Some(code), Some(tree)) = (&*report.grid, references.grid) else { return };
         let codes: Vec<&str> = tree.codes().collect();
@@ -180,6 +188,8 @@ pub(super) fn report_target(
     // A category that does not exist has been reported where it is named.
     let by_category = references.categories?.get(&category.value)?;
     let severity = said.iter().find_map(|report| *report.severity).unwrap_or(by_category.severity);
+    let during = said.iter().find_map(|report| report.severity_during.as_deref());
+    let during = during.into_iter().flatten().map(|during| (during.schedule.value.clone(), during.severity));
     let time_limit = match said.iter().find_map(|report| *report.time_limit) {
         None => TimeLimit::of(by_category, references.calendar?, Timestamp::now()).ok()?,
         Some(own) => {
@@ -190,7 +200,19 @@ pub(super) fn report_target(
                 .ok()?
         }
     };
-    Some(ReportTarget { category: category.value.clone(), severity, grid: grid.value.clone(), time_limit })
+    Some(ReportTarget {
+        category: category.value.clone(),
+        severity,
+        severity_during: during.collect(),
+        grid: grid.value.clone(),
+        time_limit,
+    })
+}
+
+/// Where something stands; `pointer` says where that is written.
+pub(super) fn place(spec: PlaceSpec, pointer: &str, check: &mut Checker<'_>) -> PlaceConfig {
+    check.within(&format!("{pointer}/lat"), spec.lat.0, -90.0..=90.0);
+    PlaceConfig { lat: spec.lat.0, lon: spec.lon.0, name: spec.name.0 }
 }
 
 /// Text of a PEM file that a setting names, bounded like a configuration file.

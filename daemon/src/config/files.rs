@@ -33,6 +33,8 @@ pub const GATEWAY: &str = "gateway.toml";
 pub const CATEGORIES: &str = "categories.toml";
 /// When people work.
 pub const CALENDAR: &str = "calendar.toml";
+/// When rules watch, and when what they find weighs more.
+pub const SCHEDULES: &str = "schedules.toml";
 /// One camera a file.
 pub const CAMERAS: &str = "cameras.d";
 /// One sensor a file.
@@ -45,6 +47,8 @@ pub(super) struct Files {
     pub categories: Option<Arc<Source>>,
     /// Need not be there.
     pub calendar: Option<Arc<Source>>,
+    /// Need not be there.
+    pub schedules: Option<Arc<Source>>,
     /// Sorted by name.
     pub cameras: Vec<Arc<Source>>,
     /// Sorted by name.
@@ -69,6 +73,7 @@ impl Files {
                 GATEWAY => files.gateway = reader.read(path),
                 CATEGORIES => files.categories = reader.read(path),
                 CALENDAR => files.calendar = reader.read(path),
+                SCHEDULES => files.schedules = reader.read(path),
                 CAMERAS => files.cameras = reader.read_all(&path, "camera"),
                 SENSORS => files.sensors = reader.read_all(&path, "sensor"),
                 other => reader.pass_over(other, path),
@@ -91,6 +96,7 @@ impl Files {
             .chain(self.cameras.iter().map(|source| (format!("{CAMERAS}/{}", file_name(source)), source)))
             .chain(self.categories.iter().map(|source| (CATEGORIES.to_owned(), source)))
             .chain(self.gateway.iter().map(|source| (GATEWAY.to_owned(), source)))
+            .chain(self.schedules.iter().map(|source| (SCHEDULES.to_owned(), source)))
             .chain(self.sensors.iter().map(|source| (format!("{SENSORS}/{}", file_name(source)), source)))
     }
 
@@ -181,14 +187,15 @@ impl Reader<'_> {
     }
 
     fn pass_over(&mut self, name: &str, path: PathBuf) {
-        let meant = did_you_mean(name, [GATEWAY, CATEGORIES, CALENDAR, CAMERAS, SENSORS]);
+        let meant = did_you_mean(name, [GATEWAY, CATEGORIES, CALENDAR, SCHEDULES, CAMERAS, SENSORS]);
         // Folders of secrets and certificates lie here as well.
         if meant.is_none() && !name.ends_with(".d") && path.is_dir() {
             return;
         }
         let help = meant.map(|meant| format!("did you mean `{meant}`?"));
         let message = format!(
-            "{name} is not read: the configuration is {GATEWAY}, {CATEGORIES}, {CALENDAR}, {CAMERAS}/*.toml and {SENSORS}/*.toml"
+            "{name} is not read: the configuration is {GATEWAY}, {CATEGORIES}, {CALENDAR}, {SCHEDULES}, {CAMERAS}/*.toml and \
+             {SENSORS}/*.toml"
         );
         self.problems.push(Problem::warning(Place::path(path), message).help(help));
     }

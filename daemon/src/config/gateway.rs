@@ -13,14 +13,16 @@ use snowgate_core::{
         time_limit::TimeLimitError,
         verify::VerifySpec,
     },
+    schedule::{Schedule, ScheduleError, ScheduleErrorKind, Schedules, spec::SchedulesSpec, sun::Position},
     spec::{ByteSize, Located, TimeSpan},
 };
 
 use super::{
     broker,
-    checks::Checker,
+    checks::{self, Checker},
+    files::GATEWAY,
     problem::{Place, Problem, Source},
-    resolved::{Gateway, ModelsConfig},
+    resolved::{Gateway, ModelsConfig, PlaceConfig},
     sensor_network::{self, ResolvedNetwork},
     spec::{GatewayFile, GatewaySpec},
     suggest::suggestion,
@@ -95,6 +97,33 @@ pub(super) fn calendar(file: &CalendarSpec, zone: TimeZone, check: &mut Checker<
     None
 }
 
+/// Every schedule, by the calendar's days and zone and the sun where the gateway stands.
+pub(super) fn schedules(
+    file: &SchedulesSpec,
+    calendar: &Arc<Calendar>,
+    place: Option<&PlaceConfig>,
+    check: &mut Checker<'_>,
+) -> Option<Schedules> {
+    check.unique("schedule", file.schedule.iter().map(|schedule| &schedule.id));
+    let position = place.and_then(|place| Position::new(place.lat, place.lon));
+    let mut schedules = Some(Schedules::new());
+    for spec in &file.schedule {
+        match (Schedule::new(spec, Arc::clone(calendar), position), &mut schedules) {
+            (Ok(schedule), Some(known)) => drop(known.insert(spec.id.value.clone(), Arc::new(schedule))),
+            (Ok(_), None) => {}
+            (Err(errors), _) => {
+                schedules = None;
+                for ScheduleError { span, kind } in errors {
+                    let help = matches!(kind, ScheduleErrorKind::SunWithoutPosition(_))
+                        .then(|| format!("write place = {{ lat = …, lon = … }} under [gateway] in {GATEWAY}"));
+                    check.error(span, kind.to_string(), help);
+                }
+            }
+        }
+    }
+    schedules
+}
+
 /// Holidays are published a year at a time: without this year's, they would be counted as work.
 pub(super) fn calendar_in_time(
     categories: &BTreeMap<Id, CategorySpec>,
@@ -160,7 +189,8 @@ fn gateway(spec: GatewaySpec, check: &mut Checker<'_>) -> Option<Gateway> {
             return None;
         }
     };
-    Some(Gateway { id: spec.id.value, locale: spec.locale, time_zone, trust_clock: spec.trust_clock })
+    let place = spec.place.0.map(|place| checks::place(place, "/gateway/place", check));
+    Some(Gateway { id: spec.id.value, locale: spec.locale, time_zone, place, trust_clock: spec.trust_clock })
 }
 
 /// Without its key a box watches and reports as ever; only `outbox export` needs it.

@@ -20,6 +20,7 @@ pub mod preflight;
 mod problem;
 mod redact;
 mod resolved;
+pub mod rule_table;
 pub mod schema;
 pub mod secret_file;
 mod sensor;
@@ -31,7 +32,12 @@ mod toml_errors;
 use std::{path::Path, sync::Arc};
 
 use jiff::tz::TimeZone;
-use snowgate_core::{calendar::Calendar, incidents::spec::CategoriesSpec, spec::all_defaults};
+use snowgate_core::{
+    calendar::Calendar,
+    incidents::spec::CategoriesSpec,
+    schedule::{Schedules, spec::SchedulesSpec},
+    spec::all_defaults,
+};
 
 use self::{
     checks::{Checker, References},
@@ -93,10 +99,21 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
             resolved
         }),
     };
+    let calendar = calendar.map(Arc::new);
+    let schedules = match (&files.schedules, &calendar) {
+        (None, _) => Some(Schedules::default()),
+        (Some(source), calendar) => toml_errors::read(source, problems).and_then(|file: SchedulesSpec| {
+            let mut check = Checker::new(source, base);
+            let place = gateway.as_ref().and_then(|gateway| gateway.gateway.as_ref()?.place.as_ref());
+            let resolved = gateway::schedules(&file, calendar.as_ref()?, place, &mut check);
+            problems.extend(check.problems);
+            resolved
+        }),
+    };
     let categories = files.categories.as_ref().and_then(|source| {
         let file: CategoriesSpec = toml_errors::read(source, problems)?;
         let mut check = Checker::new(source, base);
-        let resolved = gateway::categories(file, calendar.as_ref(), &mut check);
+        let resolved = gateway::categories(file, calendar.as_deref(), &mut check);
         problems.extend(check.problems);
         Some(resolved)
     });
@@ -110,7 +127,8 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
     let references = References {
         grid: gateway.as_ref().and_then(|gateway| gateway.grid.as_ref()),
         categories: categories.as_ref(),
-        calendar: calendar.as_ref(),
+        calendar: calendar.as_deref(),
+        schedules: schedules.as_ref(),
         households: false,
     };
     let mut ids = Vec::new();
@@ -145,7 +163,8 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
         gateway: gateway.gateway?,
         grid: gateway.grid?,
         categories,
-        calendar: Arc::new(calendar?),
+        calendar: calendar?,
+        schedules: schedules?,
         broker: gateway.broker?,
         max_packet: gateway.max_packet,
         data: gateway.data,

@@ -10,6 +10,7 @@ use snowgate_core::{
     incidents::{GridTree, Locale, TimeLimit, spec::CategorySpec, verify::VerifySpec},
     rules::spec::{LineSpec, RuleKind, RuleSpec, ZoneSpec},
     scene::{HealthSpec, anomaly::AnomalySpec},
+    schedule::Schedules,
     secret::Secret,
     sensor::rules::spec::SensorRuleSpec,
     severity::Severity,
@@ -44,6 +45,8 @@ pub struct Config {
     pub categories: BTreeMap<Id, CategorySpec>,
     /// When people work.
     pub calendar: Arc<Calendar>,
+    /// When rules watch, and when what they find weighs more.
+    pub schedules: Schedules,
     /// The broker, with every secret and certificate read.
     pub broker: Broker,
     /// The largest packet it takes.
@@ -103,6 +106,8 @@ pub struct Gateway {
     pub locale: Locale,
     /// Time zone of times that people read.
     pub time_zone: TimeZone,
+    /// Where it stands.
+    pub place: Option<PlaceConfig>,
     /// Whether its clock counts as right although no time server says so.
     pub trust_clock: bool,
 }
@@ -283,6 +288,8 @@ pub struct ReportTarget {
     pub category: Id,
     /// Severity.
     pub severity: Severity,
+    /// Severities in its place while schedules hold; the first that does decides.
+    pub severity_during: Vec<(Id, Severity)>,
     /// Grid code.
     pub grid: String,
     /// Time within which it must be handled.

@@ -1,7 +1,9 @@
 //! JSON Schemas (2020-12) of the configuration files, for editors and for the committed copies in configs/schema.
 
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
-use snowgate_core::{calendar::spec::CalendarSpec, choice, incidents::spec::CategoriesSpec};
+use snowgate_core::{
+    calendar::spec::CalendarSpec, choice, incidents::spec::CategoriesSpec, schedule::spec::SchedulesSpec,
+};
 
 use super::spec::{CameraFile, GatewayFile, SensorFile};
 
@@ -20,13 +22,15 @@ choice! {
         Categories = "categories",
         /// calendar.toml.
         Calendar = "calendar",
+        /// schedules.toml.
+        Schedules = "schedules",
     }
 }
 
 impl Subject {
     /// Every subject.
-    pub const ALL: [Self; 6] =
-        [Self::Config, Self::Gateway, Self::Camera, Self::Sensor, Self::Categories, Self::Calendar];
+    pub const ALL: [Self; 7] =
+        [Self::Config, Self::Gateway, Self::Camera, Self::Sensor, Self::Categories, Self::Calendar, Self::Schedules];
 
     /// Its schema.
     pub fn schema(self) -> Schema {
@@ -38,6 +42,7 @@ impl Subject {
             Self::Sensor => generator.into_root_schema_for::<SensorFile>(),
             Self::Categories => generator.into_root_schema_for::<CategoriesSpec>(),
             Self::Calendar => generator.into_root_schema_for::<CalendarSpec>(),
+            Self::Schedules => generator.into_root_schema_for::<SchedulesSpec>(),
         };
         schema.insert("title".to_owned(), format!("Snowgate {self}").into());
         schema
@@ -53,13 +58,19 @@ fn directory(mut generator: SchemaGenerator) -> Schema {
     let gateway = generator.subschema_for::<GatewayFile>();
     let categories = generator.subschema_for::<CategoriesSpec>();
     let calendar = generator.subschema_for::<CalendarSpec>();
+    let schedules = generator.subschema_for::<SchedulesSpec>();
     let camera = generator.subschema_for::<CameraFile>();
     let sensor = generator.subschema_for::<SensorFile>();
     json_schema!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "description": "A configuration directory: a property for each file, named by its path in the directory.",
         "type": "object",
-        "properties": { "gateway.toml": gateway, "categories.toml": categories, "calendar.toml": calendar },
+        "properties": {
+            "gateway.toml": gateway,
+            "categories.toml": categories,
+            "calendar.toml": calendar,
+            "schedules.toml": schedules,
+        },
         "patternProperties": { r"^cameras\.d/[^/]+\.toml$": camera, r"^sensors\.d/[^/]+\.toml$": sensor },
         "required": ["gateway.toml", "categories.toml"],
         "$defs": generator.take_definitions(true),

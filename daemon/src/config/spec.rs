@@ -65,6 +65,8 @@ spec! {
         locale: Locale = Locale::ZhCn,
         /// IANA time zone.
         time_zone: Located<String> = Located::nowhere("Asia/Shanghai".to_owned()),
+        /// Where it stands: where the sun rises and sets for its schedules.
+        place: Maybe<PlaceSpec> = Maybe::NONE,
         /// Whether the box's clock counts as right although no time server says so: for a battery-backed clock that people look after.
         trust_clock: bool = false,
         /// PEM file (PKCS#8) with the Ed25519 private key that exports are signed with; relative to the configuration directory, or a systemd credential as "credential:NAME".

@@ -213,6 +213,7 @@ fn source() -> Source<SensorSource> {
             level_grid: "1".into(),
             time_limit: Some(TimeLimit::wall_time(Duration::from_secs(3600))),
         },
+        target_during: Vec::new(),
         merge: None,
     }
 }

@@ -11,6 +11,8 @@ use snowgate_core::{
         spec::{RuleKind, RuleSpec},
     },
     scene::Learnt,
+    schedule::{Schedule, Schedules},
+    severity::Severity,
 };
 
 use super::models::LoadedModels;
@@ -30,21 +32,26 @@ use crate::{
 ///
 /// # Errors
 /// A rule names what is not there; a checked configuration has no such rule.
-pub fn watcher(camera: &CameraConfig) -> Result<Watcher, MissingReference> {
+pub fn watcher(camera: &CameraConfig, schedules: &Schedules) -> Result<Watcher, MissingReference> {
     let specs = specs(camera);
     let of_things = specs.iter().filter(|rule| !rule.kind.is_of_scene());
     let labels = of_things.flat_map(|rule| rule.labels.iter().map(String::as_str));
     let needs = Need::of_labels(&camera.object_model, &camera.face_model, labels);
     let analyser = Analyser::new(camera.id.clone(), &camera.detect, camera.masks.clone(), needs);
-    Ok(Watcher::new(analyser, CameraRules::new(&camera.zones, &camera.lines, &specs)?))
+    Ok(Watcher::new(analyser, CameraRules::new(&camera.zones, &camera.lines, schedules, &specs)?))
 }
 
 /// Who judges what this camera's key frames are fit for; what it learnt before is `learnt`.
 ///
 /// # Errors
 /// A rule names what is not there; a checked configuration has no such rule.
-pub fn scene(camera: &CameraConfig, learnt: Learnt, tracker: HealthTracker) -> Result<SceneWatch, MissingReference> {
-    let rules = SceneRules::new(&camera.zones, &specs(camera))?;
+pub fn scene(
+    camera: &CameraConfig,
+    schedules: &Schedules,
+    learnt: Learnt,
+    tracker: HealthTracker,
+) -> Result<SceneWatch, MissingReference> {
+    let rules = SceneRules::new(&camera.zones, schedules, &specs(camera))?;
     Ok(SceneWatch::new(camera.id.clone(), &camera.health, &camera.masks, rules, learnt, tracker))
 }
 
@@ -115,7 +122,8 @@ fn watched_rule(
         place: place(camera.place.as_ref()),
         rule: rule.spec.id.value.clone(),
         rule_kind: rule.spec.kind.tag().to_owned(),
-        target: target(config, &rule.report)?,
+        target: target(config, &rule.report, rule.report.severity)?,
+        target_during: target_during(config, &rule.report),
         // A checked configuration has no rule that cannot merge and wants to.
         merge: rule.spec.merge().ok().flatten(),
     };
@@ -137,10 +145,19 @@ pub fn place(place: Option<&PlaceConfig>) -> Option<Place> {
     place.map(|place| Place { lat: place.lat, lon: place.lon, name: place.name.clone() })
 }
 
-/// How and to whom what a rule finds is reported, with everything looked up.
-pub fn target(config: &Config, report: &ReportTarget) -> Option<Target> {
+/// How and to whom what a rule finds is reported while schedules hold.
+pub fn target_during(config: &Config, report: &ReportTarget) -> Vec<(Arc<Schedule>, Target)> {
+    let during = report.severity_during.iter();
+    let looked_up = |(id, severity): &(Id, Severity)| {
+        Some((Arc::clone(config.schedules.get(id)?), target(config, report, *severity)?))
+    };
+    during.filter_map(looked_up).collect()
+}
+
+/// How and to whom what a rule finds is reported at this severity, with everything looked up.
+pub fn target(config: &Config, report: &ReportTarget, severity: Severity) -> Option<Target> {
     let category = config.categories.get(&report.category)?;
-    let start = config.grid.start_node(&report.grid, report.severity)?;
+    let start = config.grid.start_node(&report.grid, severity)?;
     let category_name = match config.gateway.locale {
         Locale::ZhCn => &category.name.zh,
         Locale::En => &category.name.en,
@@ -148,7 +165,7 @@ pub fn target(config: &Config, report: &ReportTarget) -> Option<Target> {
     Some(Target {
         category: report.category.clone(),
         category_name: category_name.clone(),
-        severity: report.severity,
+        severity,
         grid: report.grid.clone(),
         path: config.grid.path(&report.grid).into_iter().map(str::to_owned).collect(),
         level: config.grid.level(start).clone(),

@@ -404,9 +404,16 @@ fn watched_cameras(
         // What the files cannot give has been told of: it is learnt anew.
         let _ = files.is_to_forget(&camera.id);
         let learnt = files.health(&camera.id).ok().flatten().unwrap_or_default();
-        let scene = cameras::scene(camera, learnt, tracker.clone())?;
+        let scene = cameras::scene(camera, &config.schedules, learnt, tracker.clone())?;
         let anomaly = cameras::anomaly(camera, Some(files));
-        Ok(Watched::new(Arc::clone(ring), &camera.detect, cameras::watcher(camera)?, scene, anomaly, rules))
+        Ok(Watched::new(
+            Arc::clone(ring),
+            &camera.detect,
+            cameras::watcher(camera, &config.schedules)?,
+            scene,
+            anomaly,
+            rules,
+        ))
     };
     watched.iter().zip(trackers).map(camera).collect()
 }

@@ -60,7 +60,8 @@ pub fn source(config: &Config, sensor: &SensorConfig, rule: &SensorRuleConfig) -
         place: cameras::place(sensor.place.as_ref()),
         rule: rule.spec.id.value.clone(),
         rule_kind: rule.spec.kind.tag().to_owned(),
-        target: cameras::target(config, &rule.report)?,
+        target: cameras::target(config, &rule.report, rule.report.severity)?,
+        target_during: cameras::target_during(config, &rule.report),
         // A checked configuration has no rule that cannot merge and wants to.
         merge: rule.spec.merge().ok().flatten(),
     })

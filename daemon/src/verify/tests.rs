@@ -9,6 +9,7 @@ use snowgate_core::{
     incidents::verify::{LookFor, Verify},
     observation::{Observation, Track, TrackId},
     rules::{CameraRules, spec::RuleSpec},
+    schedule::Schedules,
     sensor::{
         anomaly::outside::NoModels, reading::Sample, rules::spec::SensorRuleSpec, spec::QuantitySpec,
         watch::SensorWatch,
@@ -132,7 +133,7 @@ impl Bench {
         let rule: RuleSpec = read("id = 'yard'\nkind = 'intrusion'\nzone = 'yard'");
         let scene = Arc::new(Scene {
             watchpoint: Watchpoint::default(),
-            rules: Mutex::new(CameraRules::new(&zones, &[], &[rule]).unwrap()),
+            rules: Mutex::new(CameraRules::new(&zones, &[], &Schedules::new(), &[rule]).unwrap()),
             asked: Mutex::default(),
         });
         let asked: Box<dyn Watchable> = Box::new(Asked(Arc::clone(&scene)));

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use snowgate_core::{ids::Id, time::Mono};
+use snowgate_core::{
+    ids::Id,
+    time::{Moment, Mono},
+};
 
 use super::{
     Slot, Watcher,
@@ -79,6 +82,8 @@ pub struct Watched {
     slot: Slot<Offer>,
     inference: Mutex<Inference>,
     scene: Mutex<SceneWatch>,
+    /// Whether any rule keeps to a schedule.
+    keeps_hours: bool,
     anomaly: Option<AnomalyWatch>,
     /// When the last picture was looked at (monotonic nanoseconds).
     last_look: AtomicU64,
@@ -110,6 +115,7 @@ impl Watched {
             watchpoint: Watchpoint::default(),
             fps: spec.fps.value,
             slot: Slot::default(),
+            keeps_hours: watcher.keeps_hours() || scene.rules().keeps_hours(),
             inference: Mutex::new(Inference::new(watcher)),
             scene: Mutex::new(scene),
             anomaly,
@@ -247,6 +253,14 @@ impl Watched {
             anomaly.hurry();
         }
         self.pulse.ask(until);
+    }
+
+    /// From now on it is this time, for rules with schedules.
+    pub fn it_is(&self, now: Moment) {
+        if self.keeps_hours {
+            lock(&self.inference).watcher().it_is(now);
+            lock(&self.scene).it_is(now);
+        }
     }
 
     /// The camera's judgement, for whoever drives it alone.

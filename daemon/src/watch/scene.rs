@@ -11,7 +11,7 @@ use snowgate_core::{
     ids::Id,
     rules::{Finding, SceneObservation, SceneRules},
     scene::{self, Condition, HealthSpec, Judge, Learnt, Light, Samples, View, anomaly::Outlook},
-    time::Mono,
+    time::{Moment, Mono},
 };
 
 use crate::{
@@ -138,6 +138,11 @@ impl SceneWatch {
         if !findings.is_empty() {
             self.told.push(SceneTold { at: now, arrived: None, picture: None, findings });
         }
+    }
+
+    /// From now on it is this time, for rules with schedules.
+    pub(super) fn it_is(&mut self, now: Moment) {
+        self.rules.it_is(now);
     }
 
     /// Whether a view has become known since it was asked for what it has learnt.

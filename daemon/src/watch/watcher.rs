@@ -3,7 +3,7 @@
 use snowgate_core::{
     observation::Track,
     rules::{CameraRules, Finding},
-    time::Mono,
+    time::{Moment, Mono},
 };
 
 use crate::{
@@ -108,6 +108,16 @@ impl Watcher {
     /// Whether anything is under way that has yet to end.
     pub fn is_active(&self) -> bool {
         self.rules.is_active()
+    }
+
+    /// From now on it is this time, for rules with schedules.
+    pub fn it_is(&mut self, now: Moment) {
+        self.rules.it_is(now);
+    }
+
+    /// Whether any rule keeps to a schedule.
+    pub fn keeps_hours(&self) -> bool {
+        self.rules.keeps_hours()
     }
 
     /// No picture has come for a while: what nobody can see comes to its end.

@@ -122,7 +122,7 @@ impl Workers {
         std::thread::Builder::new().name(format!("infer-{number}")).spawn(work)
     }
 
-    /// Starts the thread that applies the overload policy, and ends what can no longer be seen.
+    /// Starts the thread that applies the overload policy, and ends what can no longer be seen, and tells rules the time.
     ///
     /// # Errors
     /// No thread could be had.
@@ -131,12 +131,14 @@ impl Workers {
         let mut policy = Policy::new(self.cameras.iter().map(|camera| camera.priority));
         let mut meter = Meter::new(std::thread::available_parallelism().map_or(1, NonZero::get));
         let mut last = self.clock.mono();
+        self.tell_the_time();
         let work = move || {
             while !workers.shutdown.wait_for(TICK) {
                 let now = workers.clock.mono();
                 let live = workers.cameras.iter().filter(|camera| camera.pulse.is_live()).count();
                 let room = meter.read(now.since(std::mem::replace(&mut last, now)), live, &workers.tools.load.spent);
                 workers.apply(&mut policy, room);
+                workers.tell_the_time();
                 for camera in workers.cameras.iter() {
                     workers.lapse(camera);
                     camera.measure();
@@ -144,6 +146,12 @@ impl Workers {
             }
         };
         std::thread::Builder::new().name("steward".to_owned()).spawn(work)
+    }
+
+    /// Rules watch or rest by their schedules; these are asked as often as the policy is.
+    fn tell_the_time(&self) {
+        let now = self.clock.now();
+        self.cameras.iter().for_each(|camera| camera.it_is(now));
     }
 
     /// Starts the thread that keeps what the cameras learn of their scenes.

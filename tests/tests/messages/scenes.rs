@@ -87,6 +87,7 @@ fn spillway() -> Source<CameraSource> {
         rule: id("spillway-intrusion"),
         rule_kind: "intrusion".to_owned(),
         target: target("intrusion", "Intrusion into a closed area", Severity::Ordinary, 2),
+        target_during: Vec::new(),
         merge: None,
     }
 }
@@ -316,6 +317,7 @@ fn high_water(story: &mut Story, gauge: &Id) {
         rule: id("high"),
         rule_kind: "threshold".to_owned(),
         target: target("water-level", "High water", Severity::Ordinary, 4),
+        target_during: Vec::new(),
         merge: None,
     };
     let reading = |value: f64, measured: Option<&str>, verdict| Reading {

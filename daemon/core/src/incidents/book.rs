@@ -125,7 +125,7 @@ impl<I: IncidentIds> Book<I> {
         let rule = (kind, id.clone(), source.rule.clone());
         let number = episode.number;
         match episode.change {
-            Change::Began => match self.joined_by(&rule, source, &episode) {
+            Change::Began => match self.joined_by(&rule, source, &episode, clock) {
                 Some((merge, id)) => {
                     self.episodes.insert((rule, number), id);
                     self.incidents.get_mut(&id).map(|entry| entry.join(merge, episode, clock))
@@ -151,16 +151,24 @@ impl<I: IncidentIds> Book<I> {
     }
 
     /// The incident that an episode joins instead of opening one.
-    fn joined_by<O>(&self, rule: &RuleKey, source: &Source<O>, episode: &Episode) -> Option<(Merge, IncidentId)> {
+    fn joined_by<O>(
+        &self,
+        rule: &RuleKey,
+        source: &Source<O>,
+        episode: &Episode,
+        clock: &dyn Clock,
+    ) -> Option<(Merge, IncidentId)> {
         let (merge, id) = (source.merge?, self.joinable.get(rule)?);
-        let newcomer = Newcomer { at: episode.at, boot: &self.boot, target: &source.target, origin: &episode.origin };
+        let target = source.target_at(clock.moment_at(episode.at));
+        let newcomer = Newcomer { at: episode.at, boot: &self.boot, target, origin: &episode.origin };
         let entry = self.incidents.get(id)?;
         merge.joins(&entry.incident, newcomer).then_some((merge, *id))
     }
 
     fn open<O>(&mut self, rule: RuleKey, source: &Source<O>, episode: Episode, clock: &dyn Clock) -> Revision {
         let opened = clock.moment_at(episode.at);
-        let deadline = source.target.time_limit.map(|limit| {
+        let target = source.target_at(opened);
+        let deadline = target.time_limit.map(|limit| {
             let mut deadline = Deadline::new(limit, Stamp { boot: self.boot.clone(), moment: opened });
             deadline.turn(&self.calendar, clock.now());
             deadline
@@ -177,7 +185,7 @@ impl<I: IncidentIds> Book<I> {
             origin: episode.origin.clone(),
             rule: source.rule.clone(),
             rule_kind: source.rule_kind.clone(),
-            target: source.target.clone(),
+            target: target.clone(),
             place: source.place.clone(),
             title: episode.title,
             began: clock.moment_at(episode.since),

@@ -1,5 +1,7 @@
 //! What finds incidents, cameras and sensors, and what either tells of them.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +10,7 @@ use crate::{
     ids::Id,
     rules::Tally,
     scene::Condition,
+    schedule::Schedule,
     sensor::{
         reading::{Reading, Verdict},
         rules::AlarmTally,
@@ -29,8 +32,19 @@ pub struct Source<O> {
     pub rule_kind: String,
     /// How and to whom it is reported.
     pub target: Target,
+    /// The same in its place while schedules hold; the first that does decides. Only the severity differs, and what follows from
+    /// it.
+    pub target_during: Vec<(Arc<Schedule>, Target)>,
     /// Whether what it finds joins an incident that people have not finished with.
     pub merge: Option<Merge>,
+}
+
+impl<O> Source<O> {
+    /// How and to whom what begins at this moment is reported; as ever while the box does not know what time it is.
+    pub fn target_at(&self, at: Moment) -> &Target {
+        let mut during = self.target_during.iter().filter(|(schedule, _)| at.synchronised && schedule.holds(at.wall));
+        during.next().map_or(&self.target, |(_, target)| target)
+    }
 }
 
 /// A camera, as its rules' incidents tell of it.

@@ -45,6 +45,7 @@ pub(super) fn camera() -> Source<CameraSource> {
         rule: "yard-intrusion".parse().unwrap(),
         rule_kind: "intrusion".into(),
         target: target("Intrusion"),
+        target_during: Vec::new(),
         merge: None,
     }
 }

@@ -82,6 +82,7 @@ mod tests {
                 rule: "r".parse().unwrap(),
                 rule_kind: kind.into(),
                 merge: None,
+                target_during: Vec::new(),
                 target: Target {
                     category: "c".parse().unwrap(),
                     category_name: "Water".into(),

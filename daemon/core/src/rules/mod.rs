@@ -25,6 +25,7 @@
 //! of after ten minutes persists if it has lain there for half a verification.
 
 mod count;
+mod duty;
 mod episode;
 mod line;
 mod scene_rules;
@@ -35,6 +36,7 @@ use std::{fmt, time::Duration};
 
 use self::{
     count::CountRule,
+    duty::Duty,
     episode::Episodes,
     line::LineRule,
     spec::{LineSpec, RuleKind, RuleSpec, ZoneSpec},
@@ -45,7 +47,8 @@ use crate::{
     ids::Id,
     observation::{Label, Observation, Track},
     scene,
-    time::Mono,
+    schedule::Schedules,
+    time::{Moment, Mono},
 };
 
 pub use self::scene_rules::{SceneObservation, SceneRules};
@@ -138,7 +141,7 @@ impl From<&Track> for Subject {
 pub struct MissingReference {
     /// The rule's id.
     pub rule: Id,
-    /// "zone" or "line".
+    /// "zone", "line" or "schedule".
     pub what: &'static str,
     /// The id it names.
     pub missing: Id,
@@ -154,10 +157,25 @@ impl CameraRules {
     /// Rules that have seen nothing yet; those about the whole scene are passed over.
     ///
     /// # Errors
-    /// The first rule that names a zone or line which is not there.
-    pub fn new(zones: &[ZoneSpec], lines: &[LineSpec], rules: &[RuleSpec]) -> Result<Self, MissingReference> {
-        let rules = rules.iter().filter_map(|rule| Rule::new(zones, lines, rule).transpose());
+    /// The first rule that names a zone, line or schedule which is not there.
+    pub fn new(
+        zones: &[ZoneSpec],
+        lines: &[LineSpec],
+        schedules: &Schedules,
+        rules: &[RuleSpec],
+    ) -> Result<Self, MissingReference> {
+        let rules = rules.iter().filter_map(|rule| Rule::new(zones, lines, schedules, rule).transpose());
         Ok(Self { rules: rules.collect::<Result<_, _>>()? })
+    }
+
+    /// From now on it is this time: rules watch or rest by their schedules. Until it is told, all of them watch.
+    pub fn it_is(&mut self, now: Moment) {
+        self.rules.iter_mut().for_each(|rule| rule.duty.it_is(now));
+    }
+
+    /// Whether any of them rests at times.
+    pub fn keeps_hours(&self) -> bool {
+        self.rules.iter().any(|rule| rule.duty.is_part_time())
     }
 
     /// Takes in one picture and appends what there is to tell.
@@ -173,9 +191,10 @@ impl CameraRules {
     }
 
     /// Whether the condition of a rule holds in the last picture; what must last for longer than `patience` need last no
-    /// longer. `None` if there is no such rule.
+    /// longer. `None` if there is no such rule, or it rests by its schedule.
     pub fn holds(&self, rule: &Id, patience: Duration) -> Option<bool> {
-        self.rules.iter().find(|known| known.episodes.rule() == rule).map(|rule| rule.holds(patience))
+        let rule = self.rules.iter().find(|known| known.episodes.rule() == rule)?;
+        rule.duty.is_on().then(|| rule.holds(patience))
     }
 
     /// Whether any episode is under way.
@@ -186,6 +205,7 @@ impl CameraRules {
 
 #[derive(Debug)]
 struct Rule {
+    duty: Duty,
     filter: Filter,
     condition: Box<dyn Condition>,
     episodes: Episodes,
@@ -211,7 +231,12 @@ trait Condition: fmt::Debug + Send {
 
 impl Rule {
     /// `None` if it is no rule about things.
-    fn new(zones: &[ZoneSpec], lines: &[LineSpec], spec: &RuleSpec) -> Result<Option<Self>, MissingReference> {
+    fn new(
+        zones: &[ZoneSpec],
+        lines: &[LineSpec],
+        schedules: &Schedules,
+        spec: &RuleSpec,
+    ) -> Result<Option<Self>, MissingReference> {
         let zone = |id: &Id| spec.zone(zones, id).cloned();
         let (hold, linger) = (spec.hold().0, spec.linger.0);
         let condition: Box<dyn Condition> = match &spec.kind {
@@ -230,10 +255,13 @@ impl Rule {
             RuleKind::Tamper(_) | RuleKind::Anomaly(_) => return Ok(None),
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, linger);
-        Ok(Some(Self { filter: Filter::new(spec), condition, episodes, last: None }))
+        let duty = Duty::new(spec, schedules)?;
+        Ok(Some(Self { duty, filter: Filter::new(spec), condition, episodes, last: None }))
     }
 
     fn observe(&mut self, observation: &Observation<'_>, findings: &mut Vec<Finding>) {
+        let tracks = if self.duty.is_on() { observation.tracks } else { &[] };
+        let observation = &Observation { tracks, ..*observation };
         self.condition.observe(observation, &self.filter, &mut self.episodes, findings);
         self.episodes.settle(observation.at, findings);
         self.last = Some(observation.at);
@@ -273,4 +301,4 @@ impl Filter {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

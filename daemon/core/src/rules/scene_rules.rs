@@ -4,6 +4,7 @@ use std::{fmt, time::Duration};
 
 use super::{
     Finding, MissingReference, Subject,
+    duty::Duty,
     episode::{Alarm, Episodes},
     spec::{RuleKind, RuleSpec, TamperSpec, ZoneSpec},
 };
@@ -15,7 +16,8 @@ use crate::{
         self, Health,
         anomaly::{Outlook, Region},
     },
-    time::Mono,
+    schedule::Schedules,
+    time::{Moment, Mono},
 };
 
 /// What nobody has looked at for so long is not there any more.
@@ -63,15 +65,27 @@ impl SceneRules {
     /// Rules that have seen nothing yet; those about things of known kinds are passed over.
     ///
     /// # Errors
-    /// The first rule that names a zone which is not there.
-    pub fn new(zones: &[ZoneSpec], rules: &[RuleSpec]) -> Result<Self, MissingReference> {
-        let rules = rules.iter().filter_map(|rule| SceneRule::new(zones, rule).transpose());
+    /// The first rule that names a zone or schedule which is not there.
+    pub fn new(zones: &[ZoneSpec], schedules: &Schedules, rules: &[RuleSpec]) -> Result<Self, MissingReference> {
+        let rules = rules.iter().filter_map(|rule| SceneRule::new(zones, schedules, rule).transpose());
         Ok(Self { rules: rules.collect::<Result<_, _>>()? })
+    }
+
+    /// As [`CameraRules::it_is`](super::CameraRules::it_is).
+    pub fn it_is(&mut self, now: Moment) {
+        self.rules.iter_mut().for_each(|rule| rule.duty.it_is(now));
+    }
+
+    /// As [`CameraRules::keeps_hours`](super::CameraRules::keeps_hours).
+    pub fn keeps_hours(&self) -> bool {
+        self.rules.iter().any(|rule| rule.duty.is_part_time())
     }
 
     /// Takes in one key frame and appends what there is to tell.
     pub fn observe(&mut self, observation: &SceneObservation<'_>, findings: &mut Vec<Finding>) {
         for rule in &mut self.rules {
+            let nothing = SceneObservation::of_nothing(observation.at);
+            let observation = if rule.duty.is_on() { observation } else { &nothing };
             if rule.watching.observe(observation, &mut rule.episodes, findings) {
                 rule.last = Some(observation.at);
             }
@@ -86,10 +100,10 @@ impl SceneRules {
     }
 
     /// Whether the condition of a rule holds in the key frame of that time, as [`CameraRules::holds`](super::CameraRules::holds).
-    /// `None` if there is no such rule, or that was not the last key frame that it took in.
+    /// `None` if there is no such rule, it rests by its schedule, or that was not the last key frame that it took in.
     pub fn holds(&self, rule: &Id, at: Mono, patience: Duration) -> Option<bool> {
         let rule = self.rules.iter().find(|known| known.episodes.rule() == rule)?;
-        (rule.last == Some(at)).then(|| rule.watching.holds(at, patience))
+        (rule.duty.is_on() && rule.last == Some(at)).then(|| rule.watching.holds(at, patience))
     }
 
     /// Whether there is none.
@@ -105,6 +119,7 @@ impl SceneRules {
 
 #[derive(Debug)]
 struct SceneRule {
+    duty: Duty,
     watching: Box<dyn Watching>,
     episodes: Episodes,
     /// When the last key frame that it took in was taken.
@@ -113,7 +128,7 @@ struct SceneRule {
 
 impl SceneRule {
     /// `None` if it is no rule about the whole scene.
-    fn new(zones: &[ZoneSpec], spec: &RuleSpec) -> Result<Option<Self>, MissingReference> {
+    fn new(zones: &[ZoneSpec], schedules: &Schedules, spec: &RuleSpec) -> Result<Option<Self>, MissingReference> {
         let watching: Box<dyn Watching> = match &spec.kind {
             RuleKind::Tamper(keys) => Box::new(TamperRule::new(keys, spec.hold().0)),
             RuleKind::Anomaly(keys) => {
@@ -125,7 +140,8 @@ impl SceneRule {
             }
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, spec.linger.0);
-        Ok(Some(Self { watching, episodes, last: None }))
+        let duty = Duty::new(spec, schedules)?;
+        Ok(Some(Self { duty, watching, episodes, last: None }))
     }
 }
 

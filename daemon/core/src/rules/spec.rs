@@ -52,6 +52,8 @@ spec! {
         category: Maybe<Located<Id>> = Maybe::NONE,
         /// Severity, where it differs from the category's.
         severity: Maybe<Severity> = Maybe::NONE,
+        /// Severities in its place of what begins while schedules hold; the first that does decides.
+        severity_during: Maybe<Vec<SeverityDuringSpec>> = Maybe::NONE,
         /// Grid code, where it differs from the camera's.
         grid: Maybe<Located<String>> = Maybe::NONE,
         /// Time within which it must be handled, where it differs from the category's.
@@ -60,10 +62,22 @@ spec! {
 }
 
 spec! {
+    /// A severity for a time: night is major.
+    pub struct SeverityDuringSpec {
+        /// The schedule's id, as in schedules.toml.
+        schedule: Located<Id>,
+        /// Severity of what begins while it holds.
+        severity: Severity,
+    }
+}
+
+spec! {
     /// One rule of a camera.
     pub struct RuleSpec {
         /// Name of the rule; unique within the camera.
         id: Located<Id>,
+        /// The schedule, as in schedules.toml, while which it watches; always if left out.
+        schedule: Maybe<Located<Id>> = Maybe::NONE,
         /// Which things it looks at: labels of the object model, or "face". Rules about the whole scene look at none.
         labels: Located<Vec<String>> = Located::nowhere(vec!["person".to_owned()]),
         /// Detections below this score do not count for this rule.

@@ -4,15 +4,21 @@ use super::*;
 use crate::{
     geometry::Point,
     observation::TrackId,
+    schedule::testing::{night, oclock},
     spec::{Deserialize, Value},
 };
 
-pub(super) fn read<T: for<'de> Deserialize<'de>>(text: &str) -> T {
+pub(crate) fn read<T: for<'de> Deserialize<'de>>(text: &str) -> T {
     let mut value: Value<'_> = toml_span::parse(text).unwrap();
     T::deserialize(&mut value).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 const MILLI: u64 = 1_000_000;
+
+/// One schedule.
+pub(super) fn schedules() -> Schedules {
+    [("night".parse().unwrap(), night())].into()
+}
 
 /// Rules over a zone on the right half of the frame and a line down its middle.
 struct Scene {
@@ -25,7 +31,7 @@ impl Scene {
     fn new(rule: &str) -> Self {
         let zones = [read("id = 'zone'\npolygon = [[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]]")];
         let lines = [read("id = 'line'\nstart = [0.5, 0.1]\nend = [0.5, 0.9]")];
-        let rules = CameraRules::new(&zones, &lines, &[read(rule)]).unwrap();
+        let rules = CameraRules::new(&zones, &lines, &schedules(), &[read(rule)]).unwrap();
         Self { rules, findings: Vec::new(), at: 0 }
     }
 
@@ -163,6 +169,43 @@ fn what_is_too_small_unsure_or_of_another_kind_does_not_count() {
     assert_eq!(scene.changes(), []);
 }
 
+#[test]
+fn a_rule_rests_outside_its_schedule_and_what_is_under_way_ends() {
+    let mut scene = Scene::new(&format!("{INTRUSION}\nschedule = 'night'"));
+    assert!(scene.rules.keeps_hours());
+    scene.rules.it_is(oclock(12, true));
+    scene.pictures(50, &[person(1, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [], "by day anybody may be there");
+    assert_eq!(scene.rules.holds(&"r".parse().unwrap(), Duration::ZERO), None, "nor does it say whether somebody is");
+    scene.rules.it_is(oclock(22, true));
+    scene.pictures(5, &[person(1, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [], "what was seen by day does not count");
+    scene.pictures(5, &[person(1, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [Change::Began]);
+    assert!(scene.holds(0));
+    scene.rules.it_is(oclock(6, true));
+    scene.pictures(50, &[person(1, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [Change::Began, Change::Ended]);
+}
+
+#[test]
+fn a_rule_that_does_not_know_the_time_watches() {
+    let mut scene = Scene::new(&format!("{INTRUSION}\nschedule = 'night'"));
+    scene.pictures(10, &[person(1, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [Change::Began], "before it was told");
+    let mut scene = Scene::new(&format!("{INTRUSION}\nschedule = 'night'"));
+    scene.rules.it_is(oclock(12, false));
+    scene.pictures(10, &[person(1, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [Change::Began], "by a clock that nobody has set");
+    let error = CameraRules::new(
+        &[],
+        &[],
+        &Schedules::new(),
+        &[read("id = 'r'\nschedule = 'x'\nkind = 'intrusion'\nzone = 'z'")],
+    );
+    assert!(error.is_err());
+}
+
 const CROSSING: &str = "id = 'r'\nkind = 'line_crossing'\nline = 'line'";
 
 #[test]
@@ -246,7 +289,7 @@ fn a_count_over_the_limit_is_one_incident_with_its_peak() {
 #[test]
 fn a_missing_zone_is_named() {
     let rule = read("id = 'r'\nkind = 'intrusion'\nzone = 'yard'");
-    let error = CameraRules::new(&[], &[], &[rule]).unwrap_err();
+    let error = CameraRules::new(&[], &[], &Schedules::new(), &[rule]).unwrap_err();
     assert_eq!(error.to_string(), "rule r: there is no zone yard");
 }
 

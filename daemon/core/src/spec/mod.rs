@@ -89,8 +89,7 @@ impl ObjectSchema {
     pub fn key(&mut self, name: &str, doc: &str, schema: Schema, default: Option<Json>) {
         let mut property = schema.to_value();
         if let Json::Object(object) = &mut property {
-            let doc = doc.lines().map(str::trim).collect::<Vec<_>>().join("\n");
-            object.insert("description".into(), doc.trim().into());
+            object.insert("description".into(), description(doc).into());
             if let Some(default) = &default
                 && !default.is_null()
             {
@@ -104,9 +103,9 @@ impl ObjectSchema {
     }
 
     /// Adds the keys that go with one value of a tag key; `default` if it is the one that is meant where there is none.
-    pub fn variant(&mut self, tag: &str, value: &str, default: bool, keys: ObjectSchema) {
+    pub fn variant(&mut self, tag: &str, value: &str, doc: &str, default: bool, keys: ObjectSchema) {
         let mut properties = keys.properties;
-        let mut tag_schema = serde_json::json!({ "const": value });
+        let mut tag_schema = serde_json::json!({ "const": value, "description": description(doc) });
         let mut required = keys.required;
         if default {
             tag_schema["default"] = value.into();
@@ -131,6 +130,11 @@ impl ObjectSchema {
         }
         schema
     }
+}
+
+/// A doc comment as a schema's description.
+fn description(doc: &str) -> String {
+    doc.lines().map(str::trim).collect::<Vec<_>>().join("\n").trim().to_owned()
 }
 
 /// Declares a spec: struct, TOML reader and JSON Schema in one.
@@ -233,12 +237,12 @@ pub fn read_tag(
 /// With `by "kind" or "line"` the tag may be left out.
 #[macro_export]
 macro_rules! tagged {
-    ($(#[$meta:meta])* pub enum $Name:ident by $tag:literal $(or $default:literal)? { $($(#[$vmeta:meta])* $value:literal => $Variant:ident($Spec:ty),)* }) => {
+    ($(#[$meta:meta])* pub enum $Name:ident by $tag:literal $(or $default:literal)? { $($(#[doc = $doc:literal])* $value:literal => $Variant:ident($Spec:ty),)* }) => {
         $(#[$meta])*
         #[derive(Debug, Clone, PartialEq, ::serde::Serialize)]
         #[serde(tag = $tag)]
         pub enum $Name {
-            $($(#[$vmeta])* #[serde(rename = $value)] $Variant($Spec),)*
+            $($(#[doc = $doc])* #[serde(rename = $value)] $Variant($Spec),)*
         }
 
         impl $Name {
@@ -278,7 +282,7 @@ macro_rules! tagged {
                 $({
                     let mut keys = $crate::spec::ObjectSchema::default();
                     <$Spec as $crate::spec::Section>::describe(&mut keys, generator);
-                    schema.variant($tag, $value, default == Some($value), keys);
+                    schema.variant($tag, $value, concat!($($doc, "\n",)* ""), default == Some($value), keys);
                 })*
             }
         }

@@ -107,12 +107,13 @@ impl Player {
             ids,
         );
         let rules = cameras::watched_rules(config, camera, models);
-        let watcher = cameras::watcher(camera).map_err(|error| ReplayError::Config(error.to_string()))?;
+        let watcher =
+            cameras::watcher(camera, &config.schedules).map_err(|error| ReplayError::Config(error.to_string()))?;
         let ring = Arc::new(GopRing::new(camera.id.clone(), &camera.ring));
         let nobody = HealthTracker::new(camera.id.clone(), HealthSink::new(drop));
         let missing = |error: MissingReference| ReplayError::Config(error.to_string());
         let known = files.and_then(|files| files.health(&camera.id).ok().flatten()).unwrap_or_default();
-        let scene = cameras::scene(camera, known, nobody).map_err(missing)?;
+        let scene = cameras::scene(camera, &config.schedules, known, nobody).map_err(missing)?;
         let anomaly = cameras::anomaly(camera, files);
         let watched = Arc::new(Watched::new(Arc::clone(&ring), &camera.detect, watcher, scene, anomaly, rules.clone()));
         let woken = Arc::new(AtomicBool::new(false));
@@ -135,6 +136,7 @@ impl Player {
             let AccessUnit { key, at, buffer, format, .. } = unit;
             self.ring.push(Arrival { key, at, arrived: now, buffer, format });
             let Self { watched, woken, tools, looks, judge, .. } = self;
+            watched.it_is(judge.ledger.clock.moment_at(now));
             while woken.swap(false, Ordering::Relaxed) {
                 let turn = watched.decode(tools, looks, now, &mut |_| judge.look(watched, tools, now, woken));
                 judge.hear(watched);

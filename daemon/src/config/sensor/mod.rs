@@ -11,8 +11,8 @@ use snowgate_sensors::spec::{Sl651Source, SourceSpec};
 
 use self::source::Claim;
 use super::{
-    LocatedId, camera,
-    checks::{Checker, References},
+    LocatedId,
+    checks::{self, Checker, References},
     gateway::secret_help,
     problem::{Place, Problem, Problems, Severity, Source},
     resolved::SensorConfig,
@@ -101,7 +101,7 @@ fn resolve(
     let rules = rules::resolve(&file, references, check);
     let mut refused = None;
     let secret = secret(&file, &mut refused, check);
-    let place = file.place.0.map(|spec| camera::place(spec, check));
+    let place = file.place.0.map(|spec| checks::place(spec, "/place", check));
     SensorConfig {
         name: file.name.0.unwrap_or_else(|| file.id.to_string()),
         id: file.id.value,

@@ -212,6 +212,7 @@ fn source() -> Source<SensorSource> {
             level_grid: "330182101201".to_owned(),
             time_limit: None,
         },
+        target_during: Vec::new(),
         merge: None,
     }
 }

@@ -11,7 +11,7 @@ use super::*;
 use crate::{
     ids::CountedIds,
     incidents::{
-        Light, Place, Worse,
+        Light, Place, Target, Worse,
         command::CommandResult,
         event::Gateway,
         testing::{self, camera},
@@ -19,6 +19,7 @@ use crate::{
     },
     rules::Tally,
     scene::Condition,
+    schedule::testing::night,
     sensor::{reading::Verdict, rules::AlarmTally},
     spec::TimeSpan,
     time::ManualClock,
@@ -38,6 +39,7 @@ fn gauge() -> Source<SensorSource> {
         rule: "yard-intrusion".parse().unwrap(),
         rule_kind: "threshold".into(),
         target: testing::target("Flood"),
+        target_during: Vec::new(),
         merge: None,
     }
 }
@@ -296,6 +298,24 @@ fn a_rule_that_does_not_merge_and_one_that_reports_differently_open_incidents_of
     assert_eq!(open(3, &gauge()), EventKind::Opened);
     assert_eq!(open(4, &merging(60)), EventKind::Updated);
     assert_eq!(open(5, &severe), EventKind::Opened);
+}
+
+#[test]
+fn what_begins_while_a_schedule_holds_is_reported_by_its_target() {
+    let wall = "2026-03-01T21:59:00Z".parse().unwrap();
+    let (clock, mut source) = (ManualClock::new("boot", wall), gauge());
+    let major =
+        Target { severity: crate::severity::Severity::Major, level_grid: "330522".into(), ..source.target.clone() };
+    source.target_during = vec![(night(), major.clone())];
+    let mut book = book(&clock);
+    let mut target = |number, clock: &ManualClock| {
+        book.alarmed(&source, &episode(number, Change::Began, 4.0, clock), [], clock).unwrap().incident.target
+    };
+    assert_eq!(target(1, &clock), source.target);
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(target(2, &clock), major);
+    clock.set_wall(clock.now().wall, false);
+    assert_eq!(target(3, &clock), source.target, "who knows whether it is night");
 }
 
 #[test]

@@ -1,7 +1,11 @@
 use super::*;
 use crate::{
-    rules::{Change, tests::read},
+    rules::{
+        Change,
+        tests::{read, schedules},
+    },
     scene::anomaly::Region,
+    schedule::testing::oclock,
 };
 
 const MILLI: u64 = 1_000_000;
@@ -15,7 +19,7 @@ struct WholeScene {
 impl WholeScene {
     fn new(rule: &str) -> Self {
         Self {
-            rules: SceneRules::new(&[], &[read(&format!("id = 'r'\nkind = 'tamper'\n{rule}"))]).unwrap(),
+            rules: SceneRules::new(&[], &schedules(), &[read(&format!("id = 'r'\nkind = 'tamper'\n{rule}"))]).unwrap(),
             findings: Vec::new(),
         }
     }
@@ -92,7 +96,9 @@ struct Strange {
 impl Strange {
     fn new(rule: &str) -> Self {
         let zone = "id = 'left'\npolygon = [[0, 0], [0.5, 0], [0.5, 1], [0, 1]]";
-        let rules = SceneRules::new(&[read(zone)], &[read(&format!("id = 'r'\nkind = 'anomaly'\n{rule}"))]).unwrap();
+        let rules =
+            SceneRules::new(&[read(zone)], &schedules(), &[read(&format!("id = 'r'\nkind = 'anomaly'\n{rule}"))])
+                .unwrap();
         Self { rules, findings: Vec::new() }
     }
 
@@ -149,7 +155,7 @@ fn an_unknown_thing_counts_where_and_for_as_long_as_the_rule_says() {
     let (left, right) = (region(1, 0, 0.39, true), region(2, 0, 0.45, true));
     assert_eq!(scene.look(59, &[left, right]), []);
     assert_eq!(scene.look(60, &[left, right]), [(Change::Began, 1)], "at least half of it must lie in the zone");
-    let missing = SceneRules::new(&[], &[read("id = 'r'\nkind = 'anomaly'\nzone = 'left'")]).unwrap_err();
+    let missing = SceneRules::new(&[], &schedules(), &[read("id = 'r'\nkind = 'anomaly'\nzone = 'left'")]).unwrap_err();
     assert_eq!((missing.what, missing.missing.as_str()), ("zone", "left"));
 }
 
@@ -166,4 +172,23 @@ fn an_unknown_thing_outlasts_a_break_and_not_a_long_one() {
     scene.rules.observe(&SceneObservation::of_health(Mono(699_000 * MILLI), &health), &mut scene.findings);
     assert_eq!(lapse(&mut scene, 700), Some(Change::Ended));
     assert!(!scene.rules.is_active());
+}
+
+#[test]
+fn a_rule_about_the_scene_rests_outside_its_schedule() {
+    let mut scene = WholeScene::new("for = '5s'\nschedule = 'night'");
+    scene.rules.it_is(oclock(12, true));
+    for second in 0..20 {
+        scene.key_frame(second, &[(scene::Condition::Covered, 0)]);
+    }
+    assert_eq!(scene.findings, []);
+    assert_eq!(scene.rules.holds(&"r".parse().unwrap(), Mono(19_000 * MILLI), Duration::ZERO), None);
+    scene.rules.it_is(oclock(23, true));
+    scene.key_frame(20, &[(scene::Condition::Covered, 0)]);
+    assert_eq!(scene.findings.len(), 1, "it has been covered for long, and that is told when somebody asks for it");
+    scene.rules.it_is(oclock(6, true));
+    for second in 21..40 {
+        scene.key_frame(second, &[(scene::Condition::Covered, 0)]);
+    }
+    assert_eq!(scene.findings.last().unwrap().change, Change::Ended);
 }
