@@ -118,6 +118,18 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
         "[health]\npresets = 2\n[[rules]]\nid = \"scene\"\ncategory = \"crossing\"\nkind = \"anomaly\"\n[detect]\nscene_model = \"centerface\"",
     ),
     (
+        "stationary_of_people_that_joins",
+        "cameras.d/north.toml",
+        "[[lines]]",
+        "[[rules]]\nid = \"parked\"\nkind = \"stationary\"\nzone = \"yard\"\nmerge_within = \"1d\"\n[[lines]]",
+    ),
+    (
+        "stationary_bounds",
+        "cameras.d/north.toml",
+        "[[lines]]",
+        "[[rules]]\nid = \"parked\"\nkind = \"stationary\"\nzone = \"yrad\"\nbringer_distance = 11\n[[lines]]",
+    ),
+    (
         "health_bounds",
         "cameras.d/north.toml",
         "[detect]",

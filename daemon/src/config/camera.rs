@@ -116,12 +116,8 @@ enum Watched<'a> {
 impl<'a> Watched<'a> {
     fn of(rule: &'a RuleSpec) -> Self {
         match &rule.kind {
-            RuleKind::Intrusion(spec) => Self::Zone(&spec.zone),
-            RuleKind::Loitering(spec) => Self::Zone(&spec.zone),
-            RuleKind::Count(spec) => Self::Zone(&spec.zone),
             RuleKind::LineCrossing(spec) => Self::Line(&spec.line),
-            RuleKind::Anomaly(spec) => spec.zone.as_ref().map_or(Self::Scene, Self::Zone),
-            RuleKind::Tamper(_) => Self::Scene,
+            kind => kind.zone().map_or(Self::Scene, Self::Zone),
         }
     }
 

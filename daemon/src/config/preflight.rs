@@ -166,8 +166,8 @@ fn check_labels(camera: &CameraConfig, models: &KnownModels, problems: &mut Prob
     // Which labels a missing model would give nobody knows; the camera is refused already.
     let Ok(labels) = labels_of(&camera.object_model, models) else { return };
     let offered = || labels.iter().map(String::as_str).chain([Label::FACE]).filter(|label| !label.is_empty());
-    for rule in camera.rules.iter().filter(|rule| !rule.spec.kind.is_of_scene()) {
-        for label in rule.spec.labels.iter().filter(|label| !offered().any(|offered| offered == **label)) {
+    for rule in &camera.rules {
+        for label in rule.spec.looks_for().filter(|label| !offered().any(|offered| offered == *label)) {
             let message = format!("rule `{}`: model `{}` knows no `{label}`", *rule.spec.id, camera.object_model);
             let place = Place::span(&camera.source, rule.spec.labels.span);
             // "person" may be a default and stand nowhere; then the rule is the place.

@@ -34,8 +34,7 @@ use crate::{
 /// A rule names what is not there; a checked configuration has no such rule.
 pub fn watcher(camera: &CameraConfig, schedules: &Schedules) -> Result<Watcher, MissingReference> {
     let specs = specs(camera);
-    let of_things = specs.iter().filter(|rule| !rule.kind.is_of_scene());
-    let labels = of_things.flat_map(|rule| rule.labels.iter().map(String::as_str));
+    let labels = specs.iter().flat_map(RuleSpec::looks_for);
     let needs = Need::of_labels(&camera.object_model, &camera.face_model, labels);
     let analyser = Analyser::new(camera.id.clone(), &camera.detect, camera.masks.clone(), needs);
     Ok(Watcher::new(analyser, CameraRules::new(&camera.zones, &camera.lines, schedules, &specs)?))
@@ -94,20 +93,14 @@ fn watched_rule(
     rule: &RuleConfig,
     models: &LoadedModels,
 ) -> Option<WatchedRule> {
-    let area = match &rule.spec.kind {
-        RuleKind::Intrusion(keys) => Some(zone(camera, &keys.zone)?),
-        RuleKind::Loitering(keys) => Some(zone(camera, &keys.zone)?),
-        RuleKind::Count(keys) => Some(zone(camera, &keys.zone)?),
-        RuleKind::LineCrossing(keys) => {
+    let area = match (&rule.spec.kind, rule.spec.kind.zone()) {
+        (RuleKind::LineCrossing(keys), _) => {
             let line = camera.line(&keys.line)?;
             let outline = Outline::Segment(Segment { start: line.start, end: line.end.value });
             Some((area(&line.id, &line.name), outline))
         }
-        RuleKind::Anomaly(keys) => match keys.zone.as_ref() {
-            Some(id) => Some(zone(camera, id)?),
-            None => None,
-        },
-        RuleKind::Tamper(_) => None,
+        (_, Some(id)) => Some(zone(camera, id)?),
+        (_, None) => None,
     };
     let (area, outline) = area.unzip();
     let looking = match rule.spec.kind {

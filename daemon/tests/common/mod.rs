@@ -322,7 +322,7 @@ pub fn known_models() -> KnownModels {
         (id.parse().unwrap(), labels.map_err(str::to_owned))
     };
     let models = [
-        model("ssdlite-mobilenet-v2", Ok(&["person", "car", "dog", ""])),
+        model("ssdlite-mobilenet-v2", Ok(&["person", "car", "dog", "suitcase", ""])),
         model("centerface", Ok(&["face"])),
         model("broken", Err("broken.onnx is not an ONNX file")),
     ];

@@ -31,7 +31,7 @@ impl Wanted {
             RuleKind::Intrusion(_) if rule.labels.iter().any(|label| label == "face") => Some(Self::FaceInZone),
             RuleKind::Intrusion(_) => Some(Self::Intrusion),
             RuleKind::LineCrossing(_) => Some(Self::LineCrossing),
-            RuleKind::Loitering(_) | RuleKind::Count(_) | RuleKind::Tamper(_) | RuleKind::Anomaly(_) => None,
+            _ => None,
         }
     }
 

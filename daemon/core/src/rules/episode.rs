@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{Change, Finding, Subject, Tally};
-use crate::{geometry::Crossing, ids::Id, scene, time::Mono};
+use crate::{geometry::Crossing, ids::Id, observation::Track, scene, time::Mono};
 
 /// Growth is told at most this often; what grew in between is told together.
 const TELL_GROWTH_EVERY: Duration = Duration::from_secs(5);
@@ -45,6 +45,14 @@ pub(super) struct Alarm {
     pub condition: Option<scene::Condition>,
     /// The things.
     pub subjects: Vec<Subject>,
+}
+
+impl Alarm {
+    /// One thing's condition has held since then, and goes on.
+    pub(super) fn of(track: &Track, since: Mono) -> Self {
+        let subjects = vec![Subject::from(track)];
+        Self { since, holds: true, things: 1, crossing: None, score: track.score, condition: None, subjects }
+    }
 }
 
 impl Episodes {

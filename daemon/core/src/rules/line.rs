@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Condition, Filter, Finding, Subject,
+    Condition, Filter, Finding,
     episode::{Alarm, Episodes},
     spec::Direction,
 };
@@ -84,15 +84,7 @@ impl Condition for LineRule {
             if let Some(crossing) = crossing.filter(|crossing| self.direction.includes(*crossing))
                 && walker.sure
             {
-                let alarm = Alarm {
-                    since: at,
-                    holds: false,
-                    things: 1,
-                    crossing: Some(crossing),
-                    score: track.score,
-                    condition: None,
-                    subjects: vec![Subject::from(track)],
-                };
+                let alarm = Alarm { holds: false, crossing: Some(crossing), ..Alarm::of(track, at) };
                 episodes.alarm(at, alarm, findings);
                 self.crossed = Some(at);
             }

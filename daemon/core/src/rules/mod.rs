@@ -17,6 +17,7 @@
 //! |---|---|
 //! | `intrusion`, `loitering` | a thing that counts is inside the zone, and was told of already or has been there for `for` |
 //! | `count` | more things than the limit are inside, and that was told of already or has been so for `for` |
+//! | `stationary` | a thing that has come stands still inside the zone, and was told of already or has stood there for `for` |
 //! | `line_crossing` | in the very picture in which a crossing is complete: it is over as soon as it is told |
 //! | `tamper` | what counts holds, by [`crate::scene`], and was told of already or has been so for `for` |
 //! | `anomaly` | an unknown thing that counts is to be seen in the very picture, and was told of already or has been there for `for` |
@@ -30,6 +31,7 @@ mod episode;
 mod line;
 mod scene_rules;
 pub mod spec;
+mod stationary;
 mod stay;
 
 use std::{fmt, time::Duration};
@@ -40,6 +42,7 @@ use self::{
     episode::Episodes,
     line::LineRule,
     spec::{LineSpec, RuleKind, RuleSpec, ZoneSpec},
+    stationary::StationaryRule,
     stay::StayRule,
 };
 use crate::{
@@ -252,6 +255,7 @@ impl Rule {
                 })?;
                 Box::new(LineRule::new(Segment { start: line.start, end: line.end.value }, keys.direction))
             }
+            RuleKind::Stationary(keys) => Box::new(StationaryRule::new(zone(&keys.zone)?, keys, hold, linger)),
             RuleKind::Tamper(_) | RuleKind::Anomaly(_) => return Ok(None),
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, linger);

@@ -135,9 +135,11 @@ impl SceneRule {
                 let zone = keys.zone.0.as_ref().map(|id| spec.zone(zones, id)).transpose()?;
                 Box::new(AnomalyRule { zone: zone.cloned(), hold: spec.hold().0, things: Vec::new(), looked: Mono(0) })
             }
-            RuleKind::Intrusion(_) | RuleKind::LineCrossing(_) | RuleKind::Loitering(_) | RuleKind::Count(_) => {
-                return Ok(None);
-            }
+            RuleKind::Intrusion(_)
+            | RuleKind::LineCrossing(_)
+            | RuleKind::Loitering(_)
+            | RuleKind::Count(_)
+            | RuleKind::Stationary(_) => return Ok(None),
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, spec.linger.0);
         let duty = Duty::new(spec, schedules)?;

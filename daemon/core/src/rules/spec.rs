@@ -10,7 +10,7 @@ use crate::{
     scene::Condition,
     severity::Severity,
     spec,
-    spec::{Fraction, Located, Maybe, TimeSpan},
+    spec::{Bounded, Fraction, Located, Maybe, TimeSpan},
     tagged,
 };
 
@@ -85,7 +85,7 @@ spec! {
         /// Things lower than this share of the frame's height do not count.
         min_height: Located<Fraction> = Located::nowhere(Fraction(0.0)),
         /// How long the condition must hold before it is an incident: 1 s for intrusion, 30 s for loitering, 2 s for
-        /// count if left out; crossing a line takes no time. Of tamper and anomaly it counts from the first picture that showed
+        /// count, 1 min for stationary if left out; crossing a line takes no time. Of tamper and anomaly it counts from the first picture that showed
         /// it, and what `health.for` and `anomaly.for` demand comes first.
         r#for: Maybe<TimeSpan> = Maybe::NONE,
         /// How long after an incident was opened further things join it instead of opening another one.
@@ -106,8 +106,29 @@ impl RuleSpec {
             RuleKind::Intrusion(_) => TimeSpan::secs(1),
             RuleKind::Loitering(_) => TimeSpan::secs(30),
             RuleKind::Count(_) => TimeSpan::secs(2),
+            RuleKind::Stationary(_) => TimeSpan::secs(60),
             RuleKind::LineCrossing(_) | RuleKind::Tamper(_) | RuleKind::Anomaly(_) => TimeSpan::secs(0),
         })
+    }
+
+    /// The labels that models must look for: its own, and people where it is about what they leave behind. None of a rule
+    /// about the whole scene.
+    pub fn looks_for(&self) -> impl Iterator<Item = &str> {
+        let bringer = match &self.kind {
+            RuleKind::Stationary(keys) if keys.after_bringer_left && !self.is_of(Label::PERSON) => Some(Label::PERSON),
+            _ => None,
+        };
+        let own = self.labels.iter().filter(|_| !self.kind.is_of_scene()).map(String::as_str);
+        own.chain(bringer)
+    }
+
+    /// Whether people are among the things it looks at.
+    fn is_of_people(&self) -> bool {
+        self.is_of(Label::PERSON) || self.is_of(Label::FACE)
+    }
+
+    fn is_of(&self, label: &str) -> bool {
+        self.labels.iter().any(|own| own == label)
     }
 
     /// The polygon of a zone that it names.
@@ -128,10 +149,8 @@ impl RuleSpec {
     pub fn merge(&self) -> Result<Option<Merge>, NoMerge> {
         let (within, stands_still) = match &self.kind {
             RuleKind::Count(keys) => (keys.merge_within.0, true),
-            RuleKind::Loitering(keys) => {
-                let people = self.labels.iter().any(|label| [Label::PERSON, Label::FACE].contains(&label.as_str()));
-                (keys.merge_within.0, keys.include_parked && !people)
-            }
+            RuleKind::Loitering(keys) => (keys.merge_within.0, keys.include_parked && !self.is_of_people()),
+            RuleKind::Stationary(keys) => (keys.merge_within.0, !self.is_of_people()),
             RuleKind::Tamper(keys) => (keys.merge_within.0, true),
             RuleKind::Anomaly(keys) => (keys.merge_within.0, true),
             RuleKind::Intrusion(_) | RuleKind::LineCrossing(_) => (None, true),
@@ -147,7 +166,9 @@ impl RuleSpec {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoMerge {
     /// What it watches for moves, so what comes later is something else.
-    #[error("only what stands still joins an earlier incident: it needs `include_parked`, and no labels of people")]
+    #[error(
+        "only what stands still joins an earlier incident: no labels of people, and loitering needs `include_parked`"
+    )]
     Moves,
     /// It is too long, or no time at all.
     #[error("must be more than 0s and at most {}", Merge::LONGEST)]
@@ -176,6 +197,9 @@ tagged! {
         "loitering" => Loitering(LoiteringSpec),
         /// More things than a limit are inside a zone at once.
         "count" => Count(CountSpec),
+        /// A thing has come and stands still inside a zone: a parked car, dumped rubbish, something left behind; "for" says how
+        /// long.
+        "stationary" => Stationary(StationarySpec),
         /// The camera cannot be relied upon: it is covered, turned, out of focus, frozen.
         "tamper" => Tamper(TamperSpec),
         /// Something is in the scene that was never there, and stays: rubbish, a fallen wall, water, smoke.
@@ -187,6 +211,18 @@ impl RuleKind {
     /// Whether it is about the whole scene rather than about things in it.
     pub const fn is_of_scene(&self) -> bool {
         matches!(self, Self::Tamper(_) | Self::Anomaly(_))
+    }
+
+    /// The zone that it names, if it does.
+    pub const fn zone(&self) -> Option<&Located<Id>> {
+        match self {
+            Self::Intrusion(keys) => Some(&keys.zone),
+            Self::Loitering(keys) => Some(&keys.zone),
+            Self::Count(keys) => Some(&keys.zone),
+            Self::Stationary(keys) => Some(&keys.zone),
+            Self::Anomaly(keys) => keys.zone.0.as_ref(),
+            Self::LineCrossing(_) | Self::Tamper(_) => None,
+        }
     }
 }
 
@@ -250,6 +286,22 @@ spec! {
 }
 
 spec! {
+    /// Keys of a rule about things that have come and stand still inside a zone. What it looks for stands in `labels`.
+    pub struct StationarySpec {
+        /// The zone's id.
+        zone: Located<Id>,
+        /// Whether it is about things left behind: the time counts from when nobody has been near the thing.
+        after_bringer_left: bool = false,
+        /// With `after_bringer_left`: somebody is near whose feet are no further from the thing's box than so many times the
+        /// height of that person, 0 to 10.
+        bringer_distance: Bounded<0, 10> = Bounded(1.5),
+        /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
+        /// nothing joins if left out. At most 30 days. Not of people.
+        merge_within: Maybe<TimeSpan> = Maybe::NONE,
+    }
+}
+
+spec! {
     /// Keys of a rule about what is wrong with a camera's pictures. It has no zone: it is about the camera.
     pub struct TamperSpec {
         /// What counts.
@@ -293,6 +345,9 @@ mod tests {
         assert!(merge(&format!("{heap}'loitering'")).unwrap_err().contains("stands still"));
         assert!(merge(&format!("{heap}'intrusion'\ninclude_parked = true")).unwrap_err().contains("merge_within"));
         let people = "kind = 'loitering'\nzone = 'z'\nmerge_within = '1d'\ninclude_parked = true";
+        assert!(merge(people).unwrap_err().contains("people"));
+        assert_eq!(merge(&format!("{heap}'stationary'")), within(86_400));
+        let people = "kind = 'stationary'\nzone = 'z'\nmerge_within = '1d'";
         assert!(merge(people).unwrap_err().contains("people"));
         assert!(merge("kind = 'line_crossing'\nline = 'l'\nmerge_within = '1d'").unwrap_err().contains("merge_within"));
         assert!(merge("kind = 'count'\nzone = 'z'\nlimit = 3\nmerge_within = '31d'").unwrap_err().contains("30d"));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{
-    Condition, Filter, Finding, Subject,
+    Condition, Filter, Finding,
     episode::{Alarm, Episodes},
 };
 use crate::{
@@ -81,16 +81,7 @@ impl Condition for StayRule {
             if let Some(episode) = stay.episode {
                 episodes.holds(episode, at, track.score);
             } else if at.since(stay.entered) >= self.hold && filter.admits(track) && track.is_seen_at(at) {
-                let alarm = Alarm {
-                    since: stay.entered,
-                    holds: true,
-                    things: 1,
-                    crossing: None,
-                    score: track.score,
-                    condition: None,
-                    subjects: vec![Subject::from(track)],
-                };
-                stay.episode = Some(episodes.alarm(at, alarm, findings));
+                stay.episode = Some(episodes.alarm(at, Alarm::of(track, stay.entered), findings));
             }
         }
         let linger = self.linger;

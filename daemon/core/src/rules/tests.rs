@@ -13,7 +13,7 @@ pub(crate) fn read<T: for<'de> Deserialize<'de>>(text: &str) -> T {
     T::deserialize(&mut value).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
-const MILLI: u64 = 1_000_000;
+pub(super) const MILLI: u64 = 1_000_000;
 
 /// One schedule.
 pub(super) fn schedules() -> Schedules {
@@ -21,14 +21,14 @@ pub(super) fn schedules() -> Schedules {
 }
 
 /// Rules over a zone on the right half of the frame and a line down its middle.
-struct Scene {
-    rules: CameraRules,
-    findings: Vec<Finding>,
-    at: u64,
+pub(super) struct Scene {
+    pub(super) rules: CameraRules,
+    pub(super) findings: Vec<Finding>,
+    pub(super) at: u64,
 }
 
 impl Scene {
-    fn new(rule: &str) -> Self {
+    pub(super) fn new(rule: &str) -> Self {
         let zones = [read("id = 'zone'\npolygon = [[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]]")];
         let lines = [read("id = 'line'\nstart = [0.5, 0.1]\nend = [0.5, 0.9]")];
         let rules = CameraRules::new(&zones, &lines, &schedules(), &[read(rule)]).unwrap();
@@ -36,7 +36,7 @@ impl Scene {
     }
 
     /// One picture, `millis` after the one before.
-    fn picture(&mut self, millis: u64, tracks: &[Track]) -> &mut Self {
+    pub(super) fn picture(&mut self, millis: u64, tracks: &[Track]) -> &mut Self {
         self.at += millis;
         let at = Mono(self.at * MILLI);
         let tracks: Vec<_> = tracks.iter().map(|track| Track { last_seen: at, ..track.clone() }).collect();
@@ -44,7 +44,7 @@ impl Scene {
         self
     }
 
-    fn pictures(&mut self, count: usize, tracks: &[Track]) -> &mut Self {
+    pub(super) fn pictures(&mut self, count: usize, tracks: &[Track]) -> &mut Self {
         for _ in 0..count {
             self.picture(200, tracks);
         }
@@ -52,17 +52,17 @@ impl Scene {
     }
 
     /// Whether the condition holds in the last picture, for somebody with so much patience.
-    fn holds(&self, patience: u64) -> bool {
+    pub(super) fn holds(&self, patience: u64) -> bool {
         self.rules.holds(&"r".parse().unwrap(), Duration::from_secs(patience)).unwrap()
     }
 
-    fn changes(&self) -> Vec<Change> {
+    pub(super) fn changes(&self) -> Vec<Change> {
         self.findings.iter().map(|finding| finding.change).collect()
     }
 }
 
 /// A person whose feet stand at (x, y).
-fn person(id: u64, x: f32, y: f32) -> Track {
+pub(super) fn person(id: u64, x: f32, y: f32) -> Track {
     Track {
         id: TrackId(id),
         label: "person".into(),

@@ -16,7 +16,7 @@ pub use toml_span::{
     value::ValueInner,
 };
 pub(crate) use values::written_as_text;
-pub use values::{ByteSize, Fraction, Located, Maybe, Number, TimeSpan, number_between};
+pub use values::{Bounded, ByteSize, Fraction, Located, Maybe, Number, TimeSpan, number_between};
 
 /// A group of keys in a TOML table; a spec may embed another section's keys among its own (`flatten`).
 pub trait Section: Sized {

@@ -299,15 +299,47 @@ impl JsonSchema for Number {
     }
 }
 
+/// A number from `MIN` to `MAX`.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Bounded<const MIN: u32, const MAX: u32>(pub f32);
+
+impl<const MIN: u32, const MAX: u32> Serialize for Bounded<MIN, MAX> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serialize_as_written(self.0, serializer)
+    }
+}
+
+impl<'de, const MIN: u32, const MAX: u32> Deserialize<'de> for Bounded<MIN, MAX> {
+    fn deserialize(value: &mut Value<'de>) -> Result<Self, DeserError> {
+        number_between(value, f64::from(MIN), f64::from(MAX)).map(|number| Self(number as f32))
+    }
+}
+
+impl<const MIN: u32, const MAX: u32> JsonSchema for Bounded<MIN, MAX> {
+    fn inline_schema() -> bool {
+        true
+    }
+    fn schema_name() -> Cow<'static, str> {
+        format!("Bounded{MIN}To{MAX}").into()
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "number", "minimum": MIN, "maximum": MAX })
+    }
+}
+
 /// A share between 0 and 1: scores, overlaps, parts of a frame's side.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct Fraction(pub f32);
 
 impl Serialize for Fraction {
-    /// As it was written: 0.06, not the nearest `f32` with all of its digits.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_f64(self.0.to_string().parse().unwrap_or(f64::from(self.0)))
+        serialize_as_written(self.0, serializer)
     }
+}
+
+/// As it was written: 0.06, not the nearest `f32` with all of its digits.
+fn serialize_as_written<S: Serializer>(number: f32, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(number.to_string().parse().unwrap_or(f64::from(number)))
 }
 
 impl<'de> Deserialize<'de> for Fraction {
