@@ -130,6 +130,18 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
         "[[rules]]\nid = \"parked\"\nkind = \"stationary\"\nzone = \"yrad\"\nbringer_distance = 11\n[[lines]]",
     ),
     (
+        "wrong_way_without_a_direction",
+        "cameras.d/north.toml",
+        "[[lines]]",
+        "[[rules]]\nid = \"against\"\ncategory = \"crossing\"\nkind = \"wrong_way\"\nzone = \"yard\"\nfrom = [0.5, 0.5]\nto = [0.5, 0.5]\n[[lines]]",
+    ),
+    (
+        "wrong_way_bounds",
+        "cameras.d/north.toml",
+        "[[lines]]",
+        "[[rules]]\nid = \"against\"\nkind = \"wrong_way\"\nzone = \"yard\"\nfrom = [0.5, 0.5]\ntolerance = 180\nmin_distance = 2\n[[lines]]",
+    ),
+    (
         "health_bounds",
         "cameras.d/north.toml",
         "[detect]",

@@ -169,6 +169,7 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
         if let (Some(schedule), Some(known)) = (&*rule.schedule, references.schedules) {
             check.known("schedule", "schedules", schedule.as_str(), schedule.span, known.keys().map(Id::as_str));
         }
+        of_kind(rule, check);
         if let Err(error) = rule.merge() {
             check.error(rule.id.span, format!("rule `{}`: merge_within: {error}", *rule.id), None);
         }
@@ -189,6 +190,17 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
         check.warning(file.id.span, format!("camera `{}` has no rules: it reports nothing", *file.id), None);
     }
     rules
+}
+
+/// What the keys of a kind of rule must not say together.
+fn of_kind(rule: &RuleSpec, check: &mut Checker<'_>) {
+    match &rule.kind {
+        RuleKind::WrongWay(keys) if keys.from == keys.to.value => {
+            let message = format!("rule `{}` allows no direction: its arrow ends where it starts", *rule.id);
+            check.error(keys.to.span, message, None);
+        }
+        _ => {}
+    }
 }
 
 /// A rule about the whole scene: what it cannot have, and that it watches for something.

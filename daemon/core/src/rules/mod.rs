@@ -18,6 +18,7 @@
 //! | `intrusion`, `loitering` | a thing that counts is inside the zone, and was told of already or has been there for `for` |
 //! | `count` | more things than the limit are inside, and that was told of already or has been so for `for` |
 //! | `stationary` | a thing that has come stands still inside the zone, and was told of already or has stood there for `for` |
+//! | `wrong_way` | a thing inside the zone goes the wrong way, and was told of already or has done so for `for` |
 //! | `line_crossing` | in the very picture in which a crossing is complete: it is over as soon as it is told |
 //! | `tamper` | what counts holds, by [`crate::scene`], and was told of already or has been so for `for` |
 //! | `anomaly` | an unknown thing that counts is to be seen in the very picture, and was told of already or has been there for `for` |
@@ -33,6 +34,7 @@ mod scene_rules;
 pub mod spec;
 mod stationary;
 mod stay;
+mod wrong_way;
 
 use std::{fmt, time::Duration};
 
@@ -44,6 +46,7 @@ use self::{
     spec::{LineSpec, RuleKind, RuleSpec, ZoneSpec},
     stationary::StationaryRule,
     stay::StayRule,
+    wrong_way::WrongWayRule,
 };
 use crate::{
     geometry::{Rect, Segment},
@@ -256,6 +259,7 @@ impl Rule {
                 Box::new(LineRule::new(Segment { start: line.start, end: line.end.value }, keys.direction))
             }
             RuleKind::Stationary(keys) => Box::new(StationaryRule::new(zone(&keys.zone)?, keys, hold, linger)),
+            RuleKind::WrongWay(keys) => Box::new(WrongWayRule::new(zone(&keys.zone)?, keys, hold)),
             RuleKind::Tamper(_) | RuleKind::Anomaly(_) => return Ok(None),
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, linger);

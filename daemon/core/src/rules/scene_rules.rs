@@ -139,7 +139,8 @@ impl SceneRule {
             | RuleKind::LineCrossing(_)
             | RuleKind::Loitering(_)
             | RuleKind::Count(_)
-            | RuleKind::Stationary(_) => return Ok(None),
+            | RuleKind::Stationary(_)
+            | RuleKind::WrongWay(_) => return Ok(None),
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, spec.linger.0);
         let duty = Duty::new(spec, schedules)?;

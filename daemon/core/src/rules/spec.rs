@@ -85,7 +85,7 @@ spec! {
         /// Things lower than this share of the frame's height do not count.
         min_height: Located<Fraction> = Located::nowhere(Fraction(0.0)),
         /// How long the condition must hold before it is an incident: 1 s for intrusion, 30 s for loitering, 2 s for
-        /// count, 1 min for stationary if left out; crossing a line takes no time. Of tamper and anomaly it counts from the first picture that showed
+        /// count, 1 min for stationary, 1 s for wrong_way if left out; crossing a line takes no time. Of tamper and anomaly it counts from the first picture that showed
         /// it, and what `health.for` and `anomaly.for` demand comes first.
         r#for: Maybe<TimeSpan> = Maybe::NONE,
         /// How long after an incident was opened further things join it instead of opening another one.
@@ -107,6 +107,7 @@ impl RuleSpec {
             RuleKind::Loitering(_) => TimeSpan::secs(30),
             RuleKind::Count(_) => TimeSpan::secs(2),
             RuleKind::Stationary(_) => TimeSpan::secs(60),
+            RuleKind::WrongWay(_) => TimeSpan::secs(1),
             RuleKind::LineCrossing(_) | RuleKind::Tamper(_) | RuleKind::Anomaly(_) => TimeSpan::secs(0),
         })
     }
@@ -153,7 +154,7 @@ impl RuleSpec {
             RuleKind::Stationary(keys) => (keys.merge_within.0, !self.is_of_people()),
             RuleKind::Tamper(keys) => (keys.merge_within.0, true),
             RuleKind::Anomaly(keys) => (keys.merge_within.0, true),
-            RuleKind::Intrusion(_) | RuleKind::LineCrossing(_) => (None, true),
+            RuleKind::Intrusion(_) | RuleKind::LineCrossing(_) | RuleKind::WrongWay(_) => (None, true),
         };
         match within {
             Some(_) if !stands_still => Err(NoMerge::Moves),
@@ -200,6 +201,8 @@ tagged! {
         /// A thing has come and stands still inside a zone: a parked car, dumped rubbish, something left behind; "for" says how
         /// long.
         "stationary" => Stationary(StationarySpec),
+        /// A thing moves against the allowed direction inside a zone.
+        "wrong_way" => WrongWay(WrongWaySpec),
         /// The camera cannot be relied upon: it is covered, turned, out of focus, frozen.
         "tamper" => Tamper(TamperSpec),
         /// Something is in the scene that was never there, and stays: rubbish, a fallen wall, water, smoke.
@@ -220,6 +223,7 @@ impl RuleKind {
             Self::Loitering(keys) => Some(&keys.zone),
             Self::Count(keys) => Some(&keys.zone),
             Self::Stationary(keys) => Some(&keys.zone),
+            Self::WrongWay(keys) => Some(&keys.zone),
             Self::Anomaly(keys) => keys.zone.0.as_ref(),
             Self::LineCrossing(_) | Self::Tamper(_) => None,
         }
@@ -298,6 +302,23 @@ spec! {
         /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
         /// nothing joins if left out. At most 30 days. Not of people.
         merge_within: Maybe<TimeSpan> = Maybe::NONE,
+    }
+}
+
+spec! {
+    /// Keys of a rule about things that move against the allowed direction.
+    pub struct WrongWaySpec {
+        /// The zone's id.
+        zone: Located<Id>,
+        /// Where an arrow that points the allowed way starts, fractions of the frame.
+        from: Point,
+        /// Where it points.
+        to: Located<Point>,
+        /// How far a way may turn from the arrow and still be right, in degrees in the picture stretched to a square, 10 to
+        /// 170. At 120 only what comes towards the arrow within 60 degrees is wrong; below 90 crossing the lane is, too.
+        tolerance: Bounded<10, 170> = Bounded(120.0),
+        /// How far a thing must go the wrong way, as the crow flies, as a share of the frame.
+        min_distance: Fraction = Fraction(0.05),
     }
 }
 
