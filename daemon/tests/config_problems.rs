@@ -142,6 +142,12 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
         "[[rules]]\nid = \"against\"\nkind = \"wrong_way\"\nzone = \"yard\"\nfrom = [0.5, 0.5]\ntolerance = 180\nmin_distance = 2\n[[lines]]",
     ),
     (
+        "absence_bounds",
+        "cameras.d/north.toml",
+        "[[lines]]",
+        "[[rules]]\nid = \"post\"\ncategory = \"crossing\"\nkind = \"absence\"\nzone = \"yard\"\nleast = 0\nmerge_within = \"0s\"\n[[lines]]",
+    ),
+    (
         "health_bounds",
         "cameras.d/north.toml",
         "[detect]",

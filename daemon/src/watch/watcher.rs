@@ -90,9 +90,9 @@ impl Watcher {
         self.analyser.is_following()
     }
 
-    /// Whether still pictures matter to it: to what is at rest, to what is under way.
+    /// Whether still pictures matter to it: to what is at rest, to what is under way, to who is missing.
     pub fn is_occupied(&self) -> bool {
-        self.rules.is_active() || self.analyser.is_occupied()
+        self.rules.is_active() || self.rules.needs_still_pictures() || self.analyser.is_occupied()
     }
 
     /// From the next picture on models are shown all of the frame once more, a part with each picture.
@@ -122,7 +122,7 @@ impl Watcher {
 
     /// No picture has come for a while: what nobody can see comes to its end.
     pub fn lapse(&mut self, at: Mono) -> &mut Vec<Finding> {
-        if self.rules.is_active() {
+        if self.rules.is_active() || self.rules.needs_still_pictures() {
             self.rules.lapse(at, &mut self.findings);
         }
         &mut self.findings

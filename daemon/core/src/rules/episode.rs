@@ -152,7 +152,7 @@ impl Episode {
         self.holders += u32::from(alarm.holds);
         let tally = &mut self.tally;
         tally.things += alarm.things;
-        // No things take part in what is wrong with a camera.
+        // No things take part in what is wrong with a camera, or in that nobody is there.
         let at_once = if alarm.things == 0 { 0 } else { self.holders };
         tally.peak = tally.peak.max(alarm.things).max(at_once);
         tally.condition = alarm.condition.or(tally.condition);

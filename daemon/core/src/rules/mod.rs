@@ -19,6 +19,7 @@
 //! | `count` | more things than the limit are inside, and that was told of already or has been so for `for` |
 //! | `stationary` | a thing that has come stands still inside the zone, and was told of already or has stood there for `for` |
 //! | `wrong_way` | a thing inside the zone goes the wrong way, and was told of already or has done so for `for` |
+//! | `absence` | fewer things than enough are inside, and that was told of already or has been so for `for` |
 //! | `line_crossing` | in the very picture in which a crossing is complete: it is over as soon as it is told |
 //! | `tamper` | what counts holds, by [`crate::scene`], and was told of already or has been so for `for` |
 //! | `anomaly` | an unknown thing that counts is to be seen in the very picture, and was told of already or has been there for `for` |
@@ -26,6 +27,7 @@
 //! Who asks may not have the time that `for` demands; then the patience it brings is enough. A heap that is to be told
 //! of after ten minutes persists if it has lain there for half a verification.
 
+mod absence;
 mod count;
 mod duty;
 mod episode;
@@ -39,6 +41,7 @@ mod wrong_way;
 use std::{fmt, time::Duration};
 
 use self::{
+    absence::AbsenceRule,
     count::CountRule,
     duty::Duty,
     episode::Episodes,
@@ -191,9 +194,12 @@ impl CameraRules {
         }
     }
 
-    /// Time has passed without pictures: conditions that nobody could see end after their `linger` as if seen over.
+    /// Time has passed without pictures: conditions that nobody could see end after their `linger` as if seen over. Nobody
+    /// is missing because nobody looks: an absence ends likewise, and one that was not told of yet begins anew.
     pub fn lapse(&mut self, at: Mono, findings: &mut Vec<Finding>) {
-        self.observe(&Observation { picture: 0, at, tracks: &[] }, findings);
+        for rule in &mut self.rules {
+            rule.lapse(at, findings);
+        }
     }
 
     /// Whether the condition of a rule holds in the last picture; what must last for longer than `patience` need last no
@@ -206,6 +212,11 @@ impl CameraRules {
     /// Whether any episode is under way.
     pub fn is_active(&self) -> bool {
         self.rules.iter().any(|rule| !rule.episodes.is_empty())
+    }
+
+    /// Whether a rule must be shown pictures in which nothing moves and nothing is followed.
+    pub fn needs_still_pictures(&self) -> bool {
+        self.rules.iter().any(|rule| rule.condition.needs_still_pictures())
     }
 }
 
@@ -230,9 +241,19 @@ trait Condition: fmt::Debug + Send {
         findings: &mut Vec<Finding>,
     );
 
+    /// Takes in that nobody could see: where nothing is seen nothing holds.
+    fn lapse(&mut self, at: Mono, filter: &Filter, episodes: &mut Episodes, findings: &mut Vec<Finding>) {
+        self.observe(&Observation { picture: 0, at, tracks: &[] }, filter, episodes, findings);
+    }
+
     /// Whether the condition holds in the last picture taken in, which is of this time. What must last for longer than
     /// `patience` need last no longer.
     fn holds(&self, at: Mono, patience: Duration) -> bool;
+
+    /// Whether it must be shown pictures in which nothing moves and nothing is followed.
+    fn needs_still_pictures(&self) -> bool {
+        false
+    }
 }
 
 impl Rule {
@@ -260,6 +281,7 @@ impl Rule {
             }
             RuleKind::Stationary(keys) => Box::new(StationaryRule::new(zone(&keys.zone)?, keys, hold, linger)),
             RuleKind::WrongWay(keys) => Box::new(WrongWayRule::new(zone(&keys.zone)?, keys, hold)),
+            RuleKind::Absence(keys) => Box::new(AbsenceRule::new(zone(&keys.zone)?, keys, hold, linger)),
             RuleKind::Tamper(_) | RuleKind::Anomaly(_) => return Ok(None),
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, linger);
@@ -273,6 +295,12 @@ impl Rule {
         self.condition.observe(observation, &self.filter, &mut self.episodes, findings);
         self.episodes.settle(observation.at, findings);
         self.last = Some(observation.at);
+    }
+
+    fn lapse(&mut self, at: Mono, findings: &mut Vec<Finding>) {
+        self.condition.lapse(at, &self.filter, &mut self.episodes, findings);
+        self.episodes.settle(at, findings);
+        self.last = Some(at);
     }
 
     fn holds(&self, patience: Duration) -> bool {

@@ -140,7 +140,8 @@ impl SceneRule {
             | RuleKind::Loitering(_)
             | RuleKind::Count(_)
             | RuleKind::Stationary(_)
-            | RuleKind::WrongWay(_) => return Ok(None),
+            | RuleKind::WrongWay(_)
+            | RuleKind::Absence(_) => return Ok(None),
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, spec.linger.0);
         let duty = Duty::new(spec, schedules)?;

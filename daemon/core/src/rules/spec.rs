@@ -8,6 +8,7 @@ use crate::{
     incidents::{Merge, Worse},
     observation::Label,
     scene::Condition,
+    sensor::anomaly::spec::Count,
     severity::Severity,
     spec,
     spec::{Bounded, Fraction, Located, Maybe, TimeSpan},
@@ -85,7 +86,7 @@ spec! {
         /// Things lower than this share of the frame's height do not count.
         min_height: Located<Fraction> = Located::nowhere(Fraction(0.0)),
         /// How long the condition must hold before it is an incident: 1 s for intrusion, 30 s for loitering, 2 s for
-        /// count, 1 min for stationary, 1 s for wrong_way if left out; crossing a line takes no time. Of tamper and anomaly it counts from the first picture that showed
+        /// count, 1 min for stationary, 1 s for wrong_way, 5 min for absence if left out; crossing a line takes no time. Of tamper and anomaly it counts from the first picture that showed
         /// it, and what `health.for` and `anomaly.for` demand comes first.
         r#for: Maybe<TimeSpan> = Maybe::NONE,
         /// How long after an incident was opened further things join it instead of opening another one.
@@ -108,6 +109,7 @@ impl RuleSpec {
             RuleKind::Count(_) => TimeSpan::secs(2),
             RuleKind::Stationary(_) => TimeSpan::secs(60),
             RuleKind::WrongWay(_) => TimeSpan::secs(1),
+            RuleKind::Absence(_) => TimeSpan::secs(300),
             RuleKind::LineCrossing(_) | RuleKind::Tamper(_) | RuleKind::Anomaly(_) => TimeSpan::secs(0),
         })
     }
@@ -150,6 +152,7 @@ impl RuleSpec {
     pub fn merge(&self) -> Result<Option<Merge>, NoMerge> {
         let (within, stands_still) = match &self.kind {
             RuleKind::Count(keys) => (keys.merge_within.0, true),
+            RuleKind::Absence(keys) => (keys.merge_within.0, true),
             RuleKind::Loitering(keys) => (keys.merge_within.0, keys.include_parked && !self.is_of_people()),
             RuleKind::Stationary(keys) => (keys.merge_within.0, !self.is_of_people()),
             RuleKind::Tamper(keys) => (keys.merge_within.0, true),
@@ -203,6 +206,8 @@ tagged! {
         "stationary" => Stationary(StationarySpec),
         /// A thing moves against the allowed direction inside a zone.
         "wrong_way" => WrongWay(WrongWaySpec),
+        /// Fewer things than enough are inside a zone: a post that must be manned; "for" says how long.
+        "absence" => Absence(AbsenceSpec),
         /// The camera cannot be relied upon: it is covered, turned, out of focus, frozen.
         "tamper" => Tamper(TamperSpec),
         /// Something is in the scene that was never there, and stays: rubbish, a fallen wall, water, smoke.
@@ -224,6 +229,7 @@ impl RuleKind {
             Self::Count(keys) => Some(&keys.zone),
             Self::Stationary(keys) => Some(&keys.zone),
             Self::WrongWay(keys) => Some(&keys.zone),
+            Self::Absence(keys) => Some(&keys.zone),
             Self::Anomaly(keys) => keys.zone.0.as_ref(),
             Self::LineCrossing(_) | Self::Tamper(_) => None,
         }
@@ -323,6 +329,19 @@ spec! {
 }
 
 spec! {
+    /// Keys of a rule about a post that must be manned.
+    pub struct AbsenceSpec {
+        /// The zone's id.
+        zone: Located<Id>,
+        /// The condition holds while fewer things than this are inside, 1 to 1000.
+        least: Count<1, 1000> = Count::new(1),
+        /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
+        /// nothing joins if left out. At most 30 days.
+        merge_within: Maybe<TimeSpan> = Maybe::NONE,
+    }
+}
+
+spec! {
     /// Keys of a rule about what is wrong with a camera's pictures. It has no zone: it is about the camera.
     pub struct TamperSpec {
         /// What counts.
@@ -361,6 +380,7 @@ mod tests {
         let within = |seconds| Ok(Some(Merge::new(TimeSpan::secs(seconds), Worse::Latest)));
         assert_eq!(merge("kind = 'count'\nzone = 'z'\nlimit = 3"), Ok(None));
         assert_eq!(merge("kind = 'count'\nzone = 'z'\nlimit = 3\nmerge_within = '2h'"), within(7_200));
+        assert_eq!(merge("kind = 'absence'\nzone = 'z'\nmerge_within = '2h'"), within(7_200));
         let heap = "zone = 'z'\nlabels = ['heap']\nmerge_within = '1d'\nkind = ";
         assert_eq!(merge(&format!("{heap}'loitering'\ninclude_parked = true")), within(86_400));
         assert!(merge(&format!("{heap}'loitering'")).unwrap_err().contains("stands still"));
