@@ -147,6 +147,7 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
         "[[lines]]",
         "[[rules]]\nid = \"post\"\ncategory = \"crossing\"\nkind = \"absence\"\nzone = \"yard\"\nleast = 0\nmerge_within = \"0s\"\n[[lines]]",
     ),
+    ("end_above_the_limit", "cameras.d/south.toml", "limit = 3", "limit = 3, end_limit = 4"),
     (
         "health_bounds",
         "cameras.d/north.toml",

@@ -199,6 +199,13 @@ fn of_kind(rule: &RuleSpec, check: &mut Checker<'_>) {
             let message = format!("rule `{}` allows no direction: its arrow ends where it starts", *rule.id);
             check.error(keys.to.span, message, None);
         }
+        RuleKind::Count(keys) => {
+            if let Some(end_limit) = keys.end_limit.as_ref().filter(|end_limit| end_limit.value > keys.limit) {
+                let (id, limit) = (&*rule.id, keys.limit);
+                let message = format!("rule `{id}`: end_limit is {}, above limit, which is {limit}", **end_limit);
+                check.error(end_limit.span, message, "it would be over while it begins".to_owned());
+            }
+        }
         _ => {}
     }
 }

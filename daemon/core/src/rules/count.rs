@@ -5,15 +5,18 @@ use std::time::Duration;
 use super::{
     Condition, Filter, Finding, Subject,
     episode::{Alarm, Episodes},
+    spec::CountSpec,
 };
 use crate::{geometry::Polygon, observation::Observation, time::Mono};
 
 /// Watches how many things are inside a zone. The condition counts as unbroken through gaps shorter than `linger`,
-/// so that one person hidden for a moment does not end a crowd.
+/// so that one person hidden for a moment does not end a crowd. Once told of, it goes on until no more than `end_limit` are
+/// left.
 #[derive(Debug)]
 pub(super) struct CountRule {
     zone: Polygon,
     limit: u32,
+    end_limit: u32,
     hold: Duration,
     linger: Duration,
     crowd: Option<Crowd>,
@@ -28,8 +31,9 @@ struct Crowd {
 }
 
 impl CountRule {
-    pub(super) fn new(zone: Polygon, limit: u32, hold: Duration, linger: Duration) -> Self {
-        Self { zone, limit, hold, linger, crowd: None }
+    pub(super) fn new(zone: Polygon, keys: &CountSpec, hold: Duration, linger: Duration) -> Self {
+        let end_limit = keys.end_limit.as_ref().map_or(keys.limit, |end_limit| end_limit.value);
+        Self { zone, limit: keys.limit, end_limit, hold, linger, crowd: None }
     }
 }
 
@@ -44,7 +48,8 @@ impl Condition for CountRule {
         let at = observation.at;
         let inside = || observation.tracks.iter().filter(|t| filter.admits(t) && self.zone.contains(t.anchor()));
         let count = u32::try_from(inside().count()).unwrap_or(u32::MAX);
-        if count > self.limit {
+        let told = self.crowd.as_ref().is_some_and(|crowd| crowd.episode.is_some());
+        if count > self.limit || (told && count > self.end_limit) {
             let crowd = self.crowd.get_or_insert(Crowd { since: at, last_over: at, episode: None });
             crowd.last_over = at;
             let score = inside().map(|track| track.score).fold(0.0, f32::max);
@@ -71,7 +76,7 @@ impl Condition for CountRule {
         }
     }
 
-    /// More things than the limit are inside, and have been told of or have been there for long enough.
+    /// More things than the limit are inside and have been there for long enough, or have been told of and do not end yet.
     fn holds(&self, at: Mono, patience: Duration) -> bool {
         let enough = self.hold.min(patience);
         self.crowd

@@ -16,7 +16,7 @@
 //! | rule | its condition holds |
 //! |---|---|
 //! | `intrusion`, `loitering` | a thing that counts is inside the zone, and was told of already or has been there for `for` |
-//! | `count` | more things than the limit are inside, and that was told of already or has been so for `for` |
+//! | `count` | more things than the limit are inside for `for`; of what was told of already, more than `end_limit` are left |
 //! | `stationary` | a thing that has come stands still inside the zone, and was told of already or has stood there for `for` |
 //! | `wrong_way` | a thing inside the zone goes the wrong way, and was told of already or has done so for `for` |
 //! | `absence` | fewer things than enough are inside, and that was told of already or has been so for `for` |
@@ -269,7 +269,7 @@ impl Rule {
         let condition: Box<dyn Condition> = match &spec.kind {
             RuleKind::Intrusion(keys) => Box::new(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger)),
             RuleKind::Loitering(keys) => Box::new(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger)),
-            RuleKind::Count(keys) => Box::new(CountRule::new(zone(&keys.zone)?, keys.limit, hold, linger)),
+            RuleKind::Count(keys) => Box::new(CountRule::new(zone(&keys.zone)?, keys, hold, linger)),
             RuleKind::LineCrossing(keys) => {
                 let line = lines.iter().find(|line| line.id.value == keys.line.value);
                 let line = line.ok_or_else(|| MissingReference {

@@ -287,8 +287,10 @@ spec! {
     pub struct CountSpec {
         /// The zone's id.
         zone: Located<Id>,
-        /// The condition holds while more things than this are inside.
+        /// The condition holds while more things than this are inside; 0: while there are any.
         limit: u32,
+        /// Once told of, it is over when no more than so many are left: at most `limit`, which it is if left out.
+        end_limit: Maybe<Located<u32>> = Maybe::NONE,
         /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
         /// nothing joins if left out. At most 30 days.
         merge_within: Maybe<TimeSpan> = Maybe::NONE,

@@ -287,6 +287,37 @@ fn a_count_over_the_limit_is_one_incident_with_its_peak() {
 }
 
 #[test]
+fn a_crowd_is_over_when_few_enough_are_left() {
+    let mut scene = Scene::new("id = 'r'\nkind = 'count'\nzone = 'zone'\nlimit = 2\nend_limit = 1");
+    let group: Vec<_> = (0..3).map(|i| person(i, 0.6 + 0.1 * i as f32, 0.5)).collect();
+    scene.pictures(50, &group[..2]);
+    assert_eq!(scene.changes(), [], "what ends a crowd does not begin one");
+    scene.pictures(15, &group).pictures(100, &group[..2]);
+    assert_eq!(scene.changes(), [Change::Began]);
+    assert!(scene.holds(100), "two are left");
+    scene.pictures(20, &group[..1]);
+    assert_eq!(scene.changes(), [Change::Began, Change::Ended]);
+    scene.pictures(5, &group).pictures(50, &group[..2]);
+    assert_eq!(scene.changes().len(), 2, "three were there for a second");
+}
+
+#[test]
+fn a_face_is_counted_by_its_middle_and_one_is_enough_where_the_limit_is_none() {
+    let face = |id, x| Track { label: "face".into(), ..person(id, x, 0.5) };
+    let mut scene = Scene::new("id = 'r'\nkind = 'count'\nzone = 'zone'\nlabels = ['face']\nlimit = 0");
+    scene.pictures(50, &[face(1, 0.3), person(2, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [], "a face outside, and somebody without one");
+    scene.pictures(20, &[face(3, 0.7)]);
+    assert_eq!(scene.changes(), [Change::Began]);
+    scene.pictures(30, &[face(3, 0.7), face(4, 0.8)]).pictures(20, &[]);
+    assert_eq!(scene.changes(), [Change::Began, Change::Grew, Change::Ended]);
+    assert_eq!((scene.findings[2].tally.things, scene.findings[2].tally.peak), (2, 2));
+    let mut scene = Scene::new("id = 'r'\nkind = 'intrusion'\nzone = 'zone'\nlabels = ['face']");
+    scene.pictures(20, &[face(3, 0.7), face(4, 0.8)]);
+    assert_eq!(scene.findings.iter().filter(|finding| finding.change == Change::Began).count(), 2);
+}
+
+#[test]
 fn a_missing_zone_is_named() {
     let rule = read("id = 'r'\nkind = 'intrusion'\nzone = 'yard'");
     let error = CameraRules::new(&[], &[], &Schedules::new(), &[rule]).unwrap_err();
@@ -393,6 +424,7 @@ proptest! {
             Just("kind = 'intrusion'\nzone = 'zone'"),
             Just("kind = 'loitering'\nzone = 'zone'\nfor = '2s'"),
             Just("kind = 'count'\nzone = 'zone'\nlimit = 1"),
+            Just("kind = 'count'\nzone = 'zone'\nlimit = 2\nend_limit = 0"),
             Just("kind = 'line_crossing'\nline = 'line'"),
         ],
         cool_down in 0u64..30,
