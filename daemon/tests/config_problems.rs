@@ -149,6 +149,18 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
     ),
     ("end_above_the_limit", "cameras.d/south.toml", "limit = 3", "limit = 3, end_limit = 4"),
     (
+        "speed_in_a_zone_of_all_shapes",
+        "cameras.d/north.toml",
+        "[[lines]]",
+        "[[zones]]\nid = \"three\"\npolygon = [[0, 0], [1, 0], [1, 1]]\n[[zones]]\nid = \"dented\"\npolygon = [[0, 0], [1, 0], [0.3, 0.3], [0, 1]]\n[[rules]]\nid = \"fast\"\ncategory = \"crossing\"\nkind = \"speed\"\nzone = \"three\"\nmetres = [7, 40]\nabove = 30\n[[rules]]\nid = \"faster\"\ncategory = \"crossing\"\nkind = \"speed\"\nzone = \"dented\"\nmetres = [7, 40]\nabove = 30\n[[lines]]",
+    ),
+    (
+        "speed_bounds",
+        "cameras.d/north.toml",
+        "[[lines]]",
+        "[[rules]]\nid = \"fast\"\nkind = \"speed\"\nzone = \"yard\"\nmetres = [0.5, 40, 3]\nabove = 400\n[[rules]]\nid = \"faster\"\nkind = \"speed\"\nzone = \"yard\"\nmetres = [7]\n[[lines]]",
+    ),
+    (
         "health_bounds",
         "cameras.d/north.toml",
         "[detect]",

@@ -1,12 +1,16 @@
 //! Points, boxes, polygons and lines in *fractions of the frame*: (0, 0) is the top left corner, (1, 1) the bottom
 //! right one, y grows downwards. What an operator draws holds at every resolution.
 
+mod ground;
+
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Serialize;
 
 use crate::spec::{DeserError, Deserialize, Located, Value, custom, number_between};
+
+pub use self::ground::{GroundPlane, GroundPlaneError, GroundSize};
 
 /// A point, both coordinates in fractions of the frame.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, serde::Deserialize)]

@@ -169,7 +169,7 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
         if let (Some(schedule), Some(known)) = (&*rule.schedule, references.schedules) {
             check.known("schedule", "schedules", schedule.as_str(), schedule.span, known.keys().map(Id::as_str));
         }
-        of_kind(rule, check);
+        of_kind(rule, file, check);
         if let Err(error) = rule.merge() {
             check.error(rule.id.span, format!("rule `{}`: merge_within: {error}", *rule.id), None);
         }
@@ -193,7 +193,7 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
 }
 
 /// What the keys of a kind of rule must not say together.
-fn of_kind(rule: &RuleSpec, check: &mut Checker<'_>) {
+fn of_kind(rule: &RuleSpec, file: &CameraFile, check: &mut Checker<'_>) {
     match &rule.kind {
         RuleKind::WrongWay(keys) if keys.from == keys.to.value => {
             let message = format!("rule `{}` allows no direction: its arrow ends where it starts", *rule.id);
@@ -204,6 +204,14 @@ fn of_kind(rule: &RuleSpec, check: &mut Checker<'_>) {
                 let (id, limit) = (&*rule.id, keys.limit);
                 let message = format!("rule `{id}`: end_limit is {}, above limit, which is {limit}", **end_limit);
                 check.error(end_limit.span, message, "it would be over while it begins".to_owned());
+            }
+        }
+        RuleKind::Speed(keys) => {
+            let zone = file.zones.iter().find(|zone| zone.id == keys.zone);
+            if let Some(Err(error)) = zone.map(|zone| keys.ground(&zone.polygon)) {
+                let message = format!("rule `{}` cannot measure in zone `{}`: {error}", *rule.id, *keys.zone);
+                let help = "give it a zone of its own, with the corners of a rectangle on the ground in order";
+                check.error(keys.zone.span, message, help.to_owned());
             }
         }
         _ => {}

@@ -7,7 +7,7 @@ use snowgate_core::{
     ids::Id,
     incidents::{Area, CameraSource, Locale, Place, Source, Target},
     rules::{
-        CameraRules, MissingReference, SceneRules,
+        CameraRules, MissingReference, RuleError, SceneRules,
         spec::{RuleKind, RuleSpec},
     },
     scene::Learnt,
@@ -31,8 +31,8 @@ use crate::{
 /// A watcher with this camera's vision and rules.
 ///
 /// # Errors
-/// A rule names what is not there; a checked configuration has no such rule.
-pub fn watcher(camera: &CameraConfig, schedules: &Schedules) -> Result<Watcher, MissingReference> {
+/// A rule cannot be followed; a checked configuration has no such rule.
+pub fn watcher(camera: &CameraConfig, schedules: &Schedules) -> Result<Watcher, RuleError> {
     let specs = specs(camera);
     let labels = specs.iter().flat_map(RuleSpec::looks_for);
     let needs = Need::of_labels(&camera.object_model, &camera.face_model, labels);

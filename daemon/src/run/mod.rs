@@ -19,7 +19,7 @@ use std::{
 
 use crossbeam_channel::Sender;
 use sd_notify::NotifyState;
-use snowgate_core::{ids::Id, incidents::event::Gateway, sensor::watch::WatchError, time::Clock};
+use snowgate_core::{ids::Id, incidents::event::Gateway, rules::RuleError, sensor::watch::WatchError, time::Clock};
 use snowgate_sensors::intake::Intake;
 
 use self::{board::Board, models::LoadedModels, stop::Stopping};
@@ -94,9 +94,9 @@ pub enum RunError {
         /// Why.
         source: WatchError,
     },
-    /// A rule names what is not there; a checked configuration has no such rule.
+    /// A rule cannot be followed; a checked configuration has no such rule.
     #[error(transparent)]
-    Rule(#[from] snowgate_core::rules::MissingReference),
+    Rule(#[from] RuleError),
     /// The admin interface cannot be offered.
     #[error(transparent)]
     Admin(#[from] admin::AdminError),
@@ -404,7 +404,8 @@ fn watched_cameras(
         // What the files cannot give has been told of: it is learnt anew.
         let _ = files.is_to_forget(&camera.id);
         let learnt = files.health(&camera.id).ok().flatten().unwrap_or_default();
-        let scene = cameras::scene(camera, &config.schedules, learnt, tracker.clone())?;
+        let scene =
+            cameras::scene(camera, &config.schedules, learnt, tracker.clone()).map_err(RuleError::from)?;
         let anomaly = cameras::anomaly(camera, Some(files));
         Ok(Watched::new(
             Arc::clone(ring),

@@ -74,6 +74,7 @@ impl<I: IncidentIds> Book<I> {
             camera: camera.clone(),
             area: area.as_ref().map(|area| area.id.clone()),
             condition: finding.tally.condition,
+            speed_kmh: finding.tally.speed.map(f32::round),
             counts: (&finding.tally).into(),
             models: models.clone(),
         };
@@ -85,7 +86,7 @@ impl<I: IncidentIds> Book<I> {
             last_seen: finding.tally.last_seen,
             score: finding.tally.score,
             origin: Origin::Camera(seen),
-            title: title::of_camera(self.locale, source, finding.tally.condition),
+            title: title::of_camera(self.locale, source, &finding.tally),
         };
         self.apply(source, episode, clock)
     }

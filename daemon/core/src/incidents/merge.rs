@@ -80,7 +80,10 @@ impl Merge {
     pub(super) fn together(self, earlier: &Origin, later: &Origin) -> Origin {
         let mut both = later.clone();
         match (earlier, &mut both) {
-            (Origin::Camera(earlier), Origin::Camera(both)) => both.counts = added(earlier.counts, both.counts),
+            (Origin::Camera(earlier), Origin::Camera(both)) => {
+                both.counts = added(earlier.counts, both.counts);
+                both.speed_kmh = earlier.speed_kmh.into_iter().chain(both.speed_kmh).reduce(f32::max);
+            }
             (Origin::Sensor(earlier), Origin::Sensor(both)) => {
                 both.measure = self.measured(earlier.measure, both.measure);
             }
@@ -129,7 +132,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        incidents::{Handling, testing},
+        incidents::{Handling, SeenByCamera, testing},
         time::{Clock, ManualClock},
     };
 
@@ -153,6 +156,21 @@ mod tests {
         assert!(!joins(|incident| incident.boot = BootId("another".into()), 0));
         assert!(!joins(|incident| incident.target.grid = "1".into(), 0));
         assert!(!joins(|incident| incident.target.category = "fire".parse().unwrap(), 0));
+    }
+
+    #[test]
+    fn the_highest_speed_of_a_cameras_episodes_is_kept() {
+        let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
+        let fresh = testing::incident(&clock).origin;
+        let at = |speed| match fresh.clone() {
+            Origin::Camera(seen) => Origin::Camera(SeenByCamera { speed_kmh: speed, ..seen }),
+            Origin::Sensor(_) => unreachable!("it is a camera's"),
+        };
+        let merge = Merge::new(TimeSpan::secs(1), Worse::Latest);
+        let together = |earlier, later| merge.together(&at(earlier), &at(later)).camera().unwrap().speed_kmh;
+        assert_eq!(together(Some(80.0), Some(60.0)), Some(80.0));
+        assert_eq!(together(None, Some(60.0)), Some(60.0));
+        assert_eq!(together(None, None), None);
     }
 
     #[test]

@@ -131,6 +131,9 @@ pub struct SeenByCamera {
     /// What is wrong with the camera, if it is about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub condition: Option<Condition>,
+    /// The highest speed of any thing that took part, in kilometres per hour, if it is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub speed_kmh: Option<f32>,
     /// How many things took part.
     pub counts: Counts,
     /// The models that looked.

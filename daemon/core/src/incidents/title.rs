@@ -1,15 +1,19 @@
 //! The one line that people read first, in the gateway's language.
 
 use super::{CameraSource, Locale, SensorSource, Source, event::round};
-use crate::{scene::Condition, sensor::rules::AlarmTally};
+use crate::{rules::Tally, scene::Condition, sensor::rules::AlarmTally};
 
 /// `人员闯入：北门，院内` or `Intrusion: North gate, yard`; `摄像机异常：北门，被遮挡` or `Camera fault: North gate, covered` of
-/// a camera that cannot be relied upon.
-pub(super) fn of_camera(locale: Locale, source: &Source<CameraSource>, condition: Option<Condition>) -> String {
+/// a camera that cannot be relied upon; `Too fast: North gate, yard 72 km/h` where a speed is known.
+pub(super) fn of_camera(locale: Locale, source: &Source<CameraSource>, tally: &Tally) -> String {
     let CameraSource { camera_name, area, .. } = &source.of;
-    let condition = condition.map(|condition| in_words(locale, condition));
-    let detail = condition.or(area.as_ref().map(|area| area.name.as_str()));
-    title(locale, &source.target.category_name, camera_name, detail)
+    let condition = tally.condition.map(|condition| in_words(locale, condition));
+    let what = condition.or(area.as_ref().map(|area| area.name.as_str()));
+    let detail = match (what, tally.speed) {
+        (Some(what), Some(speed)) => Some(format!("{what} {speed:.0} km/h")),
+        (what, _) => what.map(str::to_owned),
+    };
+    title(locale, &source.target.category_name, camera_name, detail.as_deref())
 }
 
 /// What is wrong with a camera, for people.
@@ -107,10 +111,15 @@ mod tests {
     fn what_is_wrong_with_a_camera_is_said_in_both_languages() {
         let yard = testing::camera();
         let whole = Source { of: CameraSource { area: None, ..yard.of.clone() }, ..yard.clone() };
-        assert_eq!(of_camera(Locale::En, &yard, None), "Intrusion: North gate, yard");
-        assert_eq!(of_camera(Locale::En, &whole, Some(Condition::Covered)), "Intrusion: North gate, covered");
-        assert_eq!(of_camera(Locale::ZhCn, &whole, Some(Condition::Covered)), "Intrusion：North gate，镜头被遮挡");
-        assert_eq!(of_camera(Locale::En, &whole, None), "Intrusion: North gate");
+        let nothing = Tally::new(Mono(0), Mono(0));
+        let covered = Tally { condition: Some(Condition::Covered), ..nothing };
+        assert_eq!(of_camera(Locale::En, &yard, &nothing), "Intrusion: North gate, yard");
+        assert_eq!(of_camera(Locale::En, &whole, &covered), "Intrusion: North gate, covered");
+        assert_eq!(of_camera(Locale::ZhCn, &whole, &covered), "Intrusion：North gate，镜头被遮挡");
+        assert_eq!(of_camera(Locale::En, &whole, &nothing), "Intrusion: North gate");
+        let fast = Tally { speed: Some(71.8), ..nothing };
+        assert_eq!(of_camera(Locale::En, &yard, &fast), "Intrusion: North gate, yard 72 km/h");
+        assert_eq!(of_camera(Locale::ZhCn, &yard, &fast), "Intrusion：North gate，yard 72 km/h");
         for locale in [Locale::ZhCn, Locale::En] {
             let words: std::collections::BTreeSet<_> = Condition::PRECEDENCE.map(|it| in_words(locale, it)).into();
             assert_eq!(words.len(), Condition::COUNT);

@@ -55,6 +55,7 @@ impl AbsenceRule {
                 crossing: None,
                 score: 1.0,
                 condition: None,
+                speed: None,
                 subjects: Vec::new(),
             };
             absence.episode = Some(episodes.alarm(at, alarm, findings));

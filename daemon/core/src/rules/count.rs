@@ -65,6 +65,7 @@ impl Condition for CountRule {
                     crossing: None,
                     score,
                     condition: None,
+                    speed: None,
                     subjects,
                 };
                 crowd.episode = Some(episodes.alarm(at, alarm, findings));

@@ -43,6 +43,8 @@ pub(super) struct Alarm {
     pub score: f32,
     /// What is wrong with the camera.
     pub condition: Option<scene::Condition>,
+    /// The highest speed of the things, in kilometres per hour.
+    pub speed: Option<f32>,
     /// The things.
     pub subjects: Vec<Subject>,
 }
@@ -51,7 +53,16 @@ impl Alarm {
     /// One thing's condition has held since then, and goes on.
     pub(super) fn of(track: &Track, since: Mono) -> Self {
         let subjects = vec![Subject::from(track)];
-        Self { since, holds: true, things: 1, crossing: None, score: track.score, condition: None, subjects }
+        Self {
+            since,
+            holds: true,
+            things: 1,
+            crossing: None,
+            score: track.score,
+            condition: None,
+            speed: None,
+            subjects,
+        }
     }
 }
 
@@ -113,6 +124,13 @@ impl Episodes {
         }
     }
 
+    /// A thing goes at that speed, in kilometres per hour.
+    pub(super) fn goes(&mut self, number: u64, speed: f32) {
+        if let Some(episode) = self.find(number) {
+            episode.tally.speed = highest(episode.tally.speed, Some(speed));
+        }
+    }
+
     /// One alarm's condition is over.
     pub(super) fn release(&mut self, number: u64) {
         if let Some(episode) = self.find(number) {
@@ -156,6 +174,7 @@ impl Episode {
         let at_once = if alarm.things == 0 { 0 } else { self.holders };
         tally.peak = tally.peak.max(alarm.things).max(at_once);
         tally.condition = alarm.condition.or(tally.condition);
+        tally.speed = highest(tally.speed, alarm.speed);
         tally.left_to_right += u32::from(alarm.crossing == Some(Crossing::LeftToRight));
         tally.right_to_left += u32::from(alarm.crossing == Some(Crossing::RightToLeft));
         tally.score = tally.score.max(alarm.score);
@@ -165,4 +184,9 @@ impl Episode {
     fn finding(&self, rule: &Id, at: Mono, change: Change, subjects: Vec<Subject>) -> Finding {
         Finding { rule: rule.clone(), episode: self.number, at, change, tally: self.tally, subjects }
     }
+}
+
+/// The higher one of those that are known.
+fn highest(one: Option<f32>, other: Option<f32>) -> Option<f32> {
+    one.into_iter().chain(other).reduce(f32::max)
 }

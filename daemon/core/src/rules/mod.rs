@@ -19,6 +19,7 @@
 //! | `count` | more things than the limit are inside for `for`; of what was told of already, more than `end_limit` are left |
 //! | `stationary` | a thing that has come stands still inside the zone, and was told of already or has stood there for `for` |
 //! | `wrong_way` | a thing inside the zone goes the wrong way, and was told of already or has done so for `for` |
+//! | `speed` | a thing inside the zone is too fast, and was told of already or has been so for `for` |
 //! | `absence` | fewer things than enough are inside, and that was told of already or has been so for `for` |
 //! | `line_crossing` | in the very picture in which a crossing is complete: it is over as soon as it is told |
 //! | `tamper` | what counts holds, by [`crate::scene`], and was told of already or has been so for `for` |
@@ -34,6 +35,7 @@ mod episode;
 mod line;
 mod scene_rules;
 pub mod spec;
+mod speed;
 mod stationary;
 mod stay;
 mod wrong_way;
@@ -47,12 +49,13 @@ use self::{
     episode::Episodes,
     line::LineRule,
     spec::{LineSpec, RuleKind, RuleSpec, ZoneSpec},
+    speed::SpeedRule,
     stationary::StationaryRule,
     stay::StayRule,
     wrong_way::WrongWayRule,
 };
 use crate::{
-    geometry::{Rect, Segment},
+    geometry::{GroundPlaneError, Rect, Segment},
     ids::Id,
     observation::{Label, Observation, Track},
     scene,
@@ -116,6 +119,8 @@ pub struct Tally {
     pub score: f32,
     /// What is wrong with the camera, if the rule is about that.
     pub condition: Option<scene::Condition>,
+    /// The highest speed of any thing that took part, in kilometres per hour, if the rule is about that.
+    pub speed: Option<f32>,
     /// When the condition began to hold.
     pub since: Mono,
     /// When the condition was last seen to hold.
@@ -125,7 +130,17 @@ pub struct Tally {
 impl Tally {
     /// An episode whose condition began then and was last seen to hold then; nothing has taken part yet.
     pub const fn new(since: Mono, last_seen: Mono) -> Self {
-        Self { things: 0, peak: 0, left_to_right: 0, right_to_left: 0, score: 0.0, condition: None, since, last_seen }
+        Self {
+            things: 0,
+            peak: 0,
+            left_to_right: 0,
+            right_to_left: 0,
+            score: 0.0,
+            condition: None,
+            speed: None,
+            since,
+            last_seen,
+        }
     }
 }
 
@@ -156,6 +171,24 @@ pub struct MissingReference {
     pub missing: Id,
 }
 
+/// Why a camera's rules cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// Something that a rule refers to is not there.
+    #[error(transparent)]
+    Missing(#[from] MissingReference),
+    /// The zone in which a rule measures cannot be measured.
+    #[error("rule {rule}: zone {zone}: {source}")]
+    Unmeasurable {
+        /// The rule's id.
+        rule: Id,
+        /// The zone's.
+        zone: Id,
+        /// Why.
+        source: GroundPlaneError,
+    },
+}
+
 /// All rules of one camera about things in its pictures, with their state.
 #[derive(Debug)]
 pub struct CameraRules {
@@ -166,13 +199,13 @@ impl CameraRules {
     /// Rules that have seen nothing yet; those about the whole scene are passed over.
     ///
     /// # Errors
-    /// The first rule that names a zone, line or schedule which is not there.
+    /// The first rule that names a zone, line or schedule which is not there, or measures in a zone that cannot be measured.
     pub fn new(
         zones: &[ZoneSpec],
         lines: &[LineSpec],
         schedules: &Schedules,
         rules: &[RuleSpec],
-    ) -> Result<Self, MissingReference> {
+    ) -> Result<Self, RuleError> {
         let rules = rules.iter().filter_map(|rule| Rule::new(zones, lines, schedules, rule).transpose());
         Ok(Self { rules: rules.collect::<Result<_, _>>()? })
     }
@@ -263,7 +296,7 @@ impl Rule {
         lines: &[LineSpec],
         schedules: &Schedules,
         spec: &RuleSpec,
-    ) -> Result<Option<Self>, MissingReference> {
+    ) -> Result<Option<Self>, RuleError> {
         let zone = |id: &Id| spec.zone(zones, id).cloned();
         let (hold, linger) = (spec.hold().0, spec.linger.0);
         let condition: Box<dyn Condition> = match &spec.kind {
@@ -282,6 +315,15 @@ impl Rule {
             RuleKind::Stationary(keys) => Box::new(StationaryRule::new(zone(&keys.zone)?, keys, hold, linger)),
             RuleKind::WrongWay(keys) => Box::new(WrongWayRule::new(zone(&keys.zone)?, keys, hold)),
             RuleKind::Absence(keys) => Box::new(AbsenceRule::new(zone(&keys.zone)?, keys, hold, linger)),
+            RuleKind::Speed(keys) => {
+                let polygon = zone(&keys.zone)?;
+                let ground = keys.ground(&polygon).map_err(|source| RuleError::Unmeasurable {
+                    rule: spec.id.value.clone(),
+                    zone: keys.zone.value.clone(),
+                    source,
+                })?;
+                Box::new(SpeedRule::new(polygon, ground, keys.above.0, hold, linger))
+            }
             RuleKind::Tamper(_) | RuleKind::Anomaly(_) => return Ok(None),
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, linger);

@@ -141,7 +141,8 @@ impl SceneRule {
             | RuleKind::Count(_)
             | RuleKind::Stationary(_)
             | RuleKind::WrongWay(_)
-            | RuleKind::Absence(_) => return Ok(None),
+            | RuleKind::Absence(_)
+            | RuleKind::Speed(_) => return Ok(None),
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, spec.linger.0);
         let duty = Duty::new(spec, schedules)?;
@@ -211,6 +212,7 @@ impl Watching for TamperRule {
                     crossing: None,
                     score: 1.0,
                     condition: Some(condition),
+                    speed: None,
                     subjects: Vec::new(),
                 };
                 self.episode = Some(episodes.alarm(at, alarm, findings));
@@ -277,6 +279,7 @@ impl AnomalyRule {
                         crossing: None,
                         score: certainty(region.score),
                         condition: None,
+                        speed: None,
                         subjects: vec![Subject { label: Label::UNKNOWN.into(), rect: region.rect }],
                     };
                     thing.episode = Some(episodes.alarm(at, alarm, findings));

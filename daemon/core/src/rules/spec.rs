@@ -3,7 +3,7 @@
 use super::MissingReference;
 use crate::{
     choice,
-    geometry::{Point, Polygon},
+    geometry::{GroundPlane, GroundPlaneError, GroundSize, Point, Polygon},
     ids::Id,
     incidents::{Merge, Worse},
     observation::Label,
@@ -86,8 +86,9 @@ spec! {
         /// Things lower than this share of the frame's height do not count.
         min_height: Located<Fraction> = Located::nowhere(Fraction(0.0)),
         /// How long the condition must hold before it is an incident: 1 s for intrusion, 30 s for loitering, 2 s for
-        /// count, 1 min for stationary, 1 s for wrong_way, 5 min for absence if left out; crossing a line takes no time. Of tamper and anomaly it counts from the first picture that showed
-        /// it, and what `health.for` and `anomaly.for` demand comes first.
+        /// count, 1 min for stationary, 1 s for wrong_way, 5 min for absence, 500 ms for speed if left out; crossing a line
+        /// takes no time. Of tamper and anomaly it counts from the first picture that showed it, and what `health.for` and
+        /// `anomaly.for` demand comes first.
         r#for: Maybe<TimeSpan> = Maybe::NONE,
         /// How long after an incident was opened further things join it instead of opening another one.
         cool_down: TimeSpan = TimeSpan::secs(0),
@@ -110,6 +111,7 @@ impl RuleSpec {
             RuleKind::Stationary(_) => TimeSpan::secs(60),
             RuleKind::WrongWay(_) => TimeSpan::secs(1),
             RuleKind::Absence(_) => TimeSpan::secs(300),
+            RuleKind::Speed(_) => TimeSpan::millis(500),
             RuleKind::LineCrossing(_) | RuleKind::Tamper(_) | RuleKind::Anomaly(_) => TimeSpan::secs(0),
         })
     }
@@ -157,7 +159,9 @@ impl RuleSpec {
             RuleKind::Stationary(keys) => (keys.merge_within.0, !self.is_of_people()),
             RuleKind::Tamper(keys) => (keys.merge_within.0, true),
             RuleKind::Anomaly(keys) => (keys.merge_within.0, true),
-            RuleKind::Intrusion(_) | RuleKind::LineCrossing(_) | RuleKind::WrongWay(_) => (None, true),
+            RuleKind::Intrusion(_) | RuleKind::LineCrossing(_) | RuleKind::WrongWay(_) | RuleKind::Speed(_) => {
+                (None, true)
+            }
         };
         match within {
             Some(_) if !stands_still => Err(NoMerge::Moves),
@@ -208,6 +212,8 @@ tagged! {
         "wrong_way" => WrongWay(WrongWaySpec),
         /// Fewer things than enough are inside a zone: a post that must be manned; "for" says how long.
         "absence" => Absence(AbsenceSpec),
+        /// A thing goes faster than a limit over measured ground.
+        "speed" => Speed(SpeedSpec),
         /// The camera cannot be relied upon: it is covered, turned, out of focus, frozen.
         "tamper" => Tamper(TamperSpec),
         /// Something is in the scene that was never there, and stays: rubbish, a fallen wall, water, smoke.
@@ -230,6 +236,7 @@ impl RuleKind {
             Self::Stationary(keys) => Some(&keys.zone),
             Self::WrongWay(keys) => Some(&keys.zone),
             Self::Absence(keys) => Some(&keys.zone),
+            Self::Speed(keys) => Some(&keys.zone),
             Self::Anomaly(keys) => keys.zone.0.as_ref(),
             Self::LineCrossing(_) | Self::Tamper(_) => None,
         }
@@ -340,6 +347,29 @@ spec! {
         /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
         /// nothing joins if left out. At most 30 days.
         merge_within: Maybe<TimeSpan> = Maybe::NONE,
+    }
+}
+
+spec! {
+    /// Keys of a rule about how fast things go.
+    pub struct SpeedSpec {
+        /// The zone's id. It has exactly four corners, which are those of a rectangle on flat ground.
+        zone: Located<Id>,
+        /// The sides of that rectangle in metres, 1 to 1000: from the zone's first corner to its second, and from its second to
+        /// its third.
+        metres: GroundSize,
+        /// What is faster is too fast, in kilometres per hour, 1 to 300.
+        above: Bounded<1, 300>,
+    }
+}
+
+impl SpeedSpec {
+    /// The measured ground, where `zone` is the zone's polygon.
+    ///
+    /// # Errors
+    /// The zone cannot be the picture of a rectangle.
+    pub fn ground(&self, zone: &Polygon) -> Result<GroundPlane, GroundPlaneError> {
+        GroundPlane::new(zone, self.metres)
     }
 }
 
