@@ -404,8 +404,7 @@ fn watched_cameras(
         // What the files cannot give has been told of: it is learnt anew.
         let _ = files.is_to_forget(&camera.id);
         let learnt = files.health(&camera.id).ok().flatten().unwrap_or_default();
-        let scene =
-            cameras::scene(camera, &config.schedules, learnt, tracker.clone()).map_err(RuleError::from)?;
+        let scene = cameras::scene(camera, &config.schedules, learnt, tracker.clone()).map_err(RuleError::from)?;
         let anomaly = cameras::anomaly(camera, Some(files));
         Ok(Watched::new(
             Arc::clone(ring),

@@ -332,8 +332,9 @@ impl Rule {
     }
 
     fn observe(&mut self, observation: &Observation<'_>, findings: &mut Vec<Finding>) {
-        let tracks = if self.duty.is_on() { observation.tracks } else { &[] };
-        let observation = &Observation { tracks, ..*observation };
+        if !self.duty.is_on() {
+            return self.lapse(observation.at, findings);
+        }
         self.condition.observe(observation, &self.filter, &mut self.episodes, findings);
         self.episodes.settle(observation.at, findings);
         self.last = Some(observation.at);

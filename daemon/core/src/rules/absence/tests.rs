@@ -7,6 +7,7 @@ use crate::{
         Change,
         tests::{MILLI, Scene, person},
     },
+    schedule::testing::oclock,
     time::Mono,
 };
 
@@ -43,6 +44,22 @@ fn it_ends_when_the_post_has_been_manned_for_a_while() {
     scene.pictures(10, &[]);
     assert!(scene.holds(1_000));
     scene.pictures(30, &[person(1, 0.7, 0.5)]);
+    assert_eq!(scene.changes(), [Change::Began, Change::Ended]);
+}
+
+#[test]
+fn while_the_rule_rests_nobody_is_missing() {
+    let mut scene = Scene::new(&format!("{POST}\nschedule = 'night'"));
+    scene.rules.it_is(oclock(12, true));
+    scene.pictures(3_000, &[]);
+    assert_eq!(scene.changes(), []);
+    scene.rules.it_is(oclock(22, true));
+    scene.pictures(300, &[]);
+    assert_eq!(scene.changes(), [], "the time by day does not count");
+    scene.pictures(10, &[]);
+    assert_eq!(scene.changes(), [Change::Began]);
+    scene.rules.it_is(oclock(6, true));
+    scene.pictures(20, &[]);
     assert_eq!(scene.changes(), [Change::Began, Change::Ended]);
 }
 

@@ -9,6 +9,7 @@ use crate::{
         CameraRules, Change,
         tests::{MILLI, Scene, person, read},
     },
+    schedule::Schedules,
     time::Mono,
 };
 
@@ -83,7 +84,7 @@ fn outside_of_the_zone_and_where_tracks_may_have_changed_places_nothing_is_measu
 #[test]
 fn a_zone_that_is_no_rectangle_on_the_ground_is_named() {
     let zone = read("id = 'zone'\npolygon = [[0.1, 0.1], [0.9, 0.1], [0.5, 0.9]]");
-    let error = CameraRules::new(&[zone], &[], &[read(LIMIT)]).unwrap_err();
+    let error = CameraRules::new(&[zone], &[], &Schedules::new(), &[read(LIMIT)]).unwrap_err();
     assert!(error.to_string().starts_with("rule r: zone zone: a measured zone has exactly four corners"), "{error}");
 }
 
