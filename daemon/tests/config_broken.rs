@@ -47,8 +47,8 @@ impl Mistake {
             Self::MisspeltKey => format!("{key}_x ={value}"),
             Self::SameKeyTwice => format!("{statement}\n{statement}"),
             Self::NoValue => format!("{key} ="),
-            // No setting is a table with this key in it.
-            Self::ValueOfAnotherType => format!("{key} = {{ unheard_of = 1 }}"),
+            // No setting is a table with this key and value in it.
+            Self::ValueOfAnotherType => format!("{key} = {{ unheard_of = [[]] }}"),
             Self::OpenString => format!("{key} = \"open"),
             Self::OpenBracket => format!("{key} = [[[{value}"),
             Self::ControlCharacter => format!("{key} = \"\u{1}\""),
