@@ -166,8 +166,8 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
         if rule.labels.is_empty() {
             check.error(rule.labels.span, format!("rule `{}` looks at nothing: labels is empty", *rule.id), None);
         }
-        if let (Some(schedule), Some(known)) = (&*rule.schedule, references.schedules) {
-            check.known("schedule", "schedules", schedule.as_str(), schedule.span, known.keys().map(Id::as_str));
+        if let Some(schedule) = &*rule.schedule {
+            check.schedule(schedule, references);
         }
         of_kind(rule, file, check);
         if let Err(error) = rule.merge() {

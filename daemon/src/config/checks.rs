@@ -138,15 +138,20 @@ impl<'a> Checker<'a> {
             self.known("category", "categories", category.as_str(), category.span, known.keys().map(Id::as_str));
         }
         for SeverityDuringSpec { schedule, .. } in report.severity_during.iter().flatten() {
-            if let Some(known) = references.schedules {
-                self.known("schedule", "schedules", schedule.as_str(), schedule.span, known.keys().map(Id::as_str));
-            }
+            self.schedule(schedule, references);
         }
         let (Some(code), Some(tree)) = (&*report.grid, references.grid) else { return };
         let codes: Vec<&str> = tree.codes().collect();
         self.known("grid", "grids", code, code.span, codes);
         if !references.households && tree.node(code).is_some_and(|node| tree.level(node).as_str() == HOUSEHOLD) {
             self.error(code.span, "a grid of the household level takes sensors, not cameras", None);
+        }
+    }
+
+    /// A schedule that is named must exist.
+    pub fn schedule(&mut self, named: &Located<Id>, references: References<'_>) {
+        if let Some(known) = references.schedules {
+            self.known("schedule", "schedules", named.as_str(), named.span, known.keys().map(Id::as_str));
         }
     }
 

@@ -48,17 +48,7 @@ impl AbsenceRule {
         if let Some(episode) = absence.episode {
             episodes.holds(episode, at, 1.0);
         } else if at.since(absence.since) >= self.hold {
-            let alarm = Alarm {
-                since: absence.since,
-                holds: true,
-                things: 0,
-                crossing: None,
-                score: 1.0,
-                condition: None,
-                speed: None,
-                subjects: Vec::new(),
-            };
-            absence.episode = Some(episodes.alarm(at, alarm, findings));
+            absence.episode = Some(episodes.alarm(at, Alarm::holding(absence.since), findings));
         }
     }
 

@@ -58,16 +58,7 @@ impl Condition for CountRule {
                 episodes.holds(episode, at, score);
             } else if at.since(crowd.since) >= self.hold {
                 let subjects = inside().map(Subject::from).collect();
-                let alarm = Alarm {
-                    since: crowd.since,
-                    holds: true,
-                    things: count,
-                    crossing: None,
-                    score,
-                    condition: None,
-                    speed: None,
-                    subjects,
-                };
+                let alarm = Alarm { things: count, score, subjects, ..Alarm::holding(crowd.since) };
                 crowd.episode = Some(episodes.alarm(at, alarm, findings));
             }
         } else if let Some(crowd) = self.crowd.take_if(|crowd| at >= crowd.last_over + self.linger)

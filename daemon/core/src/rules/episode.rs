@@ -52,16 +52,20 @@ pub(super) struct Alarm {
 impl Alarm {
     /// One thing's condition has held since then, and goes on.
     pub(super) fn of(track: &Track, since: Mono) -> Self {
-        let subjects = vec![Subject::from(track)];
+        Self { things: 1, score: track.score, subjects: vec![Subject::from(track)], ..Self::holding(since) }
+    }
+
+    /// A condition has held since then, and goes on; it is beyond doubt, and nothing takes part.
+    pub(super) const fn holding(since: Mono) -> Self {
         Self {
             since,
             holds: true,
-            things: 1,
+            things: 0,
             crossing: None,
-            score: track.score,
+            score: 1.0,
             condition: None,
             speed: None,
-            subjects,
+            subjects: Vec::new(),
         }
     }
 }

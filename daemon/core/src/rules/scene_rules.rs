@@ -205,16 +205,7 @@ impl Watching for TamperRule {
                 episodes.turns_into(episode, condition);
             }
             (Some((condition, since)), None) if at.since(since) >= self.hold => {
-                let alarm = Alarm {
-                    since,
-                    holds: true,
-                    things: 0,
-                    crossing: None,
-                    score: 1.0,
-                    condition: Some(condition),
-                    speed: None,
-                    subjects: Vec::new(),
-                };
+                let alarm = Alarm { condition: Some(condition), ..Alarm::holding(since) };
                 self.episode = Some(episodes.alarm(at, alarm, findings));
             }
             (Some(_), None) => {}
@@ -273,14 +264,10 @@ impl AnomalyRule {
                 Some(episode) => episodes.holds(episode, at, certainty(region.score)),
                 None if at.since(thing.since) >= *hold => {
                     let alarm = Alarm {
-                        since: thing.since,
-                        holds: true,
                         things: 1,
-                        crossing: None,
                         score: certainty(region.score),
-                        condition: None,
-                        speed: None,
                         subjects: vec![Subject { label: Label::UNKNOWN.into(), rect: region.rect }],
+                        ..Alarm::holding(thing.since)
                     };
                     thing.episode = Some(episodes.alarm(at, alarm, findings));
                 }
