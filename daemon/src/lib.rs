@@ -10,6 +10,7 @@ pub mod camera;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod current;
 pub mod durable;
 pub mod events;
 pub mod evidence;

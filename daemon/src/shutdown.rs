@@ -1,7 +1,7 @@
 //! One token that stops everything: threads wait on it, tasks await it.
 
 use std::{
-    sync::{Arc, Condvar, Mutex, PoisonError},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak},
     time::{Duration, Instant},
 };
 
@@ -11,7 +11,35 @@ use tokio_util::sync::CancellationToken;
 #[derive(Clone, Default)]
 pub struct Shutdown {
     token: CancellationToken,
-    waiters: Arc<(Mutex<bool>, Condvar)>,
+    waiters: Arc<Waiters>,
+}
+
+#[derive(Default)]
+struct Waiters {
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    triggered: bool,
+    /// Who waits for parts of what this stops.
+    parts: Vec<Weak<Waiters>>,
+}
+
+impl Waiters {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trigger(&self) {
+        let mut state = self.lock();
+        state.triggered = true;
+        let parts = std::mem::take(&mut state.parts);
+        drop(state);
+        self.wake.notify_all();
+        parts.iter().filter_map(Weak::upgrade).for_each(|part| part.trigger());
+    }
 }
 
 impl Shutdown {
@@ -22,10 +50,22 @@ impl Shutdown {
 
     /// Stops everything that holds this token.
     pub fn trigger(&self) {
-        let (triggered, wake) = &*self.waiters;
-        *triggered.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        wake.notify_all();
         self.token.cancel();
+        self.waiters.trigger();
+    }
+
+    /// A token for a part of what this one stops: it stops with it, or before.
+    pub fn part(&self) -> Self {
+        let part = Self { token: self.token.child_token(), waiters: Arc::default() };
+        let mut state = self.waiters.lock();
+        if state.triggered {
+            part.waiters.lock().triggered = true;
+        } else {
+            state.parts.retain(|part| part.strong_count() > 0);
+            state.parts.push(Arc::downgrade(&part.waiters));
+        }
+        drop(state);
+        part
     }
 
     /// Whether it is time to stop.
@@ -45,15 +85,14 @@ impl Shutdown {
 
     /// Pauses a thread; returns early, with `true`, when it is time to stop.
     pub fn wait_for(&self, pause: Duration) -> bool {
-        let (triggered, wake) = &*self.waiters;
         let end = Instant::now() + pause;
-        let mut stop = triggered.lock().unwrap_or_else(PoisonError::into_inner);
-        while !*stop {
+        let mut state = self.waiters.lock();
+        while !state.triggered {
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return false;
             }
-            stop = wake.wait_timeout(stop, left).unwrap_or_else(PoisonError::into_inner).0;
+            state = self.waiters.wake.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
         }
         true
     }
@@ -73,5 +112,17 @@ mod tests {
         shutdown.trigger();
         assert!(waiter.join().unwrap());
         assert!(shutdown.is_triggered() && shutdown.wait_for(Duration::ZERO));
+        assert!(shutdown.part().is_triggered() && shutdown.part().wait_for(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_part_stops_alone_or_with_the_whole() {
+        let shutdown = Shutdown::new();
+        let (one, other) = (shutdown.part(), shutdown.part());
+        one.trigger();
+        assert!(one.is_triggered() && !shutdown.is_triggered() && !other.wait_for(Duration::ZERO));
+        let waiter = std::thread::spawn(move || other.wait_for(Duration::from_secs(3600)));
+        shutdown.trigger();
+        assert!(waiter.join().unwrap());
     }
 }

@@ -66,6 +66,11 @@ impl Uptimes {
         }
     }
 
+    /// This is watched no more: it is told of no longer.
+    pub fn forget(&self, kind: Kind, id: &Id) {
+        self.lock().watched.remove(&(kind, id.clone()));
+    }
+
     /// Cameras and sensors as of now, each sorted by id.
     pub fn of_day(&self, now: Mono) -> (Vec<Uptime>, Vec<Uptime>) {
         let today = &mut *self.lock();

@@ -29,7 +29,7 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// Everyone may use these; they use only each other.
-const LEAVES: [&str; 6] = ["clock", "durable", "events", "health", "shutdown", "uptime"];
+const LEAVES: [&str; 7] = ["clock", "current", "durable", "events", "health", "shutdown", "uptime"];
 
 fn sources(directory: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {

@@ -362,9 +362,14 @@ impl Inbox {
         match below {
             ["incident", _, _] => self.take_event(publish),
             ["evidence", incident, name] => self.take_still(publish, incident, name),
-            ["status"] | ["camera" | "sensor", _, "state"] => self.take_json(publish, |received, state| {
-                received.states.insert(below.join("/"), state);
+            ["camera" | "sensor", _, "state"] if publish.payload.is_empty() => self.change(|received| {
+                received.states.remove(&below.join("/"));
             }),
+            ["status"] | ["config", "state"] | ["camera" | "sensor", _, "state"] => {
+                self.take_json(publish, |received, state| {
+                    received.states.insert(below.join("/"), state);
+                })
+            }
             ["gap"] => self.take_json(publish, |received, gap| received.gaps.push(gap)),
             ["cmd-ack", name] => {
                 self.take_json(publish, |received, answer| received.answers.push(((*name).to_owned(), answer)));

@@ -60,7 +60,7 @@ const TURNED_AWAY: usize = 16;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where and how much.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct HttpSettings {
     /// Address and port.
     pub listen: SocketAddr,

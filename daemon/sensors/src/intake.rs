@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 const QUEUED: usize = 1024;
 
 /// A sensor as an adapter knows it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Device<S> {
     /// The sensor.
     pub sensor: Id,

@@ -9,7 +9,7 @@
 //! - Units are numbered from 1 as they arrive, whether they can be kept or not. A reader that cannot follow is put to the
 //!   newest key frame and told exactly which numbers it missed.
 //!
-//! Pushing takes a short lock, moves a reference and wakes whoever asked for it; it never waits for a reader.
+//! Pushing takes a short lock, moves a reference and wakes who asked for it; it never waits for a reader.
 
 use std::{
     collections::VecDeque,
@@ -56,7 +56,7 @@ pub struct GopRing {
     limit_bytes: usize,
     limit_span: Duration,
     held: Mutex<Held>,
-    wakes: RwLock<Vec<Wake>>,
+    wake: RwLock<Option<Wake>>,
     key_wanted: AtomicBool,
 }
 
@@ -136,7 +136,7 @@ impl GopRing {
                 last_number: 0,
                 broken: true,
             }),
-            wakes: RwLock::default(),
+            wake: RwLock::default(),
             key_wanted: AtomicBool::new(false),
         }
     }
@@ -156,7 +156,7 @@ impl GopRing {
         &self.camera
     }
 
-    /// Numbers an arrival and keeps it if it can be decoded; wakes everyone who asked. Returns its number.
+    /// Numbers an arrival and keeps it if it can be decoded; wakes who asked. Returns its number.
     pub fn push(&self, arrival: Arrival) -> u64 {
         let mut too_large = false;
         let (pushed, ring_bytes) = {
@@ -186,7 +186,7 @@ impl GopRing {
         if too_large {
             GopTooLarge { camera, limit: self.limit_bytes }.emit();
         }
-        for wake in self.wakes.read().unwrap_or_else(PoisonError::into_inner).iter() {
+        if let Some(wake) = &*self.wake.read().unwrap_or_else(PoisonError::into_inner) {
             wake(&pushed);
         }
         pushed.number
@@ -207,9 +207,15 @@ impl GopRing {
         self.key_wanted.swap(false, Ordering::AcqRel)
     }
 
-    /// Has `wake` called with every unit pushed, on the receiving thread: it must return at once.
+    /// Has `wake` called with every unit pushed from now on, on the receiving thread: it must return at once. What was called
+    /// before is called no more.
     pub fn on_push(&self, wake: Wake) {
-        self.wakes.write().unwrap_or_else(PoisonError::into_inner).push(wake);
+        *self.wake.write().unwrap_or_else(PoisonError::into_inner) = Some(wake);
+    }
+
+    /// Nobody is called any more.
+    pub fn wake_nobody(&self) {
+        *self.wake.write().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Bytes held, the fixed charge for each unit included.

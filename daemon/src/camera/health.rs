@@ -218,6 +218,7 @@ struct Known {
     detect: Option<(CameraState, Option<CameraFault>, Mono)>,
     record: Option<(CameraState, Option<CameraFault>)>,
     condition: Option<Condition>,
+    retired: bool,
 }
 
 impl HealthTracker {
@@ -247,6 +248,11 @@ impl HealthTracker {
         if std::mem::replace(&mut known.condition, condition) != condition {
             self.tell(&known);
         }
+    }
+
+    /// The camera is watched no more, or as another one: nothing is told from then on.
+    pub fn retire(&self) {
+        self.lock().retired = true;
     }
 
     fn change(&self, stream: StreamRole, state: CameraState, fault: Option<CameraFault>, since: Mono) {
@@ -283,7 +289,7 @@ impl HealthTracker {
     /// Tells all that is known, if the stream that decides has said anything. Told under the lock, so that two streams cannot
     /// tell in the wrong order; sinks return at once.
     fn tell(&self, known: &Known) -> Option<CameraHealth> {
-        let (state, fault, since) = known.detect.clone()?;
+        let (state, fault, since) = known.detect.clone().filter(|_| !known.retired)?;
         let camera = self.0.camera.clone();
         let health =
             CameraHealth { camera, state, fault, since, record: known.record.clone(), condition: known.condition };

@@ -113,7 +113,7 @@ impl Learn {
         files: SceneFiles,
     ) -> Result<(Ended, Progress), LearnError> {
         let shutdown = Shutdown::new();
-        on_signals(shutdown.clone())?;
+        on_signals(shutdown.clone(), None)?;
         let pictures = match self.r#for {
             Some(time) => Pictures::Stream(time.0),
             None => Pictures::Clips(self.clips.clone()),

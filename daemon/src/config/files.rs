@@ -202,7 +202,7 @@ impl Reader<'_> {
 }
 
 /// What editors, packagers and people leave beside the files they change.
-fn is_backup(name: &str) -> bool {
+pub(super) fn is_backup(name: &str) -> bool {
     const ENDINGS: [&str; 11] =
         ["~", ".bak", ".orig", ".old", ".swp", ".swo", ".tmp", ".dpkg-old", ".dpkg-new", ".dpkg-dist", ".ucf-dist"];
     name.starts_with(['.', '#']) || ENDINGS.iter().any(|ending| name.ends_with(ending))

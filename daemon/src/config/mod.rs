@@ -11,7 +11,9 @@
 
 mod broker;
 mod camera;
+pub mod changes;
 mod checks;
+pub mod directory_watch;
 mod files;
 mod gateway;
 pub mod last_good;

@@ -98,7 +98,7 @@ impl Config {
 }
 
 /// Who the box is and how it speaks to people.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Gateway {
     /// Name in topics and incidents.
     pub id: Id,
@@ -113,7 +113,7 @@ pub struct Gateway {
 }
 
 /// The models of the box.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelsConfig {
     /// Folder of manifests and ONNX files.
     pub directory: PathBuf,
@@ -231,7 +231,7 @@ impl SensorConfig {
 }
 
 /// One rule of a sensor and how what it finds is reported.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SensorRuleConfig {
     /// The rule.
     pub spec: SensorRuleSpec,
@@ -240,7 +240,7 @@ pub struct SensorRuleConfig {
 }
 
 /// What sensors share.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SensorNetwork {
     /// Where readings are posted.
     pub http: Option<HttpSettings>,
@@ -272,7 +272,7 @@ pub struct PlaceConfig {
 }
 
 /// One rule and how what it finds is reported.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct RuleConfig {
     /// The rule.
     pub spec: RuleSpec,

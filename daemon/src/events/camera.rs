@@ -339,3 +339,17 @@ impl DecoderReplaced<'_> {
         tracing::warn!(codec, backend, element, why, "no further hardware decoder: decoding in software");
     }
 }
+
+/// The configuration has this camera no more.
+pub struct CameraForgotten<'a> {
+    /// The camera.
+    pub camera: &'a str,
+}
+
+impl CameraForgotten<'_> {
+    /// Logs it, and removes what the metrics say of it.
+    pub fn emit(self) {
+        super::forget("camera", self.camera);
+        tracing::info!(camera = self.camera, "camera is no more in the configuration");
+    }
+}

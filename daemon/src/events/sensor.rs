@@ -225,3 +225,17 @@ impl TelemetryLost<'_> {
         tracing::warn!(batches = self.batches, error = %self.error, "readings are not published");
     }
 }
+
+/// The configuration has this sensor no more.
+pub struct SensorForgotten<'a> {
+    /// The sensor.
+    pub sensor: &'a str,
+}
+
+impl SensorForgotten<'_> {
+    /// Logs it, and removes what the metrics say of it.
+    pub fn emit(self) {
+        super::forget("sensor", self.sensor);
+        tracing::info!(sensor = self.sensor, "sensor is no more in the configuration");
+    }
+}

@@ -32,6 +32,12 @@ pub struct SigningKey(PKey<Private>);
 #[derive(Clone)]
 pub struct PublicKey(PKey<Public>);
 
+impl PartialEq for SigningKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.public_eq(&other.0)
+    }
+}
+
 impl fmt::Debug for SigningKey {
     /// Nothing of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

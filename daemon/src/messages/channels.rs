@@ -10,7 +10,7 @@ use snowgate_core::incidents::{
 };
 
 use crate::{
-    run::CameraStateMessage,
+    run::{CameraStateMessage, ConfigStateMessage},
     sensor::{Readings, state::SensorStateMessage},
     uplink::{GapReport, Status},
 };
@@ -172,6 +172,22 @@ pub const CHANNELS: &[Channel] = &[
             event: None,
         }],
         content: Content::Json(|generator| generator.subschema_for::<Status<'_>>()),
+    },
+    Channel {
+        name: "configState",
+        topic: "config/state",
+        description: "Which configuration is in force, and why what lies in its directory is not, if it is not.",
+        direction: Direction::Sent,
+        qos: 1,
+        retained: true,
+        answered_on: None,
+        messages: &[MessageKind {
+            name: "configState",
+            title: "Configuration state",
+            summary: "Sent when another one is in force or was refused, and on every connection.",
+            event: None,
+        }],
+        content: Content::Json(|generator| generator.subschema_for::<ConfigStateMessage>()),
     },
     Channel {
         name: "cameraState",

@@ -123,6 +123,13 @@ pub enum Item {
     Still(Box<StillReady>),
     /// The box has looked again.
     Looked(Box<Looked>),
+    /// The configuration has changed: what comes from now on was found by the new one.
+    Configured {
+        /// Its digest.
+        digest: String,
+        /// When people work.
+        calendar: Arc<Calendar>,
+    },
 }
 
 /// Where the reporting thread asks for stills.

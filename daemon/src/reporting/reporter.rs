@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam_channel::{Receiver, never, select_biased};
 use snowgate_core::{
+    calendar::Calendar,
     ids::IncidentId,
     incidents::{
         Book, Deadline, Incident, Light,
@@ -112,7 +113,17 @@ impl Reporter {
             Item::Telemetry(batches) => self.telemetry(batches),
             Item::Still(still) => self.still_ready(*still),
             Item::Looked(looked) => self.looked(*looked),
+            Item::Configured { digest, calendar } => self.configured(digest, calendar),
         }
+    }
+
+    /// What is open stays as it was opened, but for the days that count.
+    fn configured(&mut self, digest: String, calendar: Arc<Calendar>) {
+        if calendar != self.with.calendar {
+            self.with.calendar = Arc::clone(&calendar);
+            self.upkeep.plan_anew();
+        }
+        self.book.configure(digest, calendar);
     }
 
     fn found(&mut self, found: Found) {

@@ -75,6 +75,12 @@ impl Recall {
 }
 
 impl Upkeep {
+    /// The days that count have changed: when lights turn is worked out anew, of everything that is unfinished.
+    pub(super) fn plan_anew(&mut self) {
+        let round = self.recall.round;
+        self.recall = Recall { round, ..Recall::default() };
+    }
+
     /// An incident has a new revision.
     pub(super) fn plan(&mut self, incident: &Incident, with: &Reporting) {
         self.timer.plan(incident, &with.calendar, with.clock.boot_id());

@@ -11,6 +11,7 @@ use snowgate_core::{ids::Id, scene::Condition, time::Clock};
 
 use crate::{
     camera::health::{CameraHealth, CameraState, HealthSink},
+    events::camera::CameraForgotten,
     health::{Health, Part},
     uplink::{RetainedStates, Topics},
     uptime::{Kind, Uptimes},
@@ -68,6 +69,26 @@ impl Board {
     /// A camera that is not even tried, and why.
     pub fn refused(&self, camera: &Id, reason: &str) {
         self.set(camera, CameraState::Refused, Some(reason.to_owned()), None, None, self.clock.now().wall);
+    }
+
+    /// A camera that the configuration has no more: nobody keeps anything of it.
+    pub fn forget(&self, camera: &Id) {
+        self.uptimes.forget(Kind::Camera, camera);
+        self.retained.remove(self.topics.camera_state(camera));
+        let mut cameras = self.cameras.lock().unwrap_or_else(PoisonError::into_inner);
+        cameras.remove(camera);
+        self.health.set(Part::Cameras, readiness(&cameras));
+        CameraForgotten { camera: camera.as_str() }.emit();
+    }
+
+    /// There are no cameras to be watched: nobody waits for one.
+    pub fn nothing_to_watch(&self) {
+        self.health.set(Part::Cameras, Ok(()));
+    }
+
+    /// Whether anything has been told of a camera.
+    pub fn knows(&self, camera: &Id) -> bool {
+        self.cameras.lock().unwrap_or_else(PoisonError::into_inner).contains_key(camera)
     }
 
     fn heard(&self, health: &CameraHealth) {

@@ -67,7 +67,8 @@ pub fn anomaly(camera: &CameraConfig, files: Option<&SceneFiles>) -> Option<Anom
     })
 }
 
-fn specs(camera: &CameraConfig) -> Vec<RuleSpec> {
+/// Its rules as they are written.
+pub fn specs(camera: &CameraConfig) -> Vec<RuleSpec> {
     camera.rules.iter().map(|rule| rule.spec.clone()).collect()
 }
 

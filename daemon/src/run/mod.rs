@@ -1,9 +1,16 @@
 //! Starts, wires, joins and stops everything. The order of starting is the order in which data arrives, backwards: what
 //! takes data stands before what gives it; stopping goes the other way, so that what is on its way gets home.
+//!
+//! What is watched follows the configuration: the cameras ([`fleet`]), the sensors ([`sensors`]) and the adapters that hear
+//! them ([`adapters`]) are told at the start what there is, and again whenever that changes ([`reload`]).
 
+mod adapters;
 mod board;
 pub mod cameras;
+mod config_state;
+mod fleet;
 pub mod models;
+mod reload;
 pub mod sensors;
 mod stop;
 mod verify;
@@ -22,19 +29,31 @@ use sd_notify::NotifyState;
 use snowgate_core::{ids::Id, incidents::event::Gateway, rules::RuleError, sensor::watch::WatchError, time::Clock};
 use snowgate_sensors::intake::Intake;
 
-use self::{board::Board, models::LoadedModels, stop::Stopping};
-pub use self::{board::CameraStateMessage, stop::on_signals};
+use self::{
+    adapters::Adapters,
+    board::Board,
+    config_state::ConfigState,
+    fleet::Fleet,
+    models::LoadedModels,
+    reload::{Next, ReloadWish},
+    sensors::Sensors,
+    stop::Stopping,
+};
+pub use self::{
+    board::CameraStateMessage,
+    config_state::{ConfigStateMessage, Origin, Refusal},
+    stop::on_signals,
+};
 use crate::{
     admin,
-    camera::{
-        decode::Decoders,
-        gop_ring::GopRing,
-        health::HealthTracker,
-        receive::{Receiver, ReceiverConfig},
-        spec::StreamRole,
-    },
+    camera::decode::Decoders,
     clock::SystemClock,
-    config::{self, CameraConfig, Config, Problems, last_good},
+    config::{
+        self, Config, Problems,
+        directory_watch::{DirectoryWatch, Snapshot},
+        last_good,
+    },
+    current::Current,
     events::{
         clock::ClockJudged,
         config::{LastGoodUsed, Loaded},
@@ -46,14 +65,15 @@ use crate::{
         worker::{self, StillReady},
     },
     health::{Health, Part},
-    reporting::{self, Item, Reporting, StillRequests},
+    reporting::{self, Item, Items, Reporting, StillRequests},
     sensor::state::StateSink,
     shutdown::Shutdown,
     store::{Store, StoreError},
     uplink::{RetainedStates, Topics, Uplink, UplinkConfig},
     uptime::{Kind, Uptimes},
+    verify::Watchables,
     vision::scene::files::SceneFiles,
-    watch::{Tools, Watched, Workers, lookout},
+    watch::{Tools, Workers, lookout},
 };
 
 /// Stopping may take so long; systemd's own limit is longer.
@@ -117,16 +137,46 @@ pub enum RunError {
     PartLost(String),
 }
 
-/// Runs the daemon until it is told to stop.
+/// How a daemon that had nothing wrong with it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to stop.
+    Stopped,
+    /// What it is built upon has changed in its configuration: it is to be started anew.
+    ToStartAnew,
+}
+
+/// What is in force, and what follows it.
+struct Daemon {
+    options: Options,
+    config: Config,
+    models: LoadedModels,
+    /// Where state is kept.
+    data: PathBuf,
+    fleet: Fleet,
+    sensors: Sensors,
+    adapters: Adapters,
+    /// Who can be asked to look again.
+    watched: Current<Watchables>,
+    items: Items,
+    state: ConfigState,
+    directory: DirectoryWatch,
+    wish: ReloadWish,
+    clock: Arc<dyn Clock>,
+}
+
+/// Runs the daemon until it is told to stop, or is to start anew.
 ///
 /// # Errors
 /// It could not start, or a part of it ended by itself.
-pub fn run(options: &Options) -> Result<(), RunError> {
-    let shutdown = Shutdown::new();
-    on_signals(shutdown.clone())?;
+pub fn run(options: &Options) -> Result<Ended, RunError> {
+    let (shutdown, wish) = (Shutdown::new(), ReloadWish::default());
+    on_signals(shutdown.clone(), Some(wish.clone()))?;
     gstreamer::init()?;
 
-    let (config, models, decoders, origin) = load(options)?;
+    // Looked at first: what changes while it is read is read again.
+    let directory = DirectoryWatch::new(Snapshot::of(&options.config));
+    let (config, mut models, decoders, refused) = load(options)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::trusting(config.gateway.trust_clock));
     let data = options.data.clone().unwrap_or_else(|| config.data.clone());
     log_problems(&config.problems);
@@ -145,15 +195,10 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let topics = Topics::new(&config.gateway.id);
     let retained = RetainedStates::new();
     let uptimes = Arc::new(Uptimes::default());
+    let state = config_state(&config, refused.as_ref(), &topics, &retained, &*clock);
     let board =
         Board::new(topics.clone(), retained.clone(), Arc::clone(&health), Arc::clone(&uptimes), Arc::clone(&clock));
-    let sensor_states = {
-        let (retained, uptimes, clock) = (retained.clone(), Arc::clone(&uptimes), Arc::clone(&clock));
-        StateSink::new(move |sensor, state, payload| {
-            uptimes.set(Kind::Sensor, sensor, state.is_up(), clock.mono());
-            retained.set(topics.sensor_state(sensor), payload);
-        })
-    };
+    let sensor_states = sensor_states(topics, &retained, &uptimes, &clock);
     let (commands, commanded) = crossbeam_channel::bounded(QUEUED_COMMANDS);
     let network =
         tokio::runtime::Builder::new_multi_thread().worker_threads(1).thread_name("network").enable_all().build()?;
@@ -175,7 +220,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     let evidence = start_evidence(&config, &models, (items.clone(), look_ends.made), &clock, &shutdown, &data)?;
     let (evidence_thread, stills) = evidence.unzip();
     let verify_stills = stills.clone();
-    let lookout_stills = stills.clone().filter(|_| !config.sensors.is_empty());
+    let lookout_stills = stills.clone();
     let (looks, wished) = crossbeam_channel::bounded(lookout::QUEUED);
     let looks = lookout_stills.is_some().then_some(looks);
     let reporting_thread = Reporting {
@@ -199,75 +244,46 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     .spawn(queued)?;
 
     let mut threads: BTreeMap<String, JoinHandle<()>> = BTreeMap::new();
-    let watched = config.cameras.iter().filter(|camera| camera.is_watched());
-    let watched: Vec<_> =
-        watched.map(|camera| (camera, Arc::new(GopRing::new(camera.id.clone(), &camera.ring)))).collect();
-    let trackers: Vec<_> =
-        watched.iter().map(|(camera, _)| HealthTracker::new(camera.id.clone(), board.sink())).collect();
     let scene_files = SceneFiles::beneath(&data);
-    let cameras = watched_cameras(&config, &models, &scene_files, &watched, &trackers)?;
     let tools = Tools::new(pool_size(config.workers.decode.value), decoders);
-    let workers = Workers::new(cameras, tools, items.clone(), Arc::clone(&clock), shutdown.clone());
+    let workers = Workers::new(tools, items.clone(), Arc::clone(&clock), shutdown.clone());
     start_workers(&config, &models, &workers, &mut threads)?;
-    threads.insert("scenes".to_owned(), workers.spawn_keeper(scene_files)?);
-    // Every thread has its sessions: the files they were opened from need no memory any more.
-    let sensor_models = models.into_sensors();
-    for (index, ((camera, ring), health)) in watched.iter().zip(trackers).enumerate() {
-        ring.on_push(Box::new(workers.waker(index)));
-        for (role, address) in camera.stream.streams() {
-            let receiver = ReceiverConfig {
-                address: address.to_owned(),
-                stream: camera.stream.clone(),
-                password: camera.password.clone(),
-                ring: match role {
-                    StreamRole::Detect => Arc::clone(ring),
-                    StreamRole::Record => Arc::new(GopRing::new(camera.id.clone(), &camera.ring).of(role)),
-                },
-                clock: Arc::clone(&clock),
-                shutdown: shutdown.clone(),
-                health: health.clone(),
-            };
-            threads.insert(receiver.thread_name(), Receiver::spawn(receiver)?);
-        }
-    }
-    for camera in config.cameras.iter().filter(|camera| camera.enabled) {
-        if let Some(reason) = &camera.refused {
-            board.refused(&camera.id, reason);
-        }
-    }
-    if watched.is_empty() {
-        health.set(Part::Cameras, Ok(()));
-    }
+    threads.insert("scenes".to_owned(), workers.spawn_keeper(scene_files.clone())?);
+    // Every thread has its sessions.
+    models.let_go_of_files();
+    let fleet = Fleet::new(workers.clone(), board, scene_files, Arc::clone(&clock), shutdown.clone());
     if let Some(stills) = lookout_stills {
-        let viewpoints = watched.iter().map(|(camera, ring)| cameras::viewpoint(camera, ring)).collect();
-        threads.insert("lookout".to_owned(), workers.lookout(viewpoints, stills).spawn(wished)?);
+        threads.insert("lookout".to_owned(), workers.lookout(fleet.viewpoints.clone(), stills).spawn(wished)?);
     }
-    // Held to the end: the judge stops with everything else, not when the last adapter gives up.
     let (intake, told) = Intake::new(Arc::clone(&clock));
-    let (judge, sensor_watchables) =
-        sensors::spawn_judge(&config, &sensor_models, told, items.clone(), sensor_states, &clock, &shutdown)?;
+    let (sensors, judge) = Sensors::spawn(&config, told, items.clone(), sensor_states, &clock, &shutdown)?;
     threads.insert("sensors".to_owned(), judge);
+    let adapters = Adapters::new(intake, network.handle().clone(), shutdown.clone());
+    let watched = Current::new(Watchables::new());
     let stills = verify::Stills { own: verify_stills, lookout: looks };
-    let verifier = verify::spawn(&workers, sensor_watchables, stills, look_queues, items, &clock, &shutdown)?;
+    let verifier = verify::spawn(watched.clone(), stills, look_queues, items.clone(), &clock, &shutdown)?;
     threads.insert("verify".to_owned(), verifier);
-    sensors::spawn_adapters(&config, &intake, &shutdown, network.handle());
 
-    if origin == Origin::Given
-        && let Err(error) = last_good::save(&config, &data)
-    {
-        tracing::error!(%error, "this start's configuration is not kept for a bad one's sake");
-    }
-    tracing::info!(
-        gateway = %config.gateway.id,
-        cameras = watched.len(),
-        sensors = config.sensors.iter().filter(|sensor| sensor.is_watched()).count(),
-        config = config.digest(),
-        version = env!("CARGO_PKG_VERSION"),
-        "snowgate is running"
-    );
+    let options = options.clone();
+    let mut daemon = Daemon {
+        options,
+        config,
+        models,
+        data,
+        fleet,
+        sensors,
+        adapters,
+        watched,
+        items,
+        state,
+        directory,
+        wish,
+        clock,
+    };
+    daemon.begin(refused.is_none())?;
     notify(&[NotifyState::Ready]);
 
-    let lost = look_after(&store, &*clock, &shutdown, || {
+    let ended = daemon.look_after(&store, &shutdown, || {
         let others = [
             ("store", store.has_stopped()),
             ("reporting", reporting_thread.is_finished()),
@@ -282,6 +298,7 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     notify(&[NotifyState::Stopping]);
 
     let mut stopping = Stopping::within(STOP_WITHIN);
+    daemon.stop(&mut stopping);
     for (name, thread) in threads {
         stopping.join(&name, thread);
     }
@@ -300,24 +317,73 @@ pub fn run(options: &Options) -> Result<(), RunError> {
     drop(store);
     let in_time = stopping.finish();
     tracing::info!(in_time, "stopped");
-    lost.map_or(Ok(()), |part| Err(RunError::PartLost(part)))
+    ended
 }
 
-/// Where the configuration in force comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
-    /// The directory that was given.
-    Given,
-    /// The copy of the last good one.
-    LastGood,
+impl Daemon {
+    /// What is configured is watched from now on. `is_given`: it is what lies in the directory.
+    fn begin(&mut self, is_given: bool) -> Result<(), RunError> {
+        self.fleet.follow(None, &self.config, &self.models)?;
+        self.sensors.follow(None, &self.config, self.models.sensors())?;
+        self.watched.set(verify::watchables(&self.fleet.workers, self.sensors.watchables()));
+        self.adapters.follow(&self.config);
+        if is_given && let Err(error) = last_good::save(&self.config, &self.data) {
+            tracing::error!(%error, "this start's configuration is not kept for a bad one's sake");
+        }
+        tracing::info!(
+            gateway = %self.config.gateway.id,
+            cameras = self.fleet.len(),
+            sensors = self.config.sensors.iter().filter(|sensor| sensor.is_watched()).count(),
+            config = self.config.digest(),
+            version = env!("CARGO_PKG_VERSION"),
+            "snowgate is running"
+        );
+        Ok(())
+    }
+
+    /// Tells the watchdog, refreshes slow gauges and follows the configuration until it is time to stop. A daemon that has lost
+    /// a part of itself stops, and systemd starts it anew.
+    fn look_after(
+        &mut self,
+        store: &Store,
+        shutdown: &Shutdown,
+        ended: impl Fn() -> Option<String>,
+    ) -> Result<Ended, RunError> {
+        let mut synchronised = None;
+        while !shutdown.wait_for(LOOK_AFTER) {
+            if let Some(part) = ended().or_else(|| self.fleet.ended().map(str::to_owned)) {
+                // It may have ended because all of them have just been told to.
+                if shutdown.is_triggered() {
+                    break;
+                }
+                tracing::error!(part, "a part of the daemon ended by itself: stopping");
+                return Err(RunError::PartLost(part));
+            }
+            let now = self.clock.now().synchronised;
+            if synchronised.replace(now) != Some(now) {
+                ClockJudged { synchronised: now }.emit();
+            }
+            store.observe();
+            notify(&[NotifyState::Watchdog]);
+            if self.reload_if_due()? == Next::StartAnew {
+                return Ok(Ended::ToStartAnew);
+            }
+        }
+        Ok(Ended::Stopped)
+    }
+
+    /// Everything has been told to stop: waits for what listens and watches.
+    fn stop(self, stopping: &mut Stopping) {
+        self.fleet.join(stopping);
+    }
 }
 
-/// The configuration that was given, or else the last good one, loudly (I4).
-fn load(options: &Options) -> Result<(Config, LoadedModels, Decoders, Origin), RunError> {
+/// The configuration that was given, or else, loudly (I4), the last good one, with why the other one is refused.
+fn load(options: &Options) -> Result<(Config, LoadedModels, Decoders, Option<Problems>), RunError> {
     let problems = match Config::load(&options.config).and_then(models::preflight) {
         Ok((config, models, decoders)) => {
             Loaded { directory: &options.config, digest: &config.digest() }.emit();
-            return Ok((config, models, decoders, Origin::Given));
+            return Ok((config, models, decoders, None));
         }
         Err(problems) => problems,
     };
@@ -327,10 +393,48 @@ fn load(options: &Options) -> Result<(Config, LoadedModels, Decoders, Origin), R
         Ok((config, models, decoders)) => {
             let errors = problems.count(config::Severity::Error);
             LastGoodUsed { directory: &options.config, errors }.emit();
-            Ok((config, models, decoders, Origin::LastGood))
+            Ok((config, models, decoders, Some(problems)))
         }
         Err(_) => Err(RunError::Config(problems)),
     }
+}
+
+fn config_state(
+    config: &Config,
+    refused: Option<&Problems>,
+    topics: &Topics,
+    retained: &RetainedStates,
+    clock: &dyn Clock,
+) -> ConfigState {
+    let since = clock.now().wall;
+    let message = ConfigStateMessage {
+        digest: config.digest(),
+        origin: if refused.is_some() { Origin::LastGood } else { Origin::Given },
+        generation: 1,
+        since,
+        refused: refused.map(|problems| Refusal::new(problems, since)),
+    };
+    ConfigState::new(message, topics, retained.clone())
+}
+
+/// Where sensors' states are told.
+fn sensor_states(
+    topics: Topics,
+    retained: &RetainedStates,
+    uptimes: &Arc<Uptimes>,
+    clock: &Arc<dyn Clock>,
+) -> StateSink {
+    let (retained, uptimes, clock) = (retained.clone(), Arc::clone(uptimes), Arc::clone(clock));
+    StateSink::new(move |sensor, told| match told {
+        Some((state, payload)) => {
+            uptimes.set(Kind::Sensor, sensor, state.is_up(), clock.mono());
+            retained.set(topics.sensor_state(sensor), payload);
+        }
+        None => {
+            uptimes.forget(Kind::Sensor, sensor);
+            retained.remove(topics.sensor_state(sensor));
+        }
+    })
 }
 
 fn log_problems(problems: &Problems) {
@@ -356,7 +460,7 @@ type Evidence = (JoinHandle<()>, StillRequests);
 fn start_evidence(
     config: &Config,
     models: &LoadedModels,
-    (items, made_for_looks): (reporting::Items, Sender<StillReady>),
+    (items, made_for_looks): (Items, Sender<StillReady>),
     clock: &Arc<dyn Clock>,
     shutdown: &Shutdown,
     data: &Path,
@@ -391,33 +495,6 @@ fn start_evidence(
     Ok(Some(worker::spawn(open, files, Arc::clone(clock), shutdown.clone(), ready)?))
 }
 
-/// What the workers need of every camera that is watched.
-fn watched_cameras(
-    config: &Config,
-    models: &LoadedModels,
-    files: &SceneFiles,
-    watched: &[(&CameraConfig, Arc<GopRing>)],
-    trackers: &[HealthTracker],
-) -> Result<Vec<Watched>, RunError> {
-    let camera = |((camera, ring), tracker): (&(&CameraConfig, Arc<GopRing>), &HealthTracker)| {
-        let rules = cameras::watched_rules(config, camera, models);
-        // What the files cannot give has been told of: it is learnt anew.
-        let _ = files.is_to_forget(&camera.id);
-        let learnt = files.health(&camera.id).ok().flatten().unwrap_or_default();
-        let scene = cameras::scene(camera, &config.schedules, learnt, tracker.clone()).map_err(RuleError::from)?;
-        let anomaly = cameras::anomaly(camera, Some(files));
-        Ok(Watched::new(
-            Arc::clone(ring),
-            &camera.detect,
-            cameras::watcher(camera, &config.schedules)?,
-            scene,
-            anomaly,
-            rules,
-        ))
-    };
-    watched.iter().zip(trackers).map(camera).collect()
-}
-
 /// Starts the decoding and inference threads, and the one that applies the overload policy.
 fn start_workers(
     config: &Config,
@@ -441,34 +518,6 @@ fn pool_size(configured: u32) -> usize {
         Ok(0) | Err(_) => thread::available_parallelism().map_or(1, NonZero::get),
         Ok(configured) => configured,
     }
-}
-
-/// Tells the watchdog and refreshes slow gauges until it is time to stop. Answers the part that has ended by itself, if one
-/// has: a daemon that has lost a part of itself stops, and systemd starts it anew.
-fn look_after(
-    store: &Store,
-    clock: &dyn Clock,
-    shutdown: &Shutdown,
-    ended: impl Fn() -> Option<String>,
-) -> Option<String> {
-    let mut synchronised = None;
-    while !shutdown.wait_for(LOOK_AFTER) {
-        if let Some(part) = ended() {
-            // It may have ended because all of them have just been told to.
-            if shutdown.is_triggered() {
-                break;
-            }
-            tracing::error!(part, "a part of the daemon ended by itself: stopping");
-            return Some(part);
-        }
-        let now = clock.now().synchronised;
-        if synchronised.replace(now) != Some(now) {
-            ClockJudged { synchronised: now }.emit();
-        }
-        store.observe();
-        notify(&[NotifyState::Watchdog]);
-    }
-    None
 }
 
 /// Tells systemd, where there is one.

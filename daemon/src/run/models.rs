@@ -1,17 +1,23 @@
 //! The models and decoders of this machine, as `run`, `replay` and `check` all find them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+    time::SystemTime,
+};
 
 use snowgate_core::{ids::Id, incidents::ModelDigest};
 
 use crate::{
-    camera::decode::Decoders,
-    config::{self, Config, KnownModels, Problems, SensorConfig},
+    camera::{decode::Decoders, spec::DecodersSpec},
+    config::{self, Config, KnownModels, ModelsConfig, Problems, SensorConfig},
     sensor::{
         manifest as sensor_manifest,
         model::{SensorModel, SensorModels},
     },
     vision::{
+        execution::Running,
         manifest::{self, Manifest, ManifestError},
         model::{Models, Runtime},
         model_file::ModelFile,
@@ -53,7 +59,61 @@ pub struct LoadedModels {
     scenes: BTreeMap<Id, SceneFile>,
     /// Those that a sensor names and that work.
     sensors: SensorModels,
+    /// What incidents say of those that cameras name.
+    digests: BTreeMap<Id, ModelDigest>,
     known: KnownModels,
+    opened: Opened,
+}
+
+/// What was opened, and from which files: as long as that stays the same, nothing needs to be opened again.
+#[derive(Debug, PartialEq)]
+struct Opened {
+    spec: ModelsConfig,
+    decoders: DecodersSpec,
+    wanted: Wanted,
+    files: BTreeMap<PathBuf, (u64, Option<SystemTime>)>,
+}
+
+/// Which models cameras and sensors name.
+#[derive(Debug, PartialEq)]
+struct Wanted {
+    regions: BTreeSet<Id>,
+    scenes: BTreeSet<Id>,
+    sensors: BTreeSet<Id>,
+}
+
+impl Wanted {
+    fn of(config: &Config) -> Self {
+        let cameras = config.cameras.iter().filter(|camera| camera.enabled);
+        let sensors = config.sensors.iter().filter(|sensor| sensor.enabled);
+        let of_rules = cameras.clone().filter(|camera| camera.watches_for_anomalies());
+        Self {
+            regions: cameras.flat_map(|camera| [camera.object_model.clone(), camera.face_model.clone()]).collect(),
+            scenes: of_rules.map(|camera| camera.scene_model.clone()).collect(),
+            sensors: sensors.flat_map(SensorConfig::models).map(|model| model.value.clone()).collect(),
+        }
+    }
+
+    /// Whether nothing is wanted that `other` does not want.
+    fn is_among(&self, other: &Self) -> bool {
+        self.regions.is_subset(&other.regions)
+            && self.scenes.is_subset(&other.scenes)
+            && self.sensors.is_subset(&other.sensors)
+    }
+}
+
+/// Every file beside the manifests, with its size and when it was last changed. What cannot be read is as if it were not
+/// there: whoever opens it says so.
+fn files_of(spec: &ModelsConfig) -> BTreeMap<PathBuf, (u64, Option<SystemTime>)> {
+    let folders =
+        [spec.directory.clone(), scene_manifest::folder(&spec.directory), sensor_manifest::folder(&spec.directory)];
+    let entries = folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flat_map(|entries| entries.take(1024));
+    let described = entries.filter_map(|entry| {
+        let path = entry.ok()?.path();
+        let metadata = fs::metadata(&path).ok().filter(fs::Metadata::is_file)?;
+        Some((path, (metadata.len(), metadata.modified().ok())))
+    });
+    described.collect()
 }
 
 impl LoadedModels {
@@ -61,11 +121,10 @@ impl LoadedModels {
     /// wanted beside, to see that they work.
     pub fn open(config: &Config, scenes: &BTreeSet<Id>) -> Self {
         let spec = &config.models;
-        let enabled = config.cameras.iter().filter(|camera| camera.enabled);
-        let of_rules = enabled.clone().filter(|camera| camera.watches_for_anomalies());
-        let scenes = &of_rules.map(|camera| camera.scene_model.clone()).chain(scenes.iter().cloned()).collect();
-        let wanted: BTreeSet<Id> =
-            enabled.flat_map(|camera| [camera.object_model.clone(), camera.face_model.clone()]).collect();
+        let mut wanted = Wanted::of(config);
+        wanted.scenes.extend(scenes.iter().cloned());
+        // Looked at first: what changes while it is read is read again.
+        let on_disk = files_of(spec);
         let (manifests, errors) = manifest::read_folder(&spec.directory);
         let mut known = KnownModels::default();
         for error in errors {
@@ -85,7 +144,7 @@ impl LoadedModels {
         let mut files = BTreeMap::new();
         for (id, manifest) in &manifests {
             let opened = match &runtime {
-                Some(runtime) if wanted.contains(id) => {
+                Some(runtime) if wanted.regions.contains(id) => {
                     ModelFile::open(runtime, manifest, &spec.directory, &spec.execution).map(|(file, _)| Some(file))
                 }
                 _ => Ok(None),
@@ -99,9 +158,44 @@ impl LoadedModels {
             };
             known.models.insert(id.clone(), state);
         }
-        let scenes = open_scene_models(config, scenes, runtime.as_ref(), &mut known);
-        let sensors = open_sensor_models(config, runtime.as_ref(), &mut known);
-        Self { runtime, manifests, files, scenes, sensors, known }
+        let scenes = open_scene_models(config, &wanted.scenes, runtime.as_ref(), &mut known);
+        let sensors = open_sensor_models(config, &wanted.sensors, runtime.as_ref(), &mut known);
+        let of_regions = files.iter().map(|(id, file)| (id, file.running()));
+        let running = scenes.iter().map(|(id, file): (_, &SceneFile)| (id, file.running())).chain(of_regions);
+        let digest = |(id, running): (&Id, &Running)| {
+            (id.clone(), ModelDigest { id: id.clone(), sha256: running.sha256.clone() })
+        };
+        let digests = running.map(digest).collect();
+        let opened = Opened { spec: spec.clone(), decoders: config.decoders.clone(), wanted, files: on_disk };
+        Self { runtime, manifests, files, scenes, sensors, digests, known, opened }
+    }
+
+    /// Whether they and the decoders are all that another configuration asks for, and nothing about them has changed.
+    pub fn serve(&self, config: &Config) -> bool {
+        let Opened { spec, decoders, wanted, files } = &self.opened;
+        *spec == config.models
+            && *decoders == config.decoders
+            && Wanted::of(config).is_among(wanted)
+            && *files == files_of(spec)
+    }
+
+    /// Holds a configuration that they [serve](Self::serve) against them.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, what loading it left open included.
+    pub fn preflight(&self, config: Config) -> Result<Config, Problems> {
+        config::preflight(config, &self.known, None)
+    }
+
+    /// Every thread has its sessions: the files that they were opened from need no memory any more.
+    pub fn let_go_of_files(&mut self) {
+        self.files.clear();
+        self.scenes.clear();
+    }
+
+    /// Every usable model that a sensor names.
+    pub fn sensors(&self) -> &SensorModels {
+        &self.sensors
     }
 
     /// What works and what does not.
@@ -141,9 +235,7 @@ impl LoadedModels {
 
     /// What incidents say of a model: the digest of the file that looks at the pictures.
     pub fn digest(&self, id: &Id) -> Option<ModelDigest> {
-        let of_regions = self.files.get(id).map(ModelFile::running);
-        let running = of_regions.or_else(|| self.scenes.get(id).map(SceneFile::running))?;
-        Some(ModelDigest { id: id.clone(), sha256: running.sha256.clone() })
+        self.digests.get(id).cloned()
     }
 }
 
@@ -183,9 +275,12 @@ fn open_scene_models(
 }
 
 /// Opens the models that sensors name, and enters in `known` what works and what does not.
-fn open_sensor_models(config: &Config, runtime: Option<&Runtime>, known: &mut KnownModels) -> SensorModels {
-    let enabled = config.sensors.iter().filter(|sensor| sensor.enabled);
-    let wanted: BTreeSet<&Id> = enabled.flat_map(SensorConfig::models).map(|model| &model.value).collect();
+fn open_sensor_models(
+    config: &Config,
+    wanted: &BTreeSet<Id>,
+    runtime: Option<&Runtime>,
+    known: &mut KnownModels,
+) -> SensorModels {
     let (manifests, errors) = sensor_manifest::read_all(&config.models.directory);
     let folder = sensor_manifest::folder(&config.models.directory);
     let mut models = SensorModels::default();

@@ -1,6 +1,10 @@
-//! From what is configured to what is listened to: the sensors, their rules, their adapters.
+//! From what is configured to what is listened to: the sensors and their rules, and how they follow the configuration.
 
-use std::{collections::HashMap, sync::Arc, thread::JoinHandle};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    thread::JoinHandle,
+};
 
 use jiff::tz::TimeZone;
 use snowgate_core::{
@@ -12,26 +16,21 @@ use snowgate_core::{
     },
     time::{Clock, Mono},
 };
-use snowgate_sensors::{
-    gbt26875, hj212, http,
-    intake::{Device, Intake, Told},
-    modbus, mqtt, sl651,
-    spec::{MqttSource, SourceSpec},
-};
-use tokio::{runtime::Handle, sync::mpsc};
+use snowgate_sensors::intake::Told;
+use tokio::sync::mpsc;
 
 use super::{RunError, cameras};
 use crate::{
     config::{Config, SensorConfig, SensorRuleConfig},
+    current::Current,
     reporting::{Alarmed, Item, Items},
     sensor::{
         asked::AskedSensor,
-        judge::{self, JudgeConfig, Judged, Sensor},
-        state::{StateSink, StateTeller},
+        judge::{self, Change, JudgeConfig, Judged, Sensor},
+        state::StateSink,
     },
     shutdown::Shutdown,
-    uplink::Broker,
-    verify::{Watchable, Watchpoint},
+    verify::Watchable,
 };
 
 /// A sensor's path from samples to alarms; it has heard nothing, and silence counts from `now` on.
@@ -67,64 +66,120 @@ pub fn source(config: &Config, sensor: &SensorConfig, rule: &SensorRuleConfig) -
     })
 }
 
-/// The thread that judges what sensors say, and the sensors as they can be asked to look again, with their names.
-type Judging = (JoinHandle<()>, Vec<(Id, Box<dyn Watchable>)>);
-
-/// Starts the thread that judges what sensors say.
-///
-/// # Errors
-/// No thread could be had, or a sensor cannot be watched as it is described.
-pub fn spawn_judge(
-    config: &Config,
-    models: &dyn Models,
-    told: mpsc::Receiver<Told>,
-    items: Items,
-    states: StateSink,
-    clock: &Arc<dyn Clock>,
-    shutdown: &Shutdown,
-) -> Result<Judging, RunError> {
-    let zone = &config.gateway.time_zone;
-    let now = clock.mono();
-    let mut sensors = Vec::new();
-    let mut sources = HashMap::new();
-    let mut watchables: Vec<(Id, Box<dyn Watchable>)> = Vec::new();
-    for sensor in config.sensors.iter().filter(|sensor| sensor.enabled) {
-        if let Some(reason) = &sensor.refused {
-            StateTeller::new(sensor.id.clone(), states.clone()).refused(reason, &**clock);
-            continue;
-        }
-        let id = sensor.id.clone();
-        let watch = watch(sensor, zone.clone(), models, now)
-            .map_err(|source| RunError::Sensor { sensor: id.clone(), source })?;
-        let (silent_after, watchpoint) = (sensor.silent_after, Arc::<Watchpoint>::default());
-        let rules = sensor.rules.iter().map(|rule| rule.spec.id.value.clone()).collect();
-        let asked = AskedSensor { watchpoint: Arc::clone(&watchpoint), rules, silent_after };
-        watchables.push((id.clone(), Box::new(asked)));
-        sensors.push(Sensor { id, watch, silent_after, watchpoint });
-        let known = sensor.rules.iter().filter_map(|rule| {
-            let source = Arc::new(source(config, sensor, rule)?);
-            Some(((sensor.id.clone(), source.rule.clone()), source))
-        });
-        sources.extend(known);
-    }
-    let with = JudgeConfig {
-        most_a_second: config.sensor_network.most_a_second,
-        publish_every: config.sensor_network.publish_every,
-        time_zone: zone.clone(),
-        states,
-        clock: Arc::clone(clock),
-        shutdown: shutdown.clone(),
-    };
-    let thread = judge::spawn(with, sensors, told, move |judged| report(judged, &sources, &items))?;
-    Ok((thread, watchables))
-}
-
 type Sources = HashMap<(Id, Id), Arc<Source<SensorSource>>>;
 
+/// The sensors that are listened to.
+pub struct Sensors {
+    changes: mpsc::Sender<Vec<Change>>,
+    /// What the incidents of each rule carry; of rules that have just gone as well, whose last word may be on its way.
+    sources: Current<Sources>,
+    known: BTreeMap<Id, AskedSensor>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Sensors {
+    /// Starts the thread that judges what sensors say; there are none yet.
+    ///
+    /// # Errors
+    /// No thread could be had.
+    pub fn spawn(
+        config: &Config,
+        told: mpsc::Receiver<Told>,
+        items: Items,
+        states: StateSink,
+        clock: &Arc<dyn Clock>,
+        shutdown: &Shutdown,
+    ) -> Result<(Self, JoinHandle<()>), RunError> {
+        let with = JudgeConfig {
+            most_a_second: config.sensor_network.most_a_second,
+            publish_every: config.sensor_network.publish_every,
+            time_zone: config.gateway.time_zone.clone(),
+            states,
+            clock: Arc::clone(clock),
+            shutdown: shutdown.clone(),
+        };
+        let (changes, changed) = mpsc::channel(1);
+        let sources = Current::new(Sources::new());
+        let report = {
+            let sources = sources.clone();
+            move |judged| report(judged, &sources, &items)
+        };
+        let thread = judge::spawn(with, told, changed, report)?;
+        let clock = Arc::clone(clock);
+        Ok((Self { changes, sources, known: BTreeMap::new(), clock }, thread))
+    }
+
+    /// From now on the sensors of `after` are listened to; until now those of `before` were. Either all of it is done or, if a
+    /// sensor cannot be watched, none.
+    ///
+    /// # Errors
+    /// A sensor cannot be watched as it is described, as none of a checked configuration.
+    pub fn follow(&mut self, before: Option<&Config>, after: &Config, models: &dyn Models) -> Result<(), RunError> {
+        let now = self.clock.mono();
+        let was_listened_to =
+            |id: &Id| before.and_then(|before| before.sensor(id)).filter(|sensor| sensor.is_watched());
+        let mut changes = Vec::new();
+        for sensor in after.sensors.iter().filter(|sensor| sensor.is_watched()) {
+            if was_listened_to(&sensor.id).is_some_and(|before| !before.judges_differently(sensor)) {
+                continue;
+            }
+            let watch = watch(sensor, after.gateway.time_zone.clone(), models, now)
+                .map_err(|source| RunError::Sensor { sensor: sensor.id.clone(), source })?;
+            let watchpoint =
+                self.known.get(&sensor.id).map_or_else(Arc::default, |known| Arc::clone(&known.watchpoint));
+            changes.push(Change::Listen(Box::new(Sensor {
+                id: sensor.id.clone(),
+                watch,
+                silent_after: sensor.silent_after,
+                watchpoint,
+            })));
+        }
+
+        // Nothing can be refused from here on.
+        self.known.retain(|id, _| after.sensor(id).is_some_and(SensorConfig::is_watched));
+        for change in &changes {
+            let Change::Listen(sensor) = change else { continue };
+            let rules = after.sensor(&sensor.id).into_iter().flat_map(|sensor| &sensor.rules);
+            let rules = rules.map(|rule| rule.spec.id.value.clone()).collect();
+            let watchpoint = Arc::clone(&sensor.watchpoint);
+            self.known.insert(sensor.id.clone(), AskedSensor { watchpoint, rules, silent_after: sensor.silent_after });
+        }
+        let was_told_of = before.into_iter().flat_map(|before| &before.sensors).filter(|sensor| sensor.enabled);
+        let is_gone = |sensor: &&SensorConfig| !after.sensor(&sensor.id).is_some_and(|sensor| sensor.enabled);
+        changes.extend(was_told_of.filter(is_gone).map(|sensor| Change::Forget(sensor.id.clone())));
+        let refused = after.sensors.iter().filter(|sensor| sensor.enabled);
+        let refused = refused.filter_map(|sensor| Some(Change::Refuse(sensor.id.clone(), sensor.refused.clone()?)));
+        changes.extend(refused);
+        let of_both = before.into_iter().flat_map(sources).chain(sources(after));
+        self.sources.set(of_both.collect());
+        if !changes.is_empty() {
+            // Only a judge that has stopped does not hear of it.
+            let _ = self.changes.blocking_send(changes);
+        }
+        Ok(())
+    }
+
+    /// The sensors as they can be asked to look again, with their names.
+    pub fn watchables(&self) -> impl Iterator<Item = (Id, Box<dyn Watchable>)> {
+        self.known.iter().map(|(id, known)| (id.clone(), Box::new(known.clone()) as Box<dyn Watchable>))
+    }
+}
+
+/// What the incidents of every rule carry, by sensor and rule.
+fn sources(config: &Config) -> impl Iterator<Item = ((Id, Id), Arc<Source<SensorSource>>)> {
+    config.sensors.iter().filter(|sensor| sensor.is_watched()).flat_map(move |sensor| {
+        sensor.rules.iter().filter_map(move |rule| {
+            let source = Arc::new(source(config, sensor, rule)?);
+            Some(((sensor.id.clone(), source.rule.clone()), source))
+        })
+    })
+}
+
 /// Policy `block`: an alarm waits until there is room for it. The queue closes only after the judge has ended.
-fn report(judged: Judged, sources: &Sources, items: &Items) {
+fn report(judged: Judged, sources: &Current<Sources>, items: &Items) {
     let item = match judged {
         Judged::Alarm { sensor, alarm, readings } => {
+            let sources = sources.get();
             let Some(source) = sources.get(&(sensor, alarm.rule.clone())) else { return };
             Item::Alarmed(Box::new(Alarmed { source: Arc::clone(source), alarm, readings }))
         }
@@ -133,66 +188,4 @@ fn report(judged: Judged, sources: &Sources, items: &Items) {
         }
     };
     let _ = items.send(item);
-}
-
-/// The sensors of one protocol that are listened to.
-macro_rules! devices_of {
-    ($config:expr, $Protocol:ident) => {
-        devices($config, |source| match source {
-            SourceSpec::$Protocol(source) => Some(source.clone()),
-            _ => None,
-        })
-    };
-}
-
-/// Starts the adapters that there are sensors for; each ends with the shutdown.
-pub fn spawn_adapters(config: &Config, intake: &Intake, shutdown: &Shutdown, network: &Handle) {
-    let shared = &config.sensor_network;
-    let stop = || shutdown.token();
-    for (name, broker, devices) in by_broker(config) {
-        let (options, timeouts) = broker.subscriber("sensors");
-        let connection = mqtt::Connection { name, address: broker.address().to_owned(), options, network: timeouts };
-        network.spawn(mqtt::subscribe(connection, devices, intake.clone(), stop()));
-    }
-    for bus in &shared.buses {
-        let mut devices = devices_of!(config, Modbus);
-        devices.retain(|device| *device.source.bus == bus.id);
-        if !devices.is_empty() {
-            network.spawn(modbus::poll(bus.clone(), devices, intake.clone(), stop()));
-        }
-    }
-    if let Some(settings) = shared.http {
-        network.spawn(http::serve(settings, devices_of!(config, Http), intake.clone(), stop()));
-    }
-    if let Some(listen) = shared.hj212 {
-        network.spawn(hj212::serve(listen, devices_of!(config, Hj212), intake.clone(), stop()));
-    }
-    if let Some(listen) = shared.sl651 {
-        network.spawn(sl651::serve(listen, devices_of!(config, Sl651), intake.clone(), stop()));
-    }
-    if let Some(listen) = shared.gbt26875 {
-        network.spawn(gbt26875::serve(listen, devices_of!(config, Gbt26875), intake.clone(), stop()));
-    }
-}
-
-/// The sensors that are listened to and that `pick` picks, with their sources and secrets.
-fn devices<S>(config: &Config, pick: impl Fn(&SourceSpec) -> Option<S>) -> Vec<Device<S>> {
-    let watched = config.sensors.iter().filter(|sensor| sensor.is_watched());
-    let device = |sensor: &SensorConfig| {
-        let source = pick(&sensor.source)?;
-        Some(Device { sensor: sensor.id.clone(), source, secret: sensor.secret.clone() })
-    };
-    watched.filter_map(device).collect()
-}
-
-/// Brokers on which there are sensors, each with its name and its sensors.
-fn by_broker(config: &Config) -> impl Iterator<Item = (String, &Broker, Vec<Device<MqttSource>>)> {
-    let uplink = std::iter::once((None, &config.broker));
-    let others = config.sensor_network.brokers.iter().map(|(id, broker)| (Some(id), broker));
-    uplink.chain(others).filter_map(|(id, broker)| {
-        let mut devices = devices_of!(config, Mqtt);
-        devices.retain(|device| device.source.broker.as_ref().map(|broker| &broker.value) == id);
-        let name = id.map_or("mqtt".to_owned(), Id::to_string);
-        (!devices.is_empty()).then_some((name, broker, devices))
-    })
 }

@@ -1,4 +1,4 @@
-//! Stopping: signals, and joining everything under one deadline that names who missed it.
+//! Signals, and stopping: joining everything under one deadline that names who missed it.
 
 use std::{
     io,
@@ -7,23 +7,30 @@ use std::{
 };
 
 use signal_hook::{
-    consts::{SIGINT, SIGTERM},
+    consts::{SIGHUP, SIGINT, SIGTERM},
     iterator::Signals,
 };
 
+use super::reload::ReloadWish;
 use crate::shutdown::Shutdown;
 
 /// How often a thread that has not ended yet is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
 
-/// Starts the thread that hears SIGTERM and SIGINT: the first one stops the daemon in order, the second one at once.
+/// Starts the thread that hears signals. SIGHUP wishes a reload, where there is something to reload; SIGTERM or SIGINT stops the daemon in order, and a second one
+/// at once.
 ///
 /// # Errors
 /// Signals cannot be heard, or no thread could be had.
-pub fn on_signals(shutdown: Shutdown) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT])?;
+pub fn on_signals(shutdown: Shutdown, reload: Option<ReloadWish>) -> io::Result<()> {
+    let hangup = reload.as_ref().map(|_| SIGHUP);
+    let mut signals = Signals::new([SIGTERM, SIGINT].into_iter().chain(hangup))?;
     let hear = move || {
         for signal in signals.forever() {
+            if let (SIGHUP, Some(reload)) = (signal, &reload) {
+                reload.wish();
+                continue;
+            }
             if shutdown.is_triggered() {
                 tracing::warn!(signal, "second signal: exiting at once");
                 // As shells report a process that a signal ended.
@@ -60,6 +67,18 @@ impl Stopping {
         if thread.join().is_err() {
             tracing::error!(thread = name, "thread ended by a panic");
         }
+    }
+
+    /// Waits for a thread until the deadline; gives it back if it goes on.
+    pub fn join_in_time(&mut self, name: &str, thread: JoinHandle<()>) -> Option<(String, JoinHandle<()>)> {
+        while !thread.is_finished() {
+            if Instant::now() >= self.deadline {
+                return Some((name.to_owned(), thread));
+            }
+            std::thread::sleep(LOOK_AGAIN);
+        }
+        self.join(name, thread);
+        None
     }
 
     /// Time that is left.

@@ -7,13 +7,14 @@ use snowgate_core::{ids::Id, time::Clock};
 
 use super::RunError;
 use crate::{
+    current::Current,
     evidence::worker::StillReady,
     reporting::{
         self, Item, Items, StillRequests,
         verify::{Finder, LookAgain},
     },
     shutdown::Shutdown,
-    verify::{Verifier, Watchable, verifier},
+    verify::{Verifier, Watchable, Watchables, verifier},
     watch::Workers,
 };
 
@@ -46,23 +47,27 @@ pub struct Stills {
     pub lookout: Option<Sender<reporting::Look>>,
 }
 
-/// Starts the thread that looks again with these cameras and sensors, and reports what it has seen.
+/// Everybody who can be asked to look again.
+pub fn watchables(workers: &Workers, sensors: impl Iterator<Item = (Id, Box<dyn Watchable>)>) -> Watchables {
+    let cameras = workers.watchables().map(|(camera, asked)| (Finder::Camera(camera), asked));
+    let sensors = sensors.map(|(sensor, asked)| (Finder::Sensor(sensor), asked));
+    cameras.chain(sensors).collect()
+}
+
+/// Starts the thread that looks again with who is watched at the time, and reports what it has seen.
 ///
 /// # Errors
 /// No thread could be had.
 pub fn spawn(
-    workers: &Workers,
-    sensors: Vec<(Id, Box<dyn Watchable>)>,
+    watched: Current<Watchables>,
     stills: Stills,
     queued: Queued,
     items: Items,
     clock: &Arc<dyn Clock>,
     shutdown: &Shutdown,
 ) -> Result<JoinHandle<()>, RunError> {
-    let cameras = workers.watchables().map(|(camera, asked)| (Finder::Camera(camera), asked));
-    let sensors = sensors.into_iter().map(|(sensor, asked)| (Finder::Sensor(sensor), asked));
     let verifier = Verifier {
-        watched: cameras.chain(sensors).collect(),
+        watched,
         stills: stills.own,
         lookout: stills.lookout,
         clock: Arc::clone(clock),

@@ -14,6 +14,7 @@ use crate::{
 };
 
 /// One sensor.
+#[derive(Clone)]
 pub struct AskedSensor {
     /// Where it tells what it hears.
     pub watchpoint: Arc<Watchpoint>,

@@ -78,19 +78,31 @@ pub enum Judged {
     Telemetry(Vec<Batch>),
 }
 
-/// Starts the thread: it hears `told` and calls `tell`, which may wait, until every adapter has ended or it is time to stop.
+/// How the sensors that are listened to change.
+pub enum Change {
+    /// This one is listened to from now on. If it was before, what stays the same of it keeps what was heard of it
+    /// ([`SensorWatch::succeed`]).
+    Listen(Box<Sensor>),
+    /// This one cannot be listened to, and why: what is under way ends.
+    Refuse(Id, String),
+    /// There is no such sensor any more: what is under way ends.
+    Forget(Id),
+}
+
+/// Starts the thread, for no sensors yet: it hears `told` and `changes` and calls `tell`, which may wait, until every adapter
+/// has ended or it is time to stop.
 ///
 /// # Errors
 /// No thread or no runtime could be had.
 pub fn spawn(
     config: JudgeConfig,
-    sensors: Vec<Sensor>,
     told: mpsc::Receiver<Told>,
+    changes: mpsc::Receiver<Vec<Change>>,
     tell: impl FnMut(Judged) + Send + 'static,
 ) -> io::Result<JoinHandle<()>> {
     let runtime = runtime::Builder::new_current_thread().enable_time().build()?;
-    let mut judge = Judge::new(config, sensors, tell);
-    std::thread::Builder::new().name("sensors".to_owned()).spawn(move || runtime.block_on(judge.serve(told)))
+    let mut judge = Judge::new(config, tell);
+    std::thread::Builder::new().name("sensors".to_owned()).spawn(move || runtime.block_on(judge.serve(told, changes)))
 }
 
 struct Judge<T> {
@@ -113,25 +125,59 @@ struct Listened {
 }
 
 impl<T: FnMut(Judged)> Judge<T> {
-    fn new(with: JudgeConfig, sensors: Vec<Sensor>, tell: T) -> Self {
+    fn new(with: JudgeConfig, tell: T) -> Self {
         let now = with.clock.mono();
-        let listened = |Sensor { id, watch, silent_after, watchpoint }: Sensor| {
-            let listened = Listened {
-                watch,
-                watchpoint,
-                allowance: Allowance::new(with.most_a_second, now),
-                telemetry: Telemetry::default(),
-                signs: Signs { heard: None, since: now, fault: None, flooding: None, silent_after },
-                state: StateTeller::new(id.clone(), with.states.clone()),
-                id: id.clone(),
-            };
-            (id, listened)
-        };
-        let sensors = sensors.into_iter().map(listened).collect();
-        Self { with, sensors, tell, published: now, logged: (now, 0), alarms: Vec::new() }
+        Self { with, sensors: BTreeMap::new(), tell, published: now, logged: (now, 0), alarms: Vec::new() }
     }
 
-    async fn serve(&mut self, mut told: mpsc::Receiver<Told>) {
+    fn change(&mut self, change: Change) {
+        match change {
+            Change::Listen(sensor) => self.listen(*sensor),
+            Change::Refuse(id, reason) => {
+                self.close(&id);
+                StateTeller::new(id, self.with.states.clone()).refused(&reason, &*self.with.clock);
+            }
+            Change::Forget(id) => {
+                self.close(&id);
+                self.with.states.forget(&id);
+            }
+        }
+    }
+
+    fn listen(&mut self, sensor: Sensor) {
+        let now = self.with.clock.mono();
+        let Sensor { id, watch, silent_after, watchpoint } = sensor;
+        match self.sensors.get_mut(&id) {
+            Some(listened) => {
+                listened.watch.succeed(watch, now, &mut self.alarms);
+                (listened.signs.silent_after, listened.watchpoint) = (silent_after, watchpoint);
+                tell_alarms(listened, &mut self.alarms, &mut self.tell);
+            }
+            None => {
+                let listened = Listened {
+                    watch,
+                    watchpoint,
+                    allowance: Allowance::new(self.with.most_a_second, now),
+                    telemetry: Telemetry::default(),
+                    signs: Signs { heard: None, since: now, fault: None, flooding: None, silent_after },
+                    state: StateTeller::new(id.clone(), self.with.states.clone()),
+                    id: id.clone(),
+                };
+                self.sensors.insert(id, listened);
+            }
+        }
+    }
+
+    fn close(&mut self, id: &Id) {
+        let Some(mut sensor) = self.sensors.remove(id) else { return };
+        sensor.watch.close(self.with.clock.mono(), &mut self.alarms);
+        tell_alarms(&sensor, &mut self.alarms, &mut self.tell);
+        if let Some(batch) = sensor.telemetry.take(id, &self.with.time_zone) {
+            (self.tell)(Judged::Telemetry(vec![batch]));
+        }
+    }
+
+    async fn serve(&mut self, mut told: mpsc::Receiver<Told>, mut changes: mpsc::Receiver<Vec<Change>>) {
         let stop = self.with.shutdown.token();
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -141,6 +187,7 @@ impl<T: FnMut(Judged)> Judge<T> {
                     Some(next) => self.take(next),
                     None => break,
                 },
+                Some(changes) = changes.recv() => changes.into_iter().for_each(|change| self.change(change)),
                 _ = tick.tick() => self.tick(),
                 () = stop.cancelled() => break,
             }
@@ -271,7 +318,7 @@ mod tests {
     use snowgate_core::{
         ids::{CountedIds, IncidentIds as _},
         incidents::verify::{LookFor, Outcome, Seen, Verify},
-        rules::Change,
+        rules::Change as RuleChange,
         sensor::{anomaly::outside::NoModels, rules::spec::SensorRuleSpec, spec::QuantitySpec},
         spec::read_table,
         time::ManualClock,
@@ -280,6 +327,7 @@ mod tests {
 
     use super::*;
     use crate::{
+        current::Current,
         reporting::verify::{Finder, LookAgain},
         sensor::asked::AskedSensor,
         verify::{Verifier, Watchable},
@@ -313,7 +361,10 @@ mod tests {
         let judged: Arc<Mutex<Vec<Judged>>> = Arc::default();
         let sink = {
             let states = Arc::clone(&states);
-            StateSink::new(move |_, _, state| states.lock().unwrap().push(serde_json::from_slice(&state).unwrap()))
+            StateSink::new(move |_, told| {
+                let state = told.map(|(_, state)| serde_json::from_slice(&state).unwrap());
+                states.lock().unwrap().push(state.unwrap_or_default());
+            })
         };
         let tell: Box<dyn FnMut(Judged)> = {
             let judged = Arc::clone(&judged);
@@ -329,7 +380,9 @@ mod tests {
         };
         let sensor =
             Sensor { id: id("gauge"), watch, silent_after: Duration::from_secs(3600), watchpoint: Arc::default() };
-        Bench { judge: Judge::new(with, vec![sensor], tell), clock, states, judged }
+        let mut judge = Judge::new(with, tell);
+        judge.listen(sensor);
+        Bench { judge, clock, states, judged }
     }
 
     impl Bench {
@@ -338,7 +391,7 @@ mod tests {
             self.judge.take(Told::Heard { sensor: id("gauge"), samples, arrived: self.clock.now() });
         }
 
-        fn alarms(&self) -> Vec<(String, Change)> {
+        fn alarms(&self) -> Vec<(String, RuleChange)> {
             let judged = self.judged.lock().unwrap();
             let alarm = |told: &Judged| match told {
                 Judged::Alarm { alarm, .. } => Some((alarm.rule.to_string(), alarm.change)),
@@ -380,10 +433,10 @@ mod tests {
         assert_eq!(
             bench.alarms(),
             [
-                ("sos".to_owned(), Change::Began),
-                ("sos".to_owned(), Change::Ended),
-                ("high".to_owned(), Change::Began),
-                ("high".to_owned(), Change::Ended)
+                ("sos".to_owned(), RuleChange::Began),
+                ("sos".to_owned(), RuleChange::Ended),
+                ("high".to_owned(), RuleChange::Began),
+                ("high".to_owned(), RuleChange::Ended)
             ]
         );
         bench.judge.tick();
@@ -397,6 +450,28 @@ mod tests {
         bench.hear("level", 2.0);
         bench.judge.tick();
         assert_eq!(bench.last_state()["state"], "live");
+    }
+
+    #[test]
+    fn a_sensor_that_is_no_more_ends_what_it_has_told_and_is_forgotten() {
+        for refused in [false, true] {
+            let mut bench = bench(50.0);
+            bench.hear("level", 4.0);
+            bench.judge.tick();
+            assert_eq!(bench.last_state()["state"], "live");
+            bench.judge.change(match refused {
+                true => Change::Refuse(id("gauge"), "its token cannot be read".into()),
+                false => Change::Forget(id("gauge")),
+            });
+            assert_eq!(bench.alarms().last(), Some(&("high".to_owned(), RuleChange::Ended)));
+            assert_eq!(bench.readings_published(), 1, "what was taken is told");
+            match refused {
+                true => assert_eq!(bench.last_state()["reason"], "its token cannot be read"),
+                false => assert_eq!(bench.last_state(), serde_json::Value::Null),
+            }
+            bench.hear("level", 5.0);
+            assert_eq!(bench.readings_published(), 1, "nobody listens any more");
+        }
     }
 
     #[test]
@@ -425,7 +500,7 @@ mod tests {
             let asked = AskedSensor { watchpoint: Arc::clone(&watchpoint), rules: vec![id("high")], silent_after };
             let asked: Box<dyn Watchable> = Box::new(asked);
             let verifier = Verifier {
-                watched: [(Finder::Sensor(id("gauge")), asked)].into(),
+                watched: Current::new([(Finder::Sensor(id("gauge")), asked)].into()),
                 stills: None,
                 lookout: None,
                 clock: Arc::<ManualClock>::clone(&bench.clock),
@@ -468,9 +543,12 @@ mod tests {
         let samples = vec![(id("button"), Sample { value: 1.0, measured: None, flagged: false })];
         sender.try_send(Told::Heard { sensor: id("gauge"), samples, arrived: clock.now() }).unwrap();
         judge.with.shutdown.trigger();
-        runtime.block_on(judge.serve(told));
+        let (_changes, changed) = mpsc::channel(1);
+        runtime.block_on(judge.serve(told, changed));
         let judged = judged.lock().unwrap();
-        assert!(judged.iter().any(|told| matches!(told, Judged::Alarm { alarm, .. } if alarm.change == Change::Began)));
+        assert!(
+            judged.iter().any(|told| matches!(told, Judged::Alarm { alarm, .. } if alarm.change == RuleChange::Began))
+        );
         assert!(matches!(judged.last(), Some(Judged::Telemetry(_))), "and its readings are on their way");
     }
 }

@@ -11,7 +11,7 @@ use snowgate_core::{
     time::{Clock, Mono},
 };
 
-use crate::events::sensor::StateChanged;
+use crate::events::sensor::{SensorForgotten, StateChanged};
 
 choice! {
     /// How a sensor is.
@@ -65,8 +65,8 @@ impl Signs {
     }
 }
 
-/// Hears a sensor, its state, and the payload of its state topic.
-type Tell = dyn Fn(&Id, SensorState, Vec<u8>) + Send + Sync;
+/// Hears a sensor, its state, and the payload of its state topic; nothing of one that is listened to no more.
+type Tell = dyn Fn(&Id, Option<(SensorState, Vec<u8>)>) + Send + Sync;
 
 /// Where states are told; clones are the same.
 #[derive(Clone)]
@@ -81,8 +81,14 @@ impl SensorState {
 
 impl StateSink {
     /// Calls `tell` whenever a state changes.
-    pub fn new(tell: impl Fn(&Id, SensorState, Vec<u8>) + Send + Sync + 'static) -> Self {
+    pub fn new(tell: impl Fn(&Id, Option<(SensorState, Vec<u8>)>) + Send + Sync + 'static) -> Self {
         Self(Arc::new(tell))
+    }
+
+    /// A sensor that the configuration has no more: nobody keeps anything of it.
+    pub fn forget(&self, sensor: &Id) {
+        SensorForgotten { sensor: sensor.as_str() }.emit();
+        (self.0)(sensor, None);
     }
 }
 
@@ -164,7 +170,7 @@ impl StateTeller {
             quantities: verdicts.iter().map(|(quantity, verdict)| (quantity, *verdict)).collect(),
         };
         // A struct of strings always serialises.
-        (self.sink.0)(&self.sensor, state, serde_json::to_vec(&message).unwrap_or_default());
+        (self.sink.0)(&self.sensor, Some((state, serde_json::to_vec(&message).unwrap_or_default())));
         self.last = Some(LastTold { state, reason, since, verdicts });
     }
 }
@@ -183,7 +189,9 @@ mod tests {
         let told: Arc<Mutex<Vec<serde_json::Value>>> = Arc::default();
         let sink = {
             let told = Arc::clone(&told);
-            StateSink::new(move |_, _, payload| told.lock().unwrap().push(serde_json::from_slice(&payload).unwrap()))
+            StateSink::new(move |_, state| {
+                told.lock().unwrap().push(serde_json::from_slice(&state.unwrap().1).unwrap());
+            })
         };
         let gauge: Id = "gauge".parse().unwrap();
         let level: Id = "level".parse().unwrap();

@@ -1,6 +1,6 @@
 //! The broker as the settings describe it, checked: everything a connection needs.
 
-use std::{fmt, net::Ipv6Addr, time::Duration};
+use std::{fmt, net::Ipv6Addr, sync::Arc, time::Duration};
 
 use native_tls::{Certificate, Identity, Protocol, TlsConnector};
 use rumqttc::{LastWill, MqttOptions, NetworkOptions, QoS, TlsConfiguration, Transport};
@@ -9,7 +9,7 @@ use snowgate_core::ids::Id;
 use super::spec::{MqttSpec, TlsSpec};
 
 /// What the settings name files for, read.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct MqttSecrets {
     /// The password.
     pub password: Option<String>,
@@ -52,6 +52,8 @@ pub enum BrokerError {
 /// A broker that can be connected to.
 #[derive(Clone)]
 pub struct Broker {
+    /// What it was made of: gateway, settings and secrets.
+    made_of: Arc<(Id, MqttSpec, MqttSecrets)>,
     options: MqttOptions,
     network: NetworkOptions,
     /// Publishes on their way at once.
@@ -64,6 +66,12 @@ pub struct Broker {
     pub(super) patience: Duration,
     /// `host:port`, for people.
     pub(super) address: String,
+}
+
+impl PartialEq for Broker {
+    fn eq(&self, other: &Self) -> bool {
+        self.made_of == other.made_of
+    }
 }
 
 impl fmt::Debug for Broker {
@@ -86,7 +94,8 @@ impl Broker {
     /// # Errors
     /// The first thing that is wrong with them.
     pub fn new(gateway: &Id, spec: &MqttSpec, secrets: &MqttSecrets) -> Result<Self, BrokerError> {
-        let MqttSpec { connection: spec, max_inflight, drain_rate } = spec;
+        let whole = spec;
+        let MqttSpec { connection: spec, max_inflight, drain_rate } = whole;
         in_range("keep_alive", "1s to 10m", (1..=600).contains(&spec.keep_alive.as_secs()))?;
         in_range("max_inflight", "1 to 1000", (1..=1000).contains(&max_inflight.value))?;
         in_range("drain_rate", "at least 1", **drain_rate >= 1)?;
@@ -125,6 +134,7 @@ impl Broker {
         // bad line.
         network.set_connection_timeout(patience.as_secs().max(15));
         Ok(Self {
+            made_of: Arc::new((gateway.clone(), whole.clone(), secrets.clone())),
             options,
             network,
             max_inflight: **max_inflight,

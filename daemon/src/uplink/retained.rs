@@ -59,6 +59,15 @@ impl RetainedStates {
         });
     }
 
+    /// Takes a topic's payload from the broker, if it was ever set: an empty one is kept for nobody (MQTT 3.1.1, 3.3.1.3).
+    pub fn remove(&self, topic: impl Into<String>) {
+        let topic = topic.into();
+        let is_set = self.shared.states.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&topic);
+        if is_set {
+            self.set(topic, Vec::new());
+        }
+    }
+
     /// What has changed since a version, in the order it changed.
     pub(super) fn since(&self, version: u64) -> Vec<Changed> {
         let states = self.shared.states.lock().unwrap_or_else(PoisonError::into_inner);

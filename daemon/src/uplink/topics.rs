@@ -26,6 +26,11 @@ impl Topics {
         format!("{}/status", self.root)
     }
 
+    /// Which configuration is in force; retained.
+    pub fn config_state(&self) -> String {
+        format!("{}/config/state", self.root)
+    }
+
     /// A camera's health; retained.
     pub fn camera_state(&self, camera: &Id) -> String {
         format!("{}/camera/{camera}/state", self.root)

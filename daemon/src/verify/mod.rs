@@ -25,5 +25,5 @@
 pub mod verifier;
 mod watchpoint;
 
-pub use verifier::{Verifier, Watchable};
+pub use verifier::{Verifier, Watchable, Watchables};
 pub use watchpoint::{View, Watchpoint};

@@ -138,7 +138,7 @@ impl Bench {
         });
         let asked: Box<dyn Watchable> = Box::new(Asked(Arc::clone(&scene)));
         let with = Verifier {
-            watched: HashMap::from([(Finder::Camera(id("gate")), asked)]),
+            watched: Current::new(HashMap::from([(Finder::Camera(id("gate")), asked)])),
             stills: Some(stills),
             lookout: None,
             clock: Arc::<ManualClock>::clone(&clock),
@@ -402,7 +402,8 @@ impl Gauge {
             rules: vec![id("high")],
             silent_after: Duration::from_secs(3600),
         };
-        bench.serving.with.watched.insert(Finder::Sensor(id("gauge")), Box::new(asked));
+        let asked: Box<dyn Watchable> = Box::new(asked);
+        bench.serving.with.watched.set([(Finder::Sensor(id("gauge")), asked)].into());
         Self { watch, watchpoint }
     }
 
@@ -470,7 +471,7 @@ fn for_a_sensor_a_camera_of_its_grid_gives_the_still() {
 #[test]
 fn the_thread_answers_what_was_wished_and_a_shutdown_ends_it_without_a_word() {
     for shut_down in [false, true] {
-        let mut bench = Bench::new();
+        let bench = Bench::new();
         let gone = bench.wish("v-1", "gone", "yard", 300);
         let long = bench.wish("v-2", "gate", "yard", 300);
         let (wishes, wished) = crossbeam_channel::bounded(QUEUED);
@@ -478,7 +479,7 @@ fn the_thread_answers_what_was_wished_and_a_shutdown_ends_it_without_a_word() {
         wishes.send(gone).unwrap();
         wishes.send(long).unwrap();
         let with = Verifier {
-            watched: std::mem::take(&mut bench.serving.with.watched),
+            watched: bench.serving.with.watched.clone(),
             stills: None,
             lookout: None,
             clock: Arc::<ManualClock>::clone(&bench.clock),

@@ -15,6 +15,7 @@ use snowgate_core::{
 use super::watchpoint::{Beginning, View, Watchpoint};
 use crate::{
     camera::picture::Picture,
+    current::Current,
     events::verify as events,
     evidence::{still::StillRequest, worker::StillReady},
     reporting::{
@@ -38,7 +39,7 @@ const SETTLE: Duration = Duration::from_secs(2);
 const NOTICE: Duration = Duration::from_millis(200);
 
 /// A camera or a sensor that can be asked to look again.
-pub trait Watchable: Send {
+pub trait Watchable: Send + Sync {
     /// Where it tells what it sees.
     fn watchpoint(&self) -> &Watchpoint;
     /// Whether it has this rule.
@@ -76,10 +77,13 @@ pub struct StillOf {
     pub taken: Moment,
 }
 
+/// Everybody who can be asked to look again.
+pub type Watchables = HashMap<Finder, Box<dyn Watchable>>;
+
 /// Looks again.
 pub struct Verifier {
-    /// Who can be asked.
-    pub watched: HashMap<Finder, Box<dyn Watchable>>,
+    /// Who can be asked. A look at somebody who cannot be asked any more comes to its end.
+    pub watched: Current<Watchables>,
     /// Who makes stills; none where stills are off.
     pub stills: Option<StillRequests>,
     /// Who looks at the place of a sensor; none where stills are off or there are no cameras.
@@ -155,7 +159,8 @@ impl<L: FnMut(Looked)> Serving<L> {
 
     fn begin(&mut self, wish: LookAgain) {
         let from = self.with.clock.now();
-        let source = self.with.watched.get(&wish.by).filter(|source| source.watches(&wish.rule));
+        let watched = self.with.watched.get();
+        let source = watched.get(&wish.by).filter(|source| source.watches(&wish.rule));
         let refusal = match source {
             None => Err(Seen::NOT_WATCHED),
             Some(_) if self.looks.len() >= MOST => {
@@ -232,7 +237,8 @@ impl<L: FnMut(Looked)> Serving<L> {
 impl OneLook {
     /// Does what there is to do; answers whether it is finished.
     fn go_on(&mut self, with: &Verifier, now: Mono) -> bool {
-        let Some(source) = with.watched.get(&self.wish.by) else { return true };
+        let watched = with.watched.get();
+        let Some(source) = watched.get(&self.wish.by) else { return true };
         let (watchpoint, command) = (source.watchpoint(), &self.wish.command.id);
         if self.seen.is_none() {
             if now >= self.until + SETTLE || (now >= self.until && watchpoint.is_past(command)) {

@@ -4,13 +4,14 @@
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use snowgate_core::{
     ids::Id,
+    rules::{CameraRules, Finding, SceneRules},
     time::{Moment, Mono},
 };
 
@@ -33,11 +34,12 @@ use crate::{
         gop_ring::{GopRing, Pushed},
     },
     events::gate::{MemoryTaken, PacketSizesLearnt},
-    reporting::WatchedRule,
+    reporting::{WatchedRule, rule_of},
     verify::Watchpoint,
     vision::{
         analyser::VisionError,
         model::Models,
+        scene::files::SceneFiles,
         spec::{DetectSpec, Gate, Priority},
     },
 };
@@ -64,11 +66,23 @@ impl Tools {
     }
 }
 
+/// What a camera's pictures are held against.
+#[derive(Default)]
+pub struct Judgement {
+    /// Rules about things in them.
+    pub things: CameraRules,
+    /// Rules about the whole scene.
+    pub scene: SceneRules,
+    /// What the incidents of each carry.
+    pub reported: Vec<Arc<WatchedRule>>,
+}
+
 /// One camera that is watched.
 pub struct Watched {
     pub(super) camera: Id,
     pub(super) priority: Priority,
-    pub(super) rules: Vec<Arc<WatchedRule>>,
+    /// What incidents of its rules carry.
+    rules: Mutex<Vec<Arc<WatchedRule>>>,
     pub(super) pulse: Arc<Pulse>,
     /// Who has asked to look again hears here what is seen.
     pub(super) watchpoint: Watchpoint,
@@ -82,8 +96,10 @@ pub struct Watched {
     slot: Slot<Offer>,
     inference: Mutex<Inference>,
     scene: Mutex<SceneWatch>,
+    /// Held while what the scene gave to know is told, so that it is told in order.
+    telling: Mutex<()>,
     /// Whether any rule keeps to a schedule.
-    keeps_hours: bool,
+    keeps_hours: AtomicBool,
     anomaly: Option<AnomalyWatch>,
     /// When the last picture was looked at (monotonic nanoseconds).
     last_look: AtomicU64,
@@ -103,7 +119,7 @@ impl Watched {
         Self {
             camera: ring.camera().clone(),
             priority: spec.priority,
-            rules,
+            rules: Mutex::new(rules),
             key_gap: spec.max_key_interval.0,
             look_gap: match spec.gate {
                 Gate::Keyframe => spec.look_every.0.max(spec.max_key_interval.0),
@@ -115,7 +131,8 @@ impl Watched {
             watchpoint: Watchpoint::default(),
             fps: spec.fps.value,
             slot: Slot::default(),
-            keeps_hours: watcher.keeps_hours() || scene.rules().keeps_hours(),
+            telling: Mutex::default(),
+            keeps_hours: AtomicBool::new(watcher.keeps_hours() || scene.rules().keeps_hours()),
             inference: Mutex::new(Inference::new(watcher)),
             scene: Mutex::new(scene),
             anomaly,
@@ -142,6 +159,11 @@ impl Watched {
         offered: &mut dyn FnMut(Offered),
     ) {
         self.with_hands(tools, looks, now, offered, Decoding::finish);
+    }
+
+    /// It is watched no more: what all cameras share is given back.
+    pub(super) fn retire(&self, tools: &Tools, now: Mono) {
+        self.with_hands(tools, &mut LookDecoders::default(), now, &mut |_| {}, Decoding::retire);
     }
 
     fn with_hands<T>(
@@ -176,9 +198,58 @@ impl Watched {
         self.anomaly.as_ref()
     }
 
-    /// What key frames gave somebody to know of since the last time.
-    pub fn told_by_scene(&self) -> Vec<SceneTold> {
-        lock(&self.scene).told()
+    /// Tells what key frames gave somebody to know of since the last time, in order whoever calls it.
+    pub fn tell_scene(&self, tell: impl FnMut(SceneTold)) {
+        let _telling = lock(&self.telling);
+        let told = lock(&self.scene).told();
+        told.into_iter().for_each(tell);
+    }
+
+    /// What incidents of this rule carry.
+    pub(super) fn rule(&self, id: &Id) -> Option<Arc<WatchedRule>> {
+        rule_of(&lock(&self.rules), id).cloned()
+    }
+
+    /// From now on its pictures are held against other rules. Those that stay the same go on with what they have under way;
+    /// what is under way of the others ends, as `tell` is told before anything of their successors; `tell_scene` takes what
+    /// key frames have given to know until now.
+    pub(super) fn follow(
+        &self,
+        judgement: Judgement,
+        now: Moment,
+        tell_scene: impl FnMut(SceneTold),
+        tell: impl FnMut(Finding),
+    ) {
+        let Judgement { things, scene: of_scene, reported } = judgement;
+        let keeps_hours = things.keeps_hours() || of_scene.keeps_hours();
+        let mut ended = Vec::new();
+        let _telling = lock(&self.telling);
+        let mut inference = lock(&self.inference);
+        let mut scene = lock(&self.scene);
+        let told = scene.told();
+        inference.watcher().follow(things, now, &mut ended);
+        scene.follow(of_scene, now, &mut ended);
+        drop(scene);
+        told.into_iter().for_each(tell_scene);
+        ended.into_iter().for_each(tell);
+        *lock(&self.rules) = reported;
+        self.keeps_hours.store(keeps_hours, Ordering::Relaxed);
+    }
+
+    /// Keeps what it has learnt of its scene since the last time. What the files cannot take has been told of.
+    pub fn keep(&self, files: &SceneFiles) {
+        let learnt = self.with_scene(SceneWatch::learnt_since);
+        if let Some(learnt) = learnt {
+            let _ = files.keep_health(&self.camera, &learnt);
+        }
+        if let Some(anomaly) = &self.anomaly {
+            anomaly.keep();
+        }
+    }
+
+    /// Its encoded pictures.
+    pub fn ring(&self) -> &Arc<GopRing> {
+        &self.ring
     }
 
     /// Whether the condition of a rule about the whole scene holds, as [`SceneRules::holds`](snowgate_core::rules::SceneRules::holds).
@@ -257,7 +328,7 @@ impl Watched {
 
     /// From now on it is this time, for rules with schedules.
     pub fn it_is(&self, now: Moment) {
-        if self.keeps_hours {
+        if self.keeps_hours.load(Ordering::Relaxed) {
             lock(&self.inference).watcher().it_is(now);
             lock(&self.scene).it_is(now);
         }

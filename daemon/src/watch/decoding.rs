@@ -103,6 +103,7 @@ pub struct Decoding {
     /// The last picture that was compared or put into the slot was of this time.
     seen: Mono,
     state: GateState,
+    retired: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -205,11 +206,15 @@ impl Decoding {
             last_look: None,
             seen: Mono(0),
             state: GateState::Quiet,
+            retired: false,
         }
     }
 
     /// Does what there is to do, up to a turn's worth.
     pub fn turn(&mut self, hands: &mut Hands<'_>) -> Turn {
+        if self.retired {
+            return Turn::IDLE;
+        }
         match (&self.mode, self.pulse.limits().follow) {
             (Mode::Looking, true) if self.must_follow() => {
                 let from = self.ring.newest_key().map(|key| Looked::at(&key));
@@ -239,6 +244,13 @@ impl Decoding {
                 events::CannotDecode { camera: self.camera.as_str(), error: &error }.emit();
             }
         }
+    }
+
+    /// The camera is watched no more: gives back what is shared. It does nothing from then on.
+    pub fn retire(&mut self, hands: &mut Hands<'_>) {
+        self.stop_following(hands);
+        self.enter(GateState::Quiet);
+        self.retired = true;
     }
 
     /// What the gate is doing.

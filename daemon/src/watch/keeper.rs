@@ -1,6 +1,6 @@
 //! Keeps what cameras learn of their scenes, now and then and at the end, and begins anew where somebody says so.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use snowgate_core::time::{Clock, Mono};
 
@@ -12,18 +12,23 @@ const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How often it keeps what was learnt: a power cut costs no more than that.
 const KEEP_EVERY: Duration = Duration::from_secs(600);
 
-/// Looks after what these cameras have learnt until it is time to stop.
-pub(super) fn keep(cameras: &[Watched], files: &SceneFiles, clock: &dyn Clock, shutdown: &Shutdown) {
+/// Looks after what the cameras that there are have learnt until it is time to stop.
+pub(super) fn keep(
+    cameras: impl Fn() -> Vec<Arc<Watched>>,
+    files: &SceneFiles,
+    clock: &dyn Clock,
+    shutdown: &Shutdown,
+) {
     let mut kept = clock.mono();
     loop {
         let stops = shutdown.wait_for(LOOK_EVERY);
         let now: Mono = clock.mono();
         let is_time = stops || now.since(kept) >= KEEP_EVERY;
-        for camera in cameras {
-            begin_anew(camera, files);
+        for camera in cameras() {
+            begin_anew(&camera, files);
             // A view that has just become known tells others what is wrong with this camera's pictures.
             if is_time || camera.with_scene(|scene| scene.knows_more()) {
-                keep_one(camera, files);
+                camera.keep(files);
             }
         }
         if stops {
@@ -43,15 +48,5 @@ fn begin_anew(camera: &Watched, files: &SceneFiles) {
     }
     if let Some(anomaly) = camera.anomaly() {
         anomaly.refresh();
-    }
-}
-
-fn keep_one(camera: &Watched, files: &SceneFiles) {
-    let learnt = camera.with_scene(|scene| scene.learnt_since());
-    if let Some(learnt) = learnt {
-        let _ = files.keep_health(&camera.camera, &learnt);
-    }
-    if let Some(anomaly) = camera.anomaly() {
-        anomaly.keep();
     }
 }

@@ -12,6 +12,7 @@ use snowgate_core::{geometry::Polygon, incidents::Place, time::Clock};
 use super::{camera::Tools, decoders::LookDecoders};
 use crate::{
     camera::gop_ring::GopRing,
+    current::Current,
     events::watch as events,
     evidence::still::StillRequest,
     reporting::{Look, StillRequests},
@@ -39,7 +40,7 @@ pub struct Viewpoint {
 
 /// Serves wishes for stills.
 pub struct Lookout {
-    pub(super) viewpoints: Vec<Viewpoint>,
+    pub(super) viewpoints: Current<Vec<Viewpoint>>,
     pub(super) tools: Arc<Tools>,
     pub(super) stills: StillRequests,
     pub(super) clock: Arc<dyn Clock>,
@@ -67,7 +68,8 @@ impl Lookout {
 
     /// Asks for a still from the best camera that gives a picture.
     fn look(&self, look: &Look, decoders: &mut LookDecoders) {
-        for viewpoint in by_distance(&self.viewpoints, look) {
+        let viewpoints = self.viewpoints.get();
+        for viewpoint in by_distance(&viewpoints, look) {
             let camera = viewpoint.ring.camera();
             let now = self.clock.mono();
             let Some(key) = viewpoint.ring.newest_key().filter(|key| now.since(key.arrived) < FRESH) else { continue };

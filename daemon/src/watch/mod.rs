@@ -7,8 +7,9 @@
 //!           └──────────────── overload ────────────────┘
 //! ```
 //!
-//! [`camera`] is one camera's path, whoever drives it: the [`workers`]' threads live, replay on its own. [`overload`] is the
-//! policy for when the box has more to do than it can.
+//! [`camera`] is one camera's path, whoever drives it: the [`workers`]' threads live, replay on its own. [`roster`] is who is
+//! watched just now; a reload puts another one in its place. [`overload`] is the policy for when the box has more to do than
+//! it can.
 
 mod anomaly;
 mod asked;
@@ -23,6 +24,7 @@ pub mod overload;
 mod packet_sizes;
 mod pulse;
 mod room;
+mod roster;
 mod sampler;
 mod scene;
 pub mod schedule;
@@ -32,7 +34,7 @@ mod workers;
 
 pub use anomaly::{AnomalySettings, AnomalyWatch};
 pub use cadence::Fallback;
-pub use camera::{Tools, Watched};
+pub use camera::{Judgement, Tools, Watched};
 pub use decoders::{DecoderPool, LookDecoders};
 pub use decoding::{GateState, Offered};
 pub use inference::{Outcome, Urgency};

@@ -236,6 +236,12 @@ impl Policy {
         Self { cameras, calm: 0, calm_needed: CALM.0, since_climb: u32::MAX, moves: 0 }
     }
 
+    /// From now on it is about these cameras, each on its rung.
+    pub fn serve(&mut self, cameras: impl IntoIterator<Item = (Priority, usize)>) {
+        let standing = |(priority, rung)| Standing { priority, rung, moved: self.moves };
+        self.cameras = cameras.into_iter().map(standing).collect();
+    }
+
     /// Applies the policy once. `busy` tells what a camera is doing.
     pub fn tick(&mut self, pressure: Pressure, room: Room, busy: impl Fn(usize) -> Busy, changes: &mut Vec<Change>) {
         self.since_climb = self.since_climb.saturating_add(1);

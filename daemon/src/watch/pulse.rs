@@ -175,6 +175,11 @@ impl Pulse {
         LADDER[rung.min(LADDER.len() - 1)]
     }
 
+    /// The rung of the overload policy that the camera is on.
+    pub fn rung(&self) -> usize {
+        self.rung.load(Ordering::Relaxed)
+    }
+
     /// Puts the camera on a rung of the overload policy.
     pub fn set_rung(&self, rung: usize) {
         self.rung.store(rung, Ordering::Release);

@@ -140,6 +140,12 @@ impl SceneWatch {
         }
     }
 
+    /// From now on other rules are followed: see [`SceneRules::succeed`].
+    pub(super) fn follow(&mut self, rules: SceneRules, now: Moment, ended: &mut Vec<Finding>) {
+        self.rules.succeed(rules, now.mono, ended);
+        self.rules.it_is(now);
+    }
+
     /// From now on it is this time, for rules with schedules.
     pub(super) fn it_is(&mut self, now: Moment) {
         self.rules.it_is(now);

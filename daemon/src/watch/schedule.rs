@@ -9,6 +9,9 @@
 //!   for longer comes behind both, and is brought to its end one camera after the other: of several that share, all would be
 //!   late ([`Later`](When::Later)).
 //! - Nobody starves: who has waited for [`PATIENCE`] comes before everyone who has not, whatever the priorities.
+//! - When other cameras are served from now on, another schedule [succeeds](Schedule::hand_over) it: who was woken and not served
+//!   yet is woken there, and so is everyone who is woken here by somebody that has not heard of it. For a moment a camera may
+//!   have its last turn here and its first there at the same time.
 
 use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -39,12 +42,21 @@ struct Place {
     served: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Queue {
     places: Vec<Place>,
     queued: usize,
     /// What the camera served last had cost before.
     virtual_time: u64,
+    successor: Option<Successor>,
+}
+
+/// Who serves the cameras now.
+#[derive(Clone)]
+struct Successor {
+    schedule: Schedule,
+    /// The place there of each camera here; none of one that is served no more.
+    places: Arc<[Option<usize>]>,
 }
 
 /// How soon a turn must be.
@@ -93,6 +105,10 @@ impl Schedule {
     pub fn wake(&self, camera: usize) {
         let now = self.clock.mono();
         let mut queue = self.lock();
+        if let Some(successor) = queue.successor.clone() {
+            drop(queue);
+            return successor.wake(camera);
+        }
         match queue.places[camera].state {
             State::Idle => {
                 queue.enqueue(camera, now);
@@ -117,12 +133,37 @@ impl Schedule {
         }
         let again = turn.more || place.state == State::Running { woken: true };
         place.state = State::Idle;
-        if again {
+        if let Some(successor) = queue.successor.clone().filter(|_| again) {
+            drop(queue);
+            successor.wake(camera);
+        } else if again {
             queue.enqueue(camera, now);
             drop(queue);
             self.queue.1.notify_one();
         }
         true
+    }
+
+    /// From now on `successor` serves the cameras, each at its place among `places`; those without one are served no more. Whoever
+    /// waits for a turn to serve returns at once.
+    pub fn hand_over(&self, successor: Schedule, places: impl IntoIterator<Item = Option<usize>>) {
+        let successor = Successor { schedule: successor, places: places.into_iter().collect() };
+        let mut queue = self.lock();
+        let mut waiting = Vec::new();
+        for (camera, place) in queue.places.iter_mut().enumerate() {
+            match place.state {
+                State::Queued { .. } => {
+                    place.state = State::Idle;
+                    waiting.push(camera);
+                }
+                // Whoever serves it wakes it there, if there is more to do.
+                State::Idle | State::Running { .. } => {}
+            }
+        }
+        (queue.queued, queue.successor) = (0, Some(successor.clone()));
+        drop(queue);
+        self.queue.1.notify_all();
+        waiting.into_iter().for_each(|camera| successor.wake(camera));
     }
 
     /// Cameras that wait for a turn.
@@ -132,8 +173,8 @@ impl Schedule {
 
     fn next(&self, wait: Duration) -> Option<usize> {
         let mut queue = self.lock();
-        if queue.queued == 0 {
-            let waited = self.queue.1.wait_timeout_while(queue, wait, |queue| queue.queued == 0);
+        if queue.is_empty() {
+            let waited = self.queue.1.wait_timeout_while(queue, wait, |queue| queue.is_empty());
             queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         let now = self.clock.mono();
@@ -145,7 +186,20 @@ impl Schedule {
     }
 }
 
+impl Successor {
+    fn wake(&self, camera: usize) {
+        if let Some(place) = self.places[camera] {
+            self.schedule.wake(place);
+        }
+    }
+}
+
 impl Queue {
+    /// Whether there is something to wait for.
+    fn is_empty(&self) -> bool {
+        self.queued == 0 && self.successor.is_none()
+    }
+
     fn enqueue(&mut self, camera: usize, now: Mono) {
         let place = &mut self.places[camera];
         // Time spent idle is no credit.
@@ -203,6 +257,43 @@ mod tests {
             });
         }
         order
+    }
+
+    #[test]
+    fn a_successor_serves_who_was_woken_before_and_whoever_is_woken_by_the_old_name() {
+        let (old, _) = schedule(&[Priority::Normal; 4]);
+        let (new, _) = schedule(&[Priority::Normal; 2]);
+        let now_served = |schedule: &Schedule| {
+            let mut who = None;
+            schedule.serve(NOW, |camera| {
+                who = Some(camera);
+                Turn::IDLE
+            });
+            who
+        };
+        old.wake(0);
+        old.serve(NOW, |camera| {
+            assert_eq!(camera, 0);
+            old.wake(2);
+            old.hand_over(new.clone(), [Some(1), None, Some(0), None]);
+            Turn { more: true, ..Turn::IDLE }
+        });
+        assert_eq!((now_served(&new), now_served(&new)), (Some(0), Some(1)), "one waited, one had more to do");
+        assert_eq!((now_served(&old), now_served(&new)), (None, None));
+        old.wake(2);
+        old.wake(3);
+        assert_eq!((now_served(&new), now_served(&new)), (Some(0), None), "one of them is served no more");
+    }
+
+    #[test]
+    fn who_waits_for_a_turn_hears_of_the_successor_at_once() {
+        let (old, _) = schedule(&[Priority::Normal]);
+        let (new, _) = schedule(&[Priority::Normal]);
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| old.serve(Duration::from_secs(3600), |_| Turn::IDLE));
+            old.hand_over(new, [Some(0)]);
+            assert!(!waiter.join().unwrap());
+        });
     }
 
     #[test]

@@ -110,6 +110,12 @@ impl Watcher {
         self.rules.is_active()
     }
 
+    /// From now on other rules are followed, of the same tracks: see [`CameraRules::succeed`].
+    pub fn follow(&mut self, rules: CameraRules, now: Moment, ended: &mut Vec<Finding>) {
+        self.rules.succeed(rules, now.mono, ended);
+        self.rules.it_is(now);
+    }
+
     /// From now on it is this time, for rules with schedules.
     pub fn it_is(&mut self, now: Moment) {
         self.rules.it_is(now);

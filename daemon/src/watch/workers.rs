@@ -14,7 +14,7 @@ use snowgate_core::{
 };
 
 use super::{
-    Watched,
+    Judgement, Watched,
     asked::AskedCamera,
     camera::Tools,
     decoders::LookDecoders,
@@ -24,17 +24,18 @@ use super::{
     lookout::{Lookout, Viewpoint},
     overload::{Policy, TICK},
     room::{Meter, Room},
+    roster::Roster,
     scene::SceneTold,
-    schedule::{Schedule, Turn, When},
+    schedule::{Turn, When},
 };
 use crate::{
-    camera::gop_ring::Pushed,
+    current::Current,
     events::{
         gate::{Degraded, FoundLate, PressureRead, RoomRead},
         incident::FindingMade,
         watch as events,
     },
-    reporting::{Found, Item, Items, Sight, StillRequests, people, rule_of},
+    reporting::{Found, Item, Items, Sight, StillRequests, people},
     shutdown::Shutdown,
     verify::{View, Watchable},
     vision::{model::Models, scene::files::SceneFiles},
@@ -43,50 +44,67 @@ use crate::{
 /// How soon a worker without work notices a shutdown.
 const NOTICE: Duration = Duration::from_millis(200);
 
-/// All cameras and the queues of those that have work.
+/// Who watches all cameras. Clones are the same.
 #[derive(Clone)]
 pub struct Workers {
-    cameras: Arc<[Watched]>,
+    roster: Current<Roster>,
     tools: Arc<Tools>,
-    decode: Schedule,
-    infer: Schedule,
-    /// Whose scene waits to be looked at: served when nothing else is to be inferred.
-    scenes: Schedule,
     items: Items,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
 }
 
 impl Workers {
-    /// Workers for these cameras; none runs yet.
-    pub fn new(cameras: Vec<Watched>, tools: Tools, items: Items, clock: Arc<dyn Clock>, shutdown: Shutdown) -> Self {
-        let schedule = || Schedule::new(cameras.iter().map(|camera| camera.priority), Arc::clone(&clock));
-        let (decode, infer, scenes) = (schedule(), schedule(), schedule());
-        Self { cameras: cameras.into(), tools: Arc::new(tools), decode, infer, scenes, items, clock, shutdown }
+    /// Workers that have no cameras yet; none runs.
+    pub fn new(tools: Tools, items: Items, clock: Arc<dyn Clock>, shutdown: Shutdown) -> Self {
+        let roster = Current::new(Roster::new(Vec::new(), &clock));
+        Self { roster, tools: Arc::new(tools), items, clock, shutdown }
+    }
+
+    /// From now on these cameras are watched. One that was watched before goes on as if nothing had happened; what is under way
+    /// of those that are watched no more ends.
+    pub fn watch(&self, cameras: Vec<Arc<Watched>>) {
+        let now = self.clock.now();
+        cameras.iter().for_each(|camera| camera.it_is(now));
+        let before = self.roster.set(Roster::new(cameras, &self.clock));
+        let roster = self.roster.get();
+        let gone = roster.succeed(&before);
+        // The ring of one that is gone may be that of its successor, which listens from then on.
+        gone.iter().for_each(|camera| camera.ring().wake_nobody());
+        roster.listen();
+        for camera in gone {
+            camera.retire(&self.tools, now.mono);
+            self.follow(&camera, Judgement::default());
+        }
+    }
+
+    /// From now on this camera's pictures are held against other rules. Those that stay the same go on with what they have under
+    /// way; what is under way of the others ends.
+    pub fn follow(&self, watched: &Watched, judgement: Judgement) {
+        watched.follow(
+            judgement,
+            self.clock.now(),
+            |told| self.report_scene(watched, told),
+            |finding| {
+                self.report(watched, finding, None, None);
+            },
+        );
     }
 
     /// Who looks on demand, with these cameras' decoders.
-    pub fn lookout(&self, viewpoints: Vec<Viewpoint>, stills: StillRequests) -> Lookout {
+    pub fn lookout(&self, viewpoints: Current<Vec<Viewpoint>>, stills: StillRequests) -> Lookout {
         let (tools, clock, shutdown) = (Arc::clone(&self.tools), Arc::clone(&self.clock), self.shutdown.clone());
         Lookout { viewpoints, tools, stills, clock, shutdown }
     }
 
     /// The cameras as they can be asked to look again, with their names.
     pub fn watchables(&self) -> impl Iterator<Item = (Id, Box<dyn Watchable>)> {
-        (0..self.cameras.len()).map(|camera| {
-            let asked = AskedCamera::new(camera, Arc::clone(&self.cameras), self.decode.clone());
-            (self.cameras[camera].camera.clone(), Box::new(asked) as Box<dyn Watchable>)
+        let roster = self.roster.get();
+        (0..roster.cameras.len()).map(move |place| {
+            let watched = Arc::clone(&roster.cameras[place]);
+            let camera = watched.camera.clone();
+            (camera, Box::new(AskedCamera::new(watched, place, roster.decode.clone())) as Box<dyn Watchable>)
         })
-    }
-
-    /// What hears of every unit in the ring of this camera (by its place in the list), and wakes the workers for it.
-    pub fn waker(&self, camera: usize) -> impl Fn(&Pushed) + Send + Sync + 'static {
-        let (cameras, decode) = (Arc::clone(&self.cameras), self.decode.clone());
-        move |unit| {
-            if cameras[camera].arrived(unit) {
-                decode.wake(camera);
-            }
-        }
     }
 
     /// Starts a decoding thread.
@@ -98,7 +116,8 @@ impl Workers {
         let mut looks = LookDecoders::default();
         let work = move || {
             while !workers.shutdown.is_triggered() {
-                workers.decode.serve(NOTICE, |camera| workers.decode_turn(camera, &mut looks));
+                let roster = workers.roster.get();
+                roster.decode.serve(NOTICE, |camera| workers.decode_turn(&roster, camera, &mut looks));
             }
         };
         std::thread::Builder::new().name(format!("decode-{number}")).spawn(work)
@@ -112,10 +131,14 @@ impl Workers {
         let workers = self.clone();
         let work = move || {
             while !workers.shutdown.is_triggered() {
-                let served = workers.infer.serve(Duration::ZERO, |camera| workers.infer_turn(camera, &mut models))
-                    || workers.scenes.serve(Duration::ZERO, |camera| workers.scene_turn(camera, &mut models));
+                let roster = workers.roster.get();
+                let infer = |wait, models: &mut Models| {
+                    roster.infer.serve(wait, |camera| workers.infer_turn(&roster, camera, models))
+                };
+                let served = infer(Duration::ZERO, &mut models)
+                    || roster.scenes.serve(Duration::ZERO, |camera| workers.scene_turn(&roster, camera, &mut models));
                 if !served {
-                    workers.infer.serve(NOTICE, |camera| workers.infer_turn(camera, &mut models));
+                    infer(NOTICE, &mut models);
                 }
             }
         };
@@ -128,18 +151,25 @@ impl Workers {
     /// No thread could be had.
     pub fn spawn_steward(&self) -> io::Result<JoinHandle<()>> {
         let workers = self.clone();
-        let mut policy = Policy::new(self.cameras.iter().map(|camera| camera.priority));
+        let mut roster = self.roster.get();
+        let mut policy = Policy::new(roster.cameras.iter().map(|camera| camera.priority));
         let mut meter = Meter::new(std::thread::available_parallelism().map_or(1, NonZero::get));
         let mut last = self.clock.mono();
-        self.tell_the_time();
         let work = move || {
             while !workers.shutdown.wait_for(TICK) {
+                let newest = workers.roster.get();
+                if !Arc::ptr_eq(&roster, &newest) {
+                    roster = newest;
+                    policy.serve(roster.cameras.iter().map(|camera| (camera.priority, camera.pulse.rung())));
+                }
                 let now = workers.clock.mono();
-                let live = workers.cameras.iter().filter(|camera| camera.pulse.is_live()).count();
+                let live = roster.cameras.iter().filter(|camera| camera.pulse.is_live()).count();
                 let room = meter.read(now.since(std::mem::replace(&mut last, now)), live, &workers.tools.load.spent);
-                workers.apply(&mut policy, room);
-                workers.tell_the_time();
-                for camera in workers.cameras.iter() {
+                workers.apply(&roster, &mut policy, room);
+                // Rules watch or rest by their schedules; these are asked as often as the policy is.
+                let now = workers.clock.now();
+                for camera in &roster.cameras {
+                    camera.it_is(now);
                     workers.lapse(camera);
                     camera.measure();
                 }
@@ -148,27 +178,22 @@ impl Workers {
         std::thread::Builder::new().name("steward".to_owned()).spawn(work)
     }
 
-    /// Rules watch or rest by their schedules; these are asked as often as the policy is.
-    fn tell_the_time(&self) {
-        let now = self.clock.now();
-        self.cameras.iter().for_each(|camera| camera.it_is(now));
-    }
-
     /// Starts the thread that keeps what the cameras learn of their scenes.
     ///
     /// # Errors
     /// No thread could be had.
     pub fn spawn_keeper(&self, files: SceneFiles) -> io::Result<JoinHandle<()>> {
-        let workers = self.clone();
-        let work = move || keeper::keep(&workers.cameras, &files, &*workers.clock, &workers.shutdown);
+        let (workers, clock, shutdown) = (self.clone(), Arc::clone(&self.clock), self.shutdown.clone());
+        let cameras = move || workers.roster.get().cameras.clone();
+        let work = move || keeper::keep(cameras, &files, &*clock, &shutdown);
         std::thread::Builder::new().name("scenes".to_owned()).spawn(work)
     }
 
-    fn decode_turn(&self, camera: usize, looks: &mut LookDecoders) -> Turn {
-        let watched = &self.cameras[camera];
+    fn decode_turn(&self, roster: &Roster, camera: usize, looks: &mut LookDecoders) -> Turn {
+        let watched = &roster.cameras[camera];
         let mut offered = |offered| match offered {
-            Offered::Things => self.infer.wake(camera),
-            Offered::Scene => self.scenes.wake(camera),
+            Offered::Things => roster.infer.wake(camera),
+            Offered::Scene => roster.scenes.wake(camera),
         };
         let turn = || watched.decode(&self.tools, looks, self.clock.mono(), &mut offered);
         let turn = self.tools.load.spent.decoding(watched.pulse.is_live(), turn);
@@ -178,33 +203,36 @@ impl Workers {
 
     /// Reports what key frames gave to know, and tells it to who looks again.
     fn judge_scene(&self, watched: &Watched) {
-        for SceneTold { at, arrived, picture, findings } in watched.told_by_scene() {
-            if let Some(picture) = &picture
-                && watched.watchpoint.is_on()
-            {
-                // Who is in it, nobody has looked for yet: the still's own models do.
-                let view = View { picture: Arc::clone(picture), people: Arc::from([]) };
-                watched.watchpoint.shown(at, |rule, patience| watched.scene_holds(rule, at, patience), true, &view);
-            }
-            for finding in findings {
-                let picture = picture.as_ref().filter(|_| finding.change == Change::Began);
-                let sight = picture.map(|picture| Sight { picture: Arc::clone(picture), people: Vec::new() });
-                self.report(watched, finding, arrived, sight);
-            }
+        watched.tell_scene(|told| self.report_scene(watched, told));
+    }
+
+    fn report_scene(&self, watched: &Watched, told: SceneTold) {
+        let SceneTold { at, arrived, picture, findings } = told;
+        if let Some(picture) = &picture
+            && watched.watchpoint.is_on()
+        {
+            // Who is in it, nobody has looked for yet: the still's own models do.
+            let view = View { picture: Arc::clone(picture), people: Arc::from([]) };
+            watched.watchpoint.shown(at, |rule, patience| watched.scene_holds(rule, at, patience), true, &view);
+        }
+        for finding in findings {
+            let picture = picture.as_ref().filter(|_| finding.change == Change::Began);
+            let sight = picture.map(|picture| Sight { picture: Arc::clone(picture), people: Vec::new() });
+            self.report(watched, finding, arrived, sight);
         }
     }
 
-    fn infer_turn(&self, camera: usize, models: &mut Models) -> Turn {
-        let watched = &self.cameras[camera];
-        let decode = || self.decode.wake(camera);
+    fn infer_turn(&self, roster: &Roster, camera: usize, models: &mut Models) -> Turn {
+        let watched = &roster.cameras[camera];
+        let decode = || roster.decode.wake(camera);
         let judge = |outcome: Outcome<'_>| self.judge(watched, outcome);
         let turn = || watched.infer(&self.tools, models, self.clock.mono(), decode, judge);
         self.tools.load.spent.inference(watched.pulse.is_live(), turn)
     }
 
     /// Looks at the key frame that waits for the scene's sake.
-    fn scene_turn(&self, camera: usize, models: &mut Models) -> Turn {
-        let watched = &self.cameras[camera];
+    fn scene_turn(&self, roster: &Roster, camera: usize, models: &mut Models) -> Turn {
+        let watched = &roster.cameras[camera];
         match watched.look_at_scene(models) {
             Ok(()) => self.judge_scene(watched),
             Err(error) => events::CannotLook { camera: watched.camera.as_str(), error: &error }.emit(),
@@ -248,19 +276,19 @@ impl Workers {
         }
     }
 
-    fn apply(&self, policy: &mut Policy, room: Room) {
+    fn apply(&self, roster: &Roster, policy: &mut Policy, room: Room) {
         let pressure = self.tools.load.read();
         PressureRead { infer: pressure.infer, decode: pressure.decode }.emit();
         RoomRead { idle: room.idle, to_follow: room.to_follow }.emit();
         self.tools.admission.refill(pressure, room);
         let mut changes = Vec::new();
-        policy.tick(pressure, room, |camera| self.cameras[camera].pulse.busy(), &mut changes);
+        policy.tick(pressure, room, |camera| roster.cameras[camera].pulse.busy(), &mut changes);
         for change in changes {
-            let watched = &self.cameras[change.camera];
+            let watched = &roster.cameras[change.camera];
             watched.set_rung(change.to);
             Degraded { camera: watched.camera.as_str(), from: change.from, to: change.to, why: change.why }.emit();
             // What it may do now, it does at once.
-            self.decode.wake(change.camera);
+            roster.decode.wake(change.camera);
         }
     }
 
@@ -278,8 +306,8 @@ impl Workers {
     fn report(&self, watched: &Watched, finding: Finding, arrived: Option<Mono>, sight: Option<Sight>) {
         let change = finding.change.as_str();
         FindingMade { camera: watched.camera.as_str(), rule: finding.rule.as_str(), change }.emit();
-        let Some(rule) = rule_of(&watched.rules, &finding.rule) else { return };
-        let found = Found { rule: Arc::clone(rule), finding, arrived, sight };
+        let Some(rule) = watched.rule(&finding.rule) else { return };
+        let found = Found { rule, finding, arrived, sight };
         // Policy `block`: a finding is worth more than the pictures that are dropped meanwhile. The queue closes only
         // after this thread has ended.
         let _ = self.items.send(Item::Found(Box::new(found)));

@@ -110,6 +110,7 @@ fn the_topics_that_the_uplink_uses_are_described() {
     let incident = "01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned().try_into().unwrap();
     for (topic, name) in [
         (topics.status(), "status"),
+        (topics.config_state(), "configState"),
         (topics.camera_state(&id), "cameraState"),
         (topics.sensor_state(&id), "sensorState"),
         (topics.telemetry(&id), "telemetry"),

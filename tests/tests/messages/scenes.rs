@@ -7,7 +7,7 @@ use snowgate::{
     camera::health::CameraState,
     evidence::files::FileName,
     messages::Example,
-    run::CameraStateMessage,
+    run::{CameraStateMessage, ConfigStateMessage, Origin, Refusal},
     sensor::{
         Telemetry,
         state::{Signs, StateSink, StateTeller},
@@ -228,6 +228,21 @@ fn besides(story: &mut Story) {
     for reason in [None, Some(Absence::Stopped), Some(Absence::ConnectionLost)] {
         say(topics.status(), &Status::new(&gateway, &boot, reason));
     }
+    let in_force = ConfigStateMessage {
+        digest: "6f0f3c6a1b7d".into(),
+        origin: Origin::Given,
+        generation: 3,
+        since: moment("07:40:00"),
+        refused: None,
+    };
+    say(topics.config_state(), &in_force);
+    let refusal = Refusal {
+        at: moment("11:58:00"),
+        errors: 1,
+        first: "/etc/snowgate/cameras.d/reservoir.toml:31:9: there is no zone `spilway`; did you mean `spillway`?"
+            .into(),
+    };
+    say(topics.config_state(), &ConfigStateMessage { refused: Some(refusal), ..in_force });
     let camera = id("reservoir");
     let state = CameraStateMessage {
         camera: &camera,
@@ -352,7 +367,8 @@ fn high_water(story: &mut Story, gauge: &Id) {
 
 fn sensor_state(story: &mut Story, gauge: &Id) {
     let (told, hear) = std::sync::mpsc::channel();
-    let mut teller = StateTeller::new(gauge.clone(), StateSink::new(move |_, _, payload| told.send(payload).unwrap()));
+    let mut teller =
+        StateTeller::new(gauge.clone(), StateSink::new(move |_, state| told.send(state.unwrap().1).unwrap()));
     let now = story.clock.mono();
     let fault = Some("10.0.0.9:5000 has disconnected".to_owned());
     let signs = Signs { heard: Some(now), since: now, fault, flooding: None, silent_after: Duration::from_secs(600) };

@@ -67,6 +67,11 @@ impl<I: IncidentIds> Book<I> {
         Self { locale, boot, config_digest, calendar, ids, incidents, episodes, joinable }
     }
 
+    /// From now on another configuration is in force. Incidents that are open keep the digest of the one that found them.
+    pub fn configure(&mut self, config_digest: String, calendar: Arc<Calendar>) {
+        (self.config_digest, self.calendar) = (config_digest, calendar);
+    }
+
     /// What a camera's finding makes of an incident. `None` if it belongs to none that is open.
     pub fn found(&mut self, source: &Source<CameraSource>, finding: &Finding, clock: &dyn Clock) -> Option<Revision> {
         let CameraSource { camera, area, models, .. } = &source.of;

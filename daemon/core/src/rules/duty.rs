@@ -41,6 +41,11 @@ impl Duty {
         self.is_on
     }
 
+    /// Whether another one watches at the same hours.
+    pub(super) fn has_the_hours_of(&self, other: &Self) -> bool {
+        self.schedule == other.schedule
+    }
+
     /// Whether it ever does not.
     pub(super) fn is_part_time(&self) -> bool {
         self.schedule.is_some()

@@ -159,6 +159,12 @@ impl Episodes {
         });
     }
 
+    /// Ends everything at once, whatever holds.
+    pub(super) fn close(&mut self, at: Mono, findings: &mut Vec<Finding>) {
+        let Self { rule, under_way, .. } = self;
+        findings.extend(under_way.drain(..).map(|episode| episode.finding(rule, at, Change::Ended, Vec::new())));
+    }
+
     fn find(&mut self, number: u64) -> Option<&mut Episode> {
         self.under_way.iter_mut().find(|episode| episode.number == number)
     }

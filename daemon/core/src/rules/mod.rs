@@ -38,6 +38,7 @@ pub mod spec;
 mod speed;
 mod stationary;
 mod stay;
+mod succession;
 mod wrong_way;
 
 use std::{fmt, time::Duration};
@@ -52,6 +53,7 @@ use self::{
     speed::SpeedRule,
     stationary::StationaryRule,
     stay::StayRule,
+    succession::{Definition, Followed, succeed},
     wrong_way::WrongWayRule,
 };
 use crate::{
@@ -190,7 +192,7 @@ pub enum RuleError {
 }
 
 /// All rules of one camera about things in its pictures, with their state.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct CameraRules {
     rules: Vec<Rule>,
 }
@@ -208,6 +210,12 @@ impl CameraRules {
     ) -> Result<Self, RuleError> {
         let rules = rules.iter().filter_map(|rule| Rule::new(zones, lines, schedules, rule).transpose());
         Ok(Self { rules: rules.collect::<Result<_, _>>()? })
+    }
+
+    /// From now on others are followed. A rule that is the same among them, its zone or line and its schedule included, keeps
+    /// its state; what is under way of the rest ends at once.
+    pub fn succeed(&mut self, successors: Self, at: Mono, findings: &mut Vec<Finding>) {
+        succeed(&mut self.rules, successors.rules, at, findings);
     }
 
     /// From now on it is this time: rules watch or rest by their schedules. Until it is told, all of them watch.
@@ -255,6 +263,7 @@ impl CameraRules {
 
 #[derive(Debug)]
 struct Rule {
+    definition: Definition,
     duty: Duty,
     filter: Filter,
     condition: Box<dyn Condition>,
@@ -299,6 +308,8 @@ impl Rule {
     ) -> Result<Option<Self>, RuleError> {
         let zone = |id: &Id| spec.zone(zones, id).cloned();
         let (hold, linger) = (spec.hold().0, spec.linger.0);
+        let mut definition =
+            Definition { spec: spec.clone(), polygon: spec.kind.zone().map(|id| zone(id)).transpose()?, line: None };
         let condition: Box<dyn Condition> = match &spec.kind {
             RuleKind::Intrusion(keys) => Box::new(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger)),
             RuleKind::Loitering(keys) => Box::new(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger)),
@@ -310,7 +321,9 @@ impl Rule {
                     what: "line",
                     missing: keys.line.value.clone(),
                 })?;
-                Box::new(LineRule::new(Segment { start: line.start, end: line.end.value }, keys.direction))
+                let line = Segment { start: line.start, end: line.end.value };
+                definition.line = Some(line);
+                Box::new(LineRule::new(line, keys.direction))
             }
             RuleKind::Stationary(keys) => Box::new(StationaryRule::new(zone(&keys.zone)?, keys, hold, linger)),
             RuleKind::WrongWay(keys) => Box::new(WrongWayRule::new(zone(&keys.zone)?, keys, hold)),
@@ -328,7 +341,7 @@ impl Rule {
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, linger);
         let duty = Duty::new(spec, schedules)?;
-        Ok(Some(Self { duty, filter: Filter::new(spec), condition, episodes, last: None }))
+        Ok(Some(Self { definition, duty, filter: Filter::new(spec), condition, episodes, last: None }))
     }
 
     fn observe(&mut self, observation: &Observation<'_>, findings: &mut Vec<Finding>) {
@@ -348,6 +361,16 @@ impl Rule {
 
     fn holds(&self, patience: Duration) -> bool {
         self.last.is_some_and(|at| self.condition.holds(at, patience))
+    }
+}
+
+impl Followed for Rule {
+    fn definition(&self) -> (&Definition, &Duty) {
+        (&self.definition, &self.duty)
+    }
+
+    fn episodes(&mut self) -> &mut Episodes {
+        &mut self.episodes
     }
 }
 

@@ -7,6 +7,7 @@ use super::{
     duty::Duty,
     episode::{Alarm, Episodes},
     spec::{RuleKind, RuleSpec, TamperSpec, ZoneSpec},
+    succession::{Definition, Followed, succeed},
 };
 use crate::{
     geometry::{Point, Polygon, Rect},
@@ -24,7 +25,7 @@ use crate::{
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 
 /// All rules of one camera about its whole scene, with their state.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SceneRules {
     rules: Vec<SceneRule>,
 }
@@ -69,6 +70,11 @@ impl SceneRules {
     pub fn new(zones: &[ZoneSpec], schedules: &Schedules, rules: &[RuleSpec]) -> Result<Self, MissingReference> {
         let rules = rules.iter().filter_map(|rule| SceneRule::new(zones, schedules, rule).transpose());
         Ok(Self { rules: rules.collect::<Result<_, _>>()? })
+    }
+
+    /// As [`CameraRules::succeed`](super::CameraRules::succeed).
+    pub fn succeed(&mut self, successors: Self, at: Mono, findings: &mut Vec<Finding>) {
+        succeed(&mut self.rules, successors.rules, at, findings);
     }
 
     /// As [`CameraRules::it_is`](super::CameraRules::it_is).
@@ -119,6 +125,7 @@ impl SceneRules {
 
 #[derive(Debug)]
 struct SceneRule {
+    definition: Definition,
     duty: Duty,
     watching: Box<dyn Watching>,
     episodes: Episodes,
@@ -129,11 +136,12 @@ struct SceneRule {
 impl SceneRule {
     /// `None` if it is no rule about the whole scene.
     fn new(zones: &[ZoneSpec], schedules: &Schedules, spec: &RuleSpec) -> Result<Option<Self>, MissingReference> {
+        let polygon = spec.kind.zone().map(|id| spec.zone(zones, id)).transpose()?.cloned();
         let watching: Box<dyn Watching> = match &spec.kind {
             RuleKind::Tamper(keys) => Box::new(TamperRule::new(keys, spec.hold().0)),
-            RuleKind::Anomaly(keys) => {
-                let zone = keys.zone.0.as_ref().map(|id| spec.zone(zones, id)).transpose()?;
-                Box::new(AnomalyRule { zone: zone.cloned(), hold: spec.hold().0, things: Vec::new(), looked: Mono(0) })
+            RuleKind::Anomaly(_) => {
+                let zone = polygon.clone();
+                Box::new(AnomalyRule { zone, hold: spec.hold().0, things: Vec::new(), looked: Mono(0) })
             }
             RuleKind::Intrusion(_)
             | RuleKind::LineCrossing(_)
@@ -146,7 +154,18 @@ impl SceneRule {
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, spec.linger.0);
         let duty = Duty::new(spec, schedules)?;
-        Ok(Some(Self { duty, watching, episodes, last: None }))
+        let definition = Definition { spec: spec.clone(), polygon, line: None };
+        Ok(Some(Self { definition, duty, watching, episodes, last: None }))
+    }
+}
+
+impl Followed for SceneRule {
+    fn definition(&self) -> (&Definition, &Duty) {
+        (&self.definition, &self.duty)
+    }
+
+    fn episodes(&mut self) -> &mut Episodes {
+        &mut self.episodes
     }
 }
 

@@ -29,10 +29,19 @@ pub(super) struct Scene {
 
 impl Scene {
     pub(super) fn new(rule: &str) -> Self {
+        Self { rules: Self::rules(&[rule]), findings: Vec::new(), at: 0 }
+    }
+
+    fn rules(rules: &[&str]) -> CameraRules {
         let zones = [read("id = 'zone'\npolygon = [[0.5, 0.0], [1.0, 0.0], [1.0, 1.0], [0.5, 1.0]]")];
         let lines = [read("id = 'line'\nstart = [0.5, 0.1]\nend = [0.5, 0.9]")];
-        let rules = CameraRules::new(&zones, &lines, &schedules(), &[read(rule)]).unwrap();
-        Self { rules, findings: Vec::new(), at: 0 }
+        let rules: Vec<_> = rules.iter().map(|rule| read(rule)).collect();
+        CameraRules::new(&zones, &lines, &schedules(), &rules).unwrap()
+    }
+
+    /// From now on these rules are followed.
+    pub(super) fn succeed(&mut self, rules: &[&str]) {
+        self.rules.succeed(Self::rules(rules), Mono(self.at * MILLI), &mut self.findings);
     }
 
     /// One picture, `millis` after the one before.

@@ -35,6 +35,8 @@ pub struct SensorWatch {
 
 #[derive(Debug)]
 struct Quantity {
+    /// What it was made of.
+    spec: QuantitySpec,
     id: Id,
     unit: Unit,
     scale: f64,
@@ -100,6 +102,28 @@ impl SensorWatch {
     ) -> Result<Self, WatchError> {
         let quantities = quantities.iter().map(|spec| Quantity::new(spec, models)).collect::<Result<_, _>>()?;
         Ok(Self { sensor, zone, quantities, rules: SensorRules::new(rules, now) })
+    }
+
+    /// From now on this sensor is watched as `successor` would, which has heard nothing yet. Quantities that stay the same keep
+    /// what was heard and learnt of them, and rules that do, about such quantities, their state; what is under way of the rest
+    /// ends at once.
+    pub fn succeed(&mut self, successor: Self, at: Mono, alarms: &mut Vec<Alarm>) {
+        let Self { sensor, zone, quantities, rules } = successor;
+        let mut before = std::mem::take(&mut self.quantities);
+        let goes_on = |successor: Quantity| match before.iter().position(|known| known.spec == successor.spec) {
+            Some(place) => before.swap_remove(place),
+            None => successor,
+        };
+        (self.sensor, self.zone) = (sensor, zone);
+        self.quantities = quantities.into_iter().map(goes_on).collect();
+        // What was heard in another unit, or with other limits, says nothing about what is heard now.
+        before.iter().for_each(|changed| self.rules.close(&changed.id, at, alarms));
+        self.rules.succeed(rules, at, alarms);
+    }
+
+    /// The sensor is watched no more: what is under way ends at once.
+    pub fn close(&mut self, at: Mono, alarms: &mut Vec<Alarm>) {
+        self.rules.succeed(SensorRules::default(), at, alarms);
     }
 
     /// Takes in what a device sent, in its own unit, and appends what there is to tell. `None` if the sensor has no such
@@ -200,6 +224,7 @@ impl Quantity {
         let quantity = &spec.id.value;
         let unit = spec.reported_unit();
         Ok(Self {
+            spec: spec.clone(),
             id: quantity.clone(),
             unit: unit.clone(),
             scale: spec.scale.0,
@@ -249,8 +274,12 @@ mod tests {
     }
 
     fn watch(quantity: &str) -> SensorWatch {
+        with_rule(quantity, HIGH_WATER)
+    }
+
+    fn with_rule(quantity: &str, rule: &str) -> SensorWatch {
         let quantity: QuantitySpec = read_table(&mut toml_span::parse(quantity).unwrap()).unwrap();
-        let rule: SensorRuleSpec = read_table(&mut toml_span::parse(HIGH_WATER).unwrap()).unwrap();
+        let rule: SensorRuleSpec = read_table(&mut toml_span::parse(rule).unwrap()).unwrap();
         SensorWatch::new(id("gauge"), TimeZone::UTC, &[quantity], [&rule], &Ramps, Mono(0)).unwrap()
     }
 
@@ -300,6 +329,30 @@ mod tests {
             watch.hear(&id("rain"), Sample { value: 1.0, measured: None, flagged: false }, moment(121), &mut alarms),
             None
         );
+    }
+
+    #[test]
+    fn a_successor_keeps_what_stays_the_same() {
+        let higher = HIGH_WATER.replace("3.5", "3.4");
+        let wider = GAUGE.replace("max = 12", "max = 14");
+        for (quantity, rule, heard, ends) in
+            [(GAUGE, HIGH_WATER, 1, false), (GAUGE, &*higher, 1, true), (&*wider, HIGH_WATER, 0, true)]
+        {
+            let (mut watch, mut alarms) = (watch(GAUGE), Vec::new());
+            let high = Sample { value: 4100.0, measured: None, flagged: false };
+            watch.hear(&id("level"), high, moment(0), &mut alarms);
+            watch.succeed(with_rule(quantity, rule), moment(1).mono, &mut alarms);
+            let changes: Vec<_> = alarms.iter().map(|alarm| alarm.change).collect();
+            assert_eq!(changes.get(1).copied(), ends.then_some(Change::Ended), "{rule}");
+            assert_eq!(watch.last_readings(&id("level")).count(), heard, "{quantity}");
+            alarms.clear();
+            watch.hear(&id("level"), high, moment(2), &mut alarms);
+            let changes: Vec<_> = alarms.iter().map(|alarm| alarm.change).collect();
+            assert_eq!(changes, if ends { vec![Change::Began] } else { vec![] }, "{rule}");
+            watch.close(moment(3).mono, &mut alarms);
+            assert_eq!(alarms.last().map(|alarm| alarm.change), Some(Change::Ended));
+            assert!(!watch.is_active());
+        }
     }
 
     #[test]

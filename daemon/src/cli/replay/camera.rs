@@ -190,10 +190,10 @@ impl Judge {
         if let Err(error) = watched.look_at_scene(&mut self.models) {
             self.failure = Some(error);
         }
-        for mut told in watched.told_by_scene() {
+        watched.tell_scene(|mut told| {
             self.ledger.clock.advance_to(told.at);
             self.ledger.enter(&mut told.findings);
-        }
+        });
     }
 
     fn checked(&mut self) -> Result<(), ReplayError> {

@@ -96,7 +96,7 @@ pub struct Known {
 }
 
 /// All rules of one sensor, with their state.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct SensorRules {
     rules: Vec<Rule>,
 }
@@ -105,6 +105,24 @@ impl SensorRules {
     /// Rules that have heard nothing yet; silence is counted from `now` on.
     pub fn new<'a>(rules: impl IntoIterator<Item = &'a SensorRuleSpec>, now: Mono) -> Self {
         Self { rules: rules.into_iter().map(|spec| Rule::new(spec, now)).collect() }
+    }
+
+    /// From now on others are followed. A rule that is the same among them keeps its state; what is under way of the rest ends
+    /// at once.
+    pub fn succeed(&mut self, successors: Self, at: Mono, alarms: &mut Vec<Alarm>) {
+        let mut before = std::mem::take(&mut self.rules);
+        let goes_on = |successor: Rule| match before.iter().position(|rule| rule.spec == successor.spec) {
+            Some(place) => before.swap_remove(place),
+            None => successor,
+        };
+        self.rules = successors.rules.into_iter().map(goes_on).collect();
+        end(&before, at, alarms);
+    }
+
+    /// Those of a quantity are followed no more: what is under way of them ends at once.
+    pub fn close(&mut self, quantity: &Id, at: Mono, alarms: &mut Vec<Alarm>) {
+        let closed: Vec<Rule> = self.rules.extract_if(.., |rule| rule.quantity == *quantity).collect();
+        end(&closed, at, alarms);
     }
 
     /// Takes in one reading and appends what there is to tell.
@@ -133,8 +151,15 @@ impl SensorRules {
     }
 }
 
+/// Tells that what is under way of these rules is over.
+fn end(rules: &[Rule], at: Mono, alarms: &mut Vec<Alarm>) {
+    alarms.extend(rules.iter().filter(|rule| rule.open.is_some()).map(|rule| rule.alarm(Change::Ended, at)));
+}
+
 #[derive(Debug)]
 struct Rule {
+    /// What it was made of.
+    spec: SensorRuleSpec,
     id: Id,
     quantity: Id,
     hold: Duration,
@@ -174,6 +199,7 @@ impl Rule {
             _ => spec.r#for.0,
         };
         Self {
+            spec: spec.clone(),
             id: spec.id.value.clone(),
             quantity: spec.quantity.value.clone(),
             hold,
