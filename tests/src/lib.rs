@@ -4,6 +4,7 @@
 // Servers for tests may say what they expect.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+pub mod clips;
 pub mod contract;
 pub mod daemon;
 pub mod demo;

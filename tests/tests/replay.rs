@@ -9,7 +9,11 @@ use std::{
 };
 
 use serde_json::Value;
-use snowgate_tests::{daemon::program, repository};
+use snowgate_tests::{
+    clips::{configured, media},
+    daemon::program,
+    repository,
+};
 
 fn replay(camera: &str, clip: &Path, more: &[&str]) -> Output {
     replay_by(&repository().join("configs/demo"), camera, clip, more)
@@ -23,10 +27,6 @@ fn replay_by(config: &Path, camera: &str, clip: &Path, more: &[&str]) -> Output 
         .args(more)
         .output()
         .unwrap()
-}
-
-fn media(name: &str) -> std::path::PathBuf {
-    repository().join("assets/media").join(name)
 }
 
 /// What a replay found, and the same as it printed it.
@@ -78,21 +78,12 @@ fn the_square_gives_the_same_incidents_every_time_and_those_that_were_counted_by
 
 #[test]
 fn rules_rest_and_incidents_weigh_more_by_the_clips_own_time() {
-    let demo = repository().join("configs/demo");
-    let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("cameras.d")).unwrap();
-    for name in ["gateway.toml", "categories.toml"] {
-        let text = fs::read_to_string(demo.join(name)).unwrap();
-        // Paths are relative to the configuration.
-        fs::write(folder.path().join(name), text.replace("\"../..", &format!("\"{}", repository().display()))).unwrap();
-    }
-    let camera = fs::read_to_string(demo.join("cameras.d/walkers.toml")).unwrap();
     let (stays, crossings) = ("id = \"on-left-road\"\n", "id = \"passage-crossed\"\n");
     let during = "severity_during = [{ schedule = \"night\", severity = \"major\" }]\n";
-    let camera = camera
-        .replace(stays, &format!("{stays}schedule = \"night\"\n"))
-        .replace(crossings, &format!("{crossings}{during}"));
-    fs::write(folder.path().join("cameras.d/walkers.toml"), camera).unwrap();
+    let folder = configured("walkers", |camera| {
+        let camera = camera.replace(stays, &format!("{stays}schedule = \"night\"\n"));
+        camera.replace(crossings, &format!("{crossings}{during}"))
+    });
     let night = "[[schedule]]\nid = \"night\"\nwindow = [{ from = \"22:00\", to = \"06:00\" }]\n";
     fs::write(folder.path().join("schedules.toml"), night).unwrap();
 
@@ -142,4 +133,37 @@ fn what_is_no_clip_is_refused_with_its_name() {
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains(part), "{said}");
     }
+}
+
+#[test]
+fn a_directory_is_replayed_clip_by_clip_and_what_cannot_be_played_stops_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::copy(media("face-long.mp4"), at("b.mp4")).unwrap();
+    fs::copy(media("face-long.mp4"), at("c.mp4")).unwrap();
+    fs::write(at("notes.txt"), "what happened").unwrap();
+    let whole = replay("entrance", folder.path(), &[]);
+    let said = String::from_utf8_lossy(&whole.stderr).into_owned();
+    assert!(
+        said.contains("notes.txt: passed over") && said.contains("2 clip(s), 0 of them cannot be played"),
+        "{said}"
+    );
+    let (found, text) = incidents(whole);
+    // Each clip begins anew: what one holds, the other does too.
+    let of_clip = |clip: &str| {
+        let of = found.iter().filter(|incident| incident["clip"] == clip).cloned();
+        let without = |mut incident: Value| incident.as_object_mut().unwrap().remove("clip").map(|_| incident);
+        of.filter_map(without).collect::<Vec<_>>()
+    };
+    assert!(!of_clip("b.mp4").is_empty() && of_clip("b.mp4") == of_clip("c.mp4"), "{text}");
+    assert_eq!(of_clip("b.mp4"), incidents(replay("entrance", &at("b.mp4"), &[])).0);
+
+    let golden = tempfile::NamedTempFile::new().unwrap();
+    fs::write(golden.path(), &text).unwrap();
+    fs::write(at("a.mp4"), "this is no video").unwrap();
+    let broken = replay("entrance", folder.path(), &["--expect", golden.path().to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&broken.stderr);
+    assert_eq!(broken.status.code(), Some(65), "{said}");
+    assert!(said.contains("a.mp4") && said.contains("3 clip(s), 1 of them cannot be played"), "{said}");
+    assert!(!said.contains("not as expected") && String::from_utf8_lossy(&broken.stdout) == text, "{said}");
 }

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand, each with its arguments and its `run`.
 
 pub mod check;
+mod clips;
 pub mod exit;
 pub mod learn;
 pub mod log;
@@ -37,7 +38,7 @@ macro_rules! commands {
 commands! {
     /// Watch the cameras and listen to the sensors until SIGTERM or SIGINT.
     run::Run,
-    /// Run a video file through a camera's zones and rules.
+    /// Run a video file, or a directory of them, through a camera's zones and rules.
     replay::Replay,
     /// Learn what is normal in a camera's scene, from its stream or from clips of it.
     learn::Learn,

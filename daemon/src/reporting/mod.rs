@@ -31,9 +31,9 @@ use snowgate_core::{
     incidents::{
         CameraSource, Locale, Place, SensorSource, Source, command::CommandId, event::Gateway, verify::VerifySpec,
     },
-    rules::Finding,
+    rules::{Finding, Subject},
     sensor::{reading::Reading, rules::Alarm},
-    time::{Clock, Mono},
+    time::{Clock, Moment, Mono},
 };
 
 use self::{
@@ -44,7 +44,7 @@ use crate::{
     camera::picture::Picture,
     evidence::{
         access_log::AccessLog,
-        still::Outline,
+        still::{Outline, StillRequest},
         worker::{StillQueue, StillReady},
     },
     health::Health,
@@ -68,6 +68,29 @@ pub struct WatchedRule {
     pub masks: Arc<[Polygon]>,
 }
 
+impl WatchedRule {
+    /// What a still is made of for an incident of this rule that opened at `opened`, with `subjects`, in this picture.
+    pub fn still(
+        &self,
+        incident: IncidentId,
+        opened: Moment,
+        subjects: Vec<Subject>,
+        Sight { picture, people }: Sight,
+    ) -> StillRequest<Arc<Picture>> {
+        StillRequest {
+            incident,
+            verification: None,
+            camera: self.source.of.camera.clone(),
+            picture,
+            taken: opened,
+            subjects,
+            people,
+            outline: self.outline.clone(),
+            masks: Arc::clone(&self.masks),
+        }
+    }
+}
+
 /// A finding on its way to the book.
 pub struct Found {
     /// The rule that found it.
@@ -81,6 +104,7 @@ pub struct Found {
 }
 
 /// A picture for a still.
+#[derive(Clone)]
 pub struct Sight {
     /// The picture.
     pub picture: Arc<Picture>,

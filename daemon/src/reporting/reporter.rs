@@ -20,7 +20,7 @@ use snowgate_core::{
 use super::{Alarmed, Found, Item, Look, Reporting, day::Day, ids::RandomIds, upkeep::Upkeep};
 use crate::{
     events::{incident as events, sensor::TelemetryLost},
-    evidence::{still::StillRequest, worker::StillReady},
+    evidence::worker::StillReady,
     health::Part,
     store::{Class, CommandRecord, Commit, IncidentRecord, Message, Store, StoreError},
     uplink::Topics,
@@ -135,17 +135,7 @@ impl Reporter {
             return;
         }
         if let (EventKind::Opened, Some(sight), Some(stills)) = (kind, sight, &self.with.stills) {
-            stills.request(StillRequest {
-                incident,
-                verification: None,
-                camera: rule.source.of.camera.clone(),
-                taken: opened,
-                picture: sight.picture,
-                subjects: finding.subjects,
-                people: sight.people,
-                outline: rule.outline.clone(),
-                masks: Arc::clone(&rule.masks),
-            });
+            stills.request(rule.still(incident, opened, finding.subjects, sight));
         }
     }
 

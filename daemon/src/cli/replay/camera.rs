@@ -14,12 +14,12 @@ use std::{
 
 use snowgate_core::{
     ids::{CountedIds, Id},
-    incidents::{Book, Incident},
+    incidents::{Book, Incident, event::EventKind},
     rules::{Finding, MissingReference},
     time::{Clock as _, ManualClock, Mono},
 };
 
-use super::{ReplayError, data, expect::ReplayedIncident};
+use super::{ReplayError, expect::ReplayedIncident};
 use crate::{
     camera::{
         access_unit::{AccessUnit, Arrival},
@@ -27,9 +27,11 @@ use crate::{
         decode::Decoders,
         gop_ring::GopRing,
         health::{HealthSink, HealthTracker},
+        picture::Picture,
     },
     config::{CameraConfig, Config},
-    reporting::{WatchedRule, rule_of},
+    evidence::still::StillRequest,
+    reporting::{Sight, WatchedRule, people, rule_of},
     run::{
         cameras,
         models::{LoadedModels, preflight},
@@ -38,66 +40,69 @@ use crate::{
     watch::{LookDecoders, Outcome, Tools, Watched},
 };
 
-/// Looks at a whole clip that begins at `start`: what was found, and what it took.
-pub(super) fn replay(
-    directory: &Path,
-    id: &Id,
-    clip: &Path,
+/// One camera of a configuration with the models of this machine: whatever clips of it are looked at.
+pub(in crate::cli) struct Prepared {
+    config: Config,
+    camera: CameraConfig,
+    models: LoadedModels,
+    decoders: Decoders,
     start: jiff::Timestamp,
-    data_directory: Option<&Path>,
-) -> Result<(Vec<ReplayedIncident>, Stats), ReplayError> {
-    let loaded = Config::load(directory).and_then(preflight);
-    let (config, models, decoders) = loaded.map_err(|problems| ReplayError::Config(problems.render(false)))?;
-    let missing = || ReplayError::Missing { what: "camera", id: id.clone(), directory: directory.to_owned() };
-    let camera = config.camera(id).ok_or_else(missing)?;
-    if let Some(reason) = &camera.refused {
-        return Err(ReplayError::Refused { what: "camera", id: id.clone(), reason: reason.clone() });
-    }
-    let files = data_directory.map(SceneFiles::beneath);
-    let mut player = Player::new(&config, camera, &models, decoders, start, files.as_ref())?;
-    let stats = player.play(ClipReader::open(clip, camera.id.clone()).map_err(data)?)?;
-    Ok((player.into_incidents(), stats))
+    files: Option<SceneFiles>,
 }
 
-/// What a replay went through.
-#[derive(Debug, Default)]
-pub(super) struct Stats {
-    /// Pictures in the clip.
-    pub pictures: u64,
-    /// Pictures that models were shown.
-    pub looked_at: u64,
-}
-
-/// One camera's path, from encoded pictures to incidents, on one thread: its ring, its gate and its judgement are those
-/// that run live.
-struct Player {
-    ring: Arc<GopRing>,
-    watched: Arc<Watched>,
-    /// There is something for decoding to do.
-    woken: Arc<AtomicBool>,
-    tools: Tools,
-    looks: LookDecoders,
-    judge: Judge,
-}
-
-/// The inference side, and what comes of it.
-struct Judge {
-    models: Models,
-    ledger: Ledger,
-    looked_at: u64,
-    failure: Option<VisionError>,
-}
-
-impl Player {
-    fn new(
-        config: &Config,
-        camera: &CameraConfig,
-        models: &LoadedModels,
-        decoders: Decoders,
+impl Prepared {
+    /// Loads a configuration whose camera is looked at in clips that begin at `start`; what was learnt of it lies in
+    /// `data_directory`.
+    ///
+    /// # Errors
+    /// The configuration is wrong, has no such camera, or refuses it.
+    pub fn load(
+        directory: &Path,
+        id: &Id,
         start: jiff::Timestamp,
-        files: Option<&SceneFiles>,
+        data_directory: Option<&Path>,
     ) -> Result<Self, ReplayError> {
-        let clock = ManualClock::new("replay", start);
+        let loaded = Config::load(directory).and_then(preflight);
+        let (config, models, decoders) = loaded.map_err(|problems| ReplayError::Config(problems.render(false)))?;
+        let missing = || ReplayError::Missing { what: "camera", id: id.clone(), directory: directory.to_owned() };
+        let camera = config.camera(id).ok_or_else(missing)?.clone();
+        if let Some(reason) = camera.refused {
+            return Err(ReplayError::Refused { what: "camera", id: id.clone(), reason });
+        }
+        let files = data_directory.map(SceneFiles::beneath);
+        Ok(Self { config, camera, models, decoders, start, files })
+    }
+
+    /// The configuration.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// The camera.
+    pub fn camera(&self) -> &Id {
+        &self.camera.id
+    }
+
+    /// The models of this machine.
+    pub fn models(&self) -> &LoadedModels {
+        &self.models
+    }
+
+    /// Looks at a whole clip, with nothing known of any before it.
+    ///
+    /// # Errors
+    /// The clip is none, or ends in the middle; a model fails.
+    pub fn replay(&self, clip: &Path) -> Result<Replayed, ReplayError> {
+        self.player(None)?.play(clip)
+    }
+
+    /// Who plays one clip, and hands what is needed for a still of each incident that opens to `stills`.
+    ///
+    /// # Errors
+    /// A rule cannot be followed; a checked configuration has no such rule.
+    pub fn player<'a>(&self, stills: Option<StillSink<'a>>) -> Result<Player<'a>, ReplayError> {
+        let Self { config, camera, models, decoders, start, files } = self;
+        let clock = ManualClock::new("replay", *start);
         let ids = CountedIds::default();
         let book = Book::new(
             config.gateway.locale,
@@ -112,30 +117,72 @@ impl Player {
         let ring = Arc::new(GopRing::new(camera.id.clone(), &camera.ring));
         let nobody = HealthTracker::new(camera.id.clone(), HealthSink::new(drop));
         let missing = |error: MissingReference| ReplayError::Config(error.to_string());
-        let known = files.and_then(|files| files.health(&camera.id).ok().flatten()).unwrap_or_default();
+        let known = files.as_ref().and_then(|files| files.health(&camera.id).ok().flatten()).unwrap_or_default();
         let scene = cameras::scene(camera, &config.schedules, known, nobody).map_err(missing)?;
-        let anomaly = cameras::anomaly(camera, files);
+        let anomaly = cameras::anomaly(camera, files.as_ref());
         let watched = Arc::new(Watched::new(Arc::clone(&ring), &camera.detect, watcher, scene, anomaly, rules.clone()));
         let woken = Arc::new(AtomicBool::new(false));
         ring.on_push(Box::new({
             let (watched, woken) = (Arc::clone(&watched), Arc::clone(&woken));
             move |unit| woken.store(watched.arrived(unit), Ordering::Relaxed)
         }));
-        let ledger = Ledger { clock, book, rules, incidents: Vec::new() };
+        let ledger = Ledger { clock, book, rules, incidents: Vec::new(), stills };
         let judge = Judge { models: models.for_thread(), ledger, looked_at: 0, failure: None };
-        Ok(Self { ring, watched, woken, tools: Tools::alone(decoders), looks: LookDecoders::default(), judge })
+        Ok(Player { ring, watched, woken, tools: Tools::alone(*decoders), looks: LookDecoders::default(), judge })
     }
+}
 
-    fn play(&mut self, mut clip: ClipReader) -> Result<Stats, ReplayError> {
+/// Who makes stills of the incidents that open.
+pub(in crate::cli) type StillSink<'a> = &'a mut dyn FnMut(StillRequest<Arc<Picture>>);
+
+/// What a clip showed, and what it took.
+pub(in crate::cli) struct Replayed {
+    /// As they stood at the end, in the order they were opened.
+    pub incidents: Vec<ReplayedIncident>,
+    /// Pictures in the clip.
+    pub pictures: u64,
+    /// Pictures that models were shown.
+    pub looked_at: u64,
+    /// From the clip's beginning to its last picture.
+    pub lasts: Duration,
+}
+
+/// One camera's path, from encoded pictures to incidents, on one thread: its ring, its gate and its judgement are those
+/// that run live.
+pub(in crate::cli) struct Player<'a> {
+    ring: Arc<GopRing>,
+    watched: Arc<Watched>,
+    /// There is something for decoding to do.
+    woken: Arc<AtomicBool>,
+    tools: Tools,
+    looks: LookDecoders,
+    judge: Judge<'a>,
+}
+
+/// The inference side, and what comes of it.
+struct Judge<'a> {
+    models: Models,
+    ledger: Ledger<'a>,
+    looked_at: u64,
+    failure: Option<VisionError>,
+}
+
+impl Player<'_> {
+    /// Plays a clip from its beginning to its end.
+    ///
+    /// # Errors
+    /// As [`Prepared::replay`].
+    pub fn play(mut self, clip: &Path) -> Result<Replayed, ReplayError> {
+        let mut clip = ClipReader::open(clip, self.ring.camera().clone())?;
         let mut now = Mono(0);
         let mut pictures = 0;
-        while let Some(unit) = clip.next_unit().map_err(data)? {
+        while let Some(unit) = clip.next_unit()? {
             pictures += 1;
             // A camera sends a picture when it has it: those shown out of order arrive in order.
             now = now.max(unit.at);
             let AccessUnit { key, at, buffer, format, .. } = unit;
             self.ring.push(Arrival { key, at, arrived: now, buffer, format });
-            let Self { watched, woken, tools, looks, judge, .. } = self;
+            let Self { watched, woken, tools, looks, judge, .. } = &mut self;
             watched.it_is(judge.ledger.clock.moment_at(now));
             while woken.swap(false, Ordering::Relaxed) {
                 let turn = watched.decode(tools, looks, now, &mut |_| judge.look(watched, tools, now, woken));
@@ -144,11 +191,13 @@ impl Player {
             }
             self.judge.checked()?;
         }
-        let Self { watched, woken, tools, looks, judge, .. } = self;
+        let Self { watched, woken, tools, looks, judge, .. } = &mut self;
         watched.finish_decoding(tools, looks, now, &mut |_| judge.look(watched, tools, now, woken));
         self.judge.checked()?;
         self.end();
-        Ok(Stats { pictures, looked_at: self.judge.looked_at })
+        let Judge { ledger, looked_at, .. } = self.judge;
+        let incidents = ledger.incidents.iter().filter_map(|incident| ReplayedIncident::new(incident, Mono(0)));
+        Ok(Replayed { incidents: incidents.collect(), pictures, looked_at, lasts: now.since(Mono(0)) })
     }
 
     /// The clip is over: nothing holds any more.
@@ -157,19 +206,14 @@ impl Player {
         while watched.is_active() {
             let later = judge.ledger.clock.mono() + Duration::from_secs(1);
             judge.ledger.clock.advance_to(later);
-            watched.with_watcher(|watcher| judge.ledger.enter(watcher.lapse(later)));
+            watched.with_watcher(|watcher| judge.ledger.enter(watcher.lapse(later), None));
             watched.with_scene(|scene| scene.lapse(later, Duration::ZERO));
             judge.hear(watched);
         }
     }
-
-    fn into_incidents(self) -> Vec<ReplayedIncident> {
-        let incidents = self.judge.ledger.incidents.iter();
-        incidents.filter_map(|incident| ReplayedIncident::new(incident, Mono(0))).collect()
-    }
 }
 
-impl Judge {
+impl Judge<'_> {
     /// Looks at the picture in the camera's slot; `woken` where that gives decoding something to do.
     fn look(&mut self, watched: &Watched, tools: &Tools, now: Mono, woken: &AtomicBool) {
         let Self { models, ledger, looked_at, failure } = self;
@@ -178,7 +222,11 @@ impl Judge {
             *looked_at += 1;
             ledger.clock.advance_to(picture.at());
             match seen {
-                Ok(seen) => ledger.enter(seen.findings),
+                Ok(seen) if seen.findings.is_empty() => {}
+                Ok(seen) => {
+                    let sight = Sight { picture: Arc::new(picture), people: people(seen.tracks) };
+                    ledger.enter(seen.findings, Some(&sight));
+                }
                 Err(error) => *failure = Some(error),
             }
         };
@@ -192,29 +240,37 @@ impl Judge {
         }
         watched.tell_scene(|mut told| {
             self.ledger.clock.advance_to(told.at);
-            self.ledger.enter(&mut told.findings);
+            // Who is in it, nobody has looked for yet: the still's own models do.
+            let sight = told.picture.map(|picture| Sight { picture, people: Vec::new() });
+            self.ledger.enter(&mut told.findings, sight.as_ref());
         });
     }
 
     fn checked(&mut self) -> Result<(), ReplayError> {
-        self.failure.take().map_or(Ok(()), |error| Err(data(error)))
+        self.failure.take().map_or(Ok(()), |error| Err(error.into()))
     }
 }
 
 /// The book of incidents under the clip's clock.
-struct Ledger {
+struct Ledger<'a> {
     clock: ManualClock,
     book: Book<CountedIds>,
     rules: Vec<Arc<WatchedRule>>,
     /// As they stand now, in the order they were opened.
     incidents: Vec<Incident>,
+    stills: Option<StillSink<'a>>,
 }
 
-impl Ledger {
-    fn enter(&mut self, findings: &mut Vec<Finding>) {
+impl Ledger<'_> {
+    /// Takes in what was found, and in which picture.
+    fn enter(&mut self, findings: &mut Vec<Finding>, sight: Option<&Sight>) {
         for finding in findings.drain(..) {
             let Some(rule) = rule_of(&self.rules, &finding.rule) else { continue };
             let Some(revision) = self.book.found(&rule.source, &finding, &self.clock) else { continue };
+            if let (EventKind::Opened, Some(sight), Some(stills)) = (revision.kind, sight, &mut self.stills) {
+                let Incident { id, opened, .. } = &revision.incident;
+                stills(rule.still(*id, *opened, finding.subjects, sight.clone()));
+            }
             match self.incidents.iter_mut().find(|incident| incident.id == revision.incident.id) {
                 Some(incident) => *incident = revision.incident,
                 None => self.incidents.push(revision.incident),

@@ -1,8 +1,8 @@
 //! Golden replays: what must hold on any machine.
 //!
 //! Scores and pictures differ a little between machines; which rule found what, where, how often and when must not.
-//! A camera's incident matches an expected one when rule, camera, area, grid and counts are the same and every time is
-//! within 0.2 s.
+//! A camera's incident matches an expected one when clip, rule, camera, area, grid and counts are the same and every time
+//! is within 0.2 s.
 
 use std::fmt::{self, Write as _};
 
@@ -21,7 +21,10 @@ const TOLERANCE: f64 = 0.2;
 /// One incident of a replay, as it stood at its end.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ReplayedIncident {
-    /// Incident id: counted, so the same in every replay.
+    /// The clip's file name, where a directory of them was replayed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<String>,
+    /// Incident id: counted, so the same in every replay of its clip.
     pub incident: String,
     /// The rule that found it.
     pub rule: Id,
@@ -61,6 +64,7 @@ impl ReplayedIncident {
         let seen = incident.origin.camera()?;
         let seconds = |moment: Moment| (moment.mono.since(start).as_secs_f64() * 1000.0).round() / 1000.0;
         Some(Self {
+            clip: None,
             incident: incident.id.to_string(),
             rule: incident.rule.clone(),
             kind: incident.rule_kind.clone(),
@@ -80,6 +84,11 @@ impl ReplayedIncident {
     }
 }
 
+/// Whether two times in seconds are the same, small differences aside.
+pub fn near(a: f64, b: f64) -> bool {
+    (a - b).abs() <= TOLERANCE + 1e-9
+}
+
 /// What a replay found, and a golden file holds.
 pub trait Golden: fmt::Display + Serialize + DeserializeOwned {
     /// Whether `found` is what is meant, small differences aside.
@@ -88,8 +97,8 @@ pub trait Golden: fmt::Display + Serialize + DeserializeOwned {
 
 impl Golden for ReplayedIncident {
     fn matches(&self, found: &Self) -> bool {
-        let near = |a: f64, b: f64| (a - b).abs() <= TOLERANCE + 1e-9;
-        self.rule == found.rule
+        self.clip == found.clip
+            && self.rule == found.rule
             && self.camera == found.camera
             && self.area == found.area
             && self.condition == found.condition
@@ -103,8 +112,9 @@ impl Golden for ReplayedIncident {
 
 impl fmt::Display for ReplayedIncident {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { rule, area, condition, counts, began, opened, last_seen, .. } = self;
+        let Self { clip, rule, area, condition, counts, began, opened, last_seen, .. } = self;
         let Counts { things, peak, left_to_right, right_to_left } = counts;
+        clip.iter().try_for_each(|clip| write!(f, "{clip}: "))?;
         write!(f, "{rule}")?;
         area.iter().try_for_each(|area| write!(f, " at {area}"))?;
         write!(f, ": began {began:.1} s, opened {opened:.1} s, last seen {last_seen:.1} s, ")?;
@@ -170,6 +180,7 @@ mod tests {
 
     fn incident(rule: &str, opened: f64, things: u32) -> ReplayedIncident {
         ReplayedIncident {
+            clip: None,
             incident: "01".into(),
             rule: rule.parse().unwrap(),
             kind: "intrusion".into(),
@@ -201,6 +212,14 @@ mod tests {
         let text = text.unwrap();
         assert!(text.starts_with("- a at yard") && text.contains("\n+ a at yard"), "{text}");
         assert!(diff(&[], &[incident("a", 1.0, 1)]).is_some() && diff(&[incident("a", 1.0, 1)], &[]).is_some());
+    }
+
+    #[test]
+    fn the_same_incident_of_another_clip_is_another() {
+        let of = |clip: &str| ReplayedIncident { clip: Some(clip.into()), ..incident("a", 10.0, 1) };
+        assert_eq!(diff(&[of("one.mp4")], &[of("one.mp4")]), None);
+        let text = diff(&[of("one.mp4")], &[of("two.mp4")]).unwrap();
+        assert!(text.starts_with("- one.mp4: a at yard") && text.contains("\n+ two.mp4: a at yard"), "{text}");
     }
 
     #[test]

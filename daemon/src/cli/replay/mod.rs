@@ -1,8 +1,8 @@
 //! `snowgate replay`: the same path on a recording as live, as fast as it can, with the recording's own times. A camera's
 //! recording is a clip, a sensor's a table of readings.
 
-mod camera;
-mod expect;
+pub(super) mod camera;
+pub(super) mod expect;
 mod sensor;
 
 use std::{
@@ -15,8 +15,16 @@ use std::{
 use clap::{ArgGroup, Args};
 use snowgate_core::ids::Id;
 
-use self::expect::Golden;
-use super::{Format, exit::Exit};
+use self::{
+    camera::{Prepared, Replayed},
+    expect::Golden,
+};
+use super::{
+    Format,
+    clips::{Clips, ClipsError},
+    exit::Exit,
+};
+use crate::{camera::clip::ClipError, vision::analyser::VisionError};
 
 /// The most that a golden file may hold.
 const MAX_GOLDEN_BYTES: u64 = 16 << 20;
@@ -34,8 +42,8 @@ pub struct Replay {
     /// The sensor whose quantities and rules are used on a table of readings.
     #[arg(long, value_name = "ID")]
     sensor: Option<Id>,
-    /// A video file (any container with H.264 or H.265 in it), or a CSV file with a header, a column of times and one for
-    /// each quantity.
+    /// A video file (any container with H.264 or H.265 in it) or a directory of them, each played for itself; or a CSV file
+    /// with a header, a column of times and one for each quantity.
     file: PathBuf,
     /// How to print incidents; json is one a line.
     #[arg(long, value_enum, default_value = "human")]
@@ -59,7 +67,7 @@ pub struct Replay {
 
 /// Why a replay came to nothing.
 #[derive(Debug, thiserror::Error)]
-enum ReplayError {
+pub(super) enum ReplayError {
     #[error("{0}")]
     Config(String),
     #[error("there is no {what} {id} in {}", directory.display())]
@@ -68,6 +76,12 @@ enum ReplayError {
     Refused { what: &'static str, id: Id, reason: String },
     #[error("{0}")]
     Data(String),
+    #[error(transparent)]
+    Clip(#[from] ClipError),
+    #[error(transparent)]
+    Clips(#[from] ClipsError),
+    #[error(transparent)]
+    Vision(#[from] VisionError),
     #[error("{}: {source}", path.display())]
     Golden { path: PathBuf, source: io::Error },
     #[error("cannot print: {0}")]
@@ -77,10 +91,10 @@ enum ReplayError {
 }
 
 impl ReplayError {
-    fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Config(_) | Self::Missing { .. } | Self::Refused { .. } => Exit::BadConfig,
-            Self::Data(_) | Self::Golden { .. } => Exit::BadData,
+            Self::Data(_) | Self::Clip(_) | Self::Clips(_) | Self::Vision(_) | Self::Golden { .. } => Exit::BadData,
             Self::Print(_) | Self::Plot { .. } => Exit::Io,
         }
     }
@@ -110,17 +124,59 @@ impl Replay {
 
     fn replay_camera(&self, camera: &Id) -> Result<Exit, ReplayError> {
         let began = Instant::now();
-        let (incidents, stats) = camera::replay(&self.config, camera, &self.file, self.start, self.data.as_deref())?;
-        print(&incidents, self.format)?;
+        let camera = Prepared::load(&self.config, camera, self.start, self.data.as_deref())?;
+        if self.file.is_dir() {
+            return self.replay_directory(&camera, began);
+        }
+        let replayed = camera.replay(&self.file)?;
+        self.tell(&self.file, &replayed, began)?;
+        self.compare(&replayed.incidents)
+    }
+
+    /// Replays each clip of a directory. One that cannot be played is named, and the others go on.
+    fn replay_directory(&self, camera: &Prepared, began: Instant) -> Result<Exit, ReplayError> {
+        let clips = Clips::of_directory(&self.file)?;
+        clips.say_passed_over();
+        let mut incidents = Vec::new();
+        let mut unplayable = 0;
+        for clip in &clips.videos {
+            let began = Instant::now();
+            match camera.replay(clip) {
+                Ok(mut replayed) => {
+                    let name = clip.file_name().map(|name| name.to_string_lossy().into_owned());
+                    replayed.incidents.iter_mut().for_each(|incident| incident.clip.clone_from(&name));
+                    self.tell(clip, &replayed, began)?;
+                    incidents.append(&mut replayed.incidents);
+                }
+                Err(ReplayError::Clip(error)) => {
+                    unplayable += 1;
+                    eprintln!("snowgate: {error}");
+                }
+                Err(error) => return Err(error),
+            }
+        }
         eprintln!(
-            "{}: {} pictures, {} looked at, {} incident(s), {:.1} s",
+            "{}: {} clip(s), {unplayable} of them cannot be played, {} incident(s), {:.1} s",
             self.file.display(),
-            stats.pictures,
-            stats.looked_at,
+            clips.videos.len(),
             incidents.len(),
             began.elapsed().as_secs_f64()
         );
-        self.compare(&incidents)
+        let exit = self.compare(&incidents)?;
+        Ok(if unplayable > 0 { Exit::BadData } else { exit })
+    }
+
+    fn tell(&self, clip: &Path, replayed: &Replayed, began: Instant) -> Result<(), ReplayError> {
+        print(&replayed.incidents, self.format)?;
+        eprintln!(
+            "{}: {} pictures, {} looked at, {} incident(s), {:.1} s",
+            clip.display(),
+            replayed.pictures,
+            replayed.looked_at,
+            replayed.incidents.len(),
+            began.elapsed().as_secs_f64()
+        );
+        Ok(())
     }
 
     fn replay_sensor(&self, sensor: &Id) -> Result<Exit, ReplayError> {
