@@ -2,6 +2,7 @@
 
 pub mod check;
 mod clips;
+pub mod compare;
 pub mod exit;
 pub mod learn;
 pub mod log;
@@ -40,6 +41,8 @@ commands! {
     run::Run,
     /// Run a video file, or a directory of them, through a camera's zones and rules.
     replay::Replay,
+    /// Run video files under two configurations, and show in what these differ.
+    compare::Compare,
     /// Learn what is normal in a camera's scene, from its stream or from clips of it.
     learn::Learn,
     /// List the models, or verify that they work.

@@ -28,6 +28,7 @@ use std::{
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
     core::{Collector, MetricVec, MetricVecBuilder},
+    proto::Metric,
 };
 
 /// Every metric of the process.
@@ -82,6 +83,16 @@ pub(crate) fn gauge(name: &str, help: &str, labels: &[&str]) -> IntGaugeVec {
     register_labelled(IntGaugeVec::new(Opts::new(name, help), labels))
 }
 
+/// How far a counter has come for a camera, its other labels summed up; 0 before it has counted anything.
+pub fn counted(name: &str, camera: &str) -> u64 {
+    let families = REGISTRY.gather();
+    let metrics = families.iter().filter(|family| family.name() == name).flat_map(|family| family.get_metric());
+    let is_of =
+        |metric: &&Metric| metric.get_label().iter().any(|label| label.name() == "camera" && label.value() == camera);
+    // Counters are whole numbers.
+    metrics.filter(is_of).map(|metric| metric.get_counter().get_value() as u64).sum()
+}
+
 /// A fractional gauge by labels.
 pub(crate) fn float_gauge(name: &str, help: &str, labels: &[&str]) -> GaugeVec {
     register_labelled(GaugeVec::new(Opts::new(name, help), labels))
@@ -130,7 +141,7 @@ mod tests {
         let families = counter.collect();
         let left: Vec<_> = families.iter().flat_map(|family| family.get_metric()).collect();
         assert_eq!(left.len(), 2);
-        let camera = |metric: &prometheus::proto::Metric| metric.get_label()[0].value().to_owned();
+        let camera = |metric: &Metric| metric.get_label()[0].value().to_owned();
         assert!(left.iter().all(|metric| camera(metric) == "other"));
     }
 }
