@@ -101,6 +101,55 @@ fn rules_rest_and_incidents_weigh_more_by_the_clips_own_time() {
     assert!(!at_night.is_empty() && at_night.iter().all(|crossing| crossing["severity"] == "major"), "{text}");
 }
 
+/// Two people stand by the sign and talk from the clip's fourth second to its fourteenth.
+const STANDING_BY_HAND: (usize, f64, f64) = (2, 4.0, 14.0);
+
+#[test]
+fn further_kinds_of_rules_tell_what_is_seen_by_hand_and_nothing_where_there_is_nothing() {
+    let rules = fs::read_to_string(repository().join("tests/fixtures/rule-kinds.toml")).unwrap();
+    let folder = configured("walkers", |_| rules);
+    let (incidents, text) = incidents(replay_by(folder.path(), "walkers", &media("vtest.mp4"), &[]));
+    let of_rule = |rule: &str| of_rule(&incidents, rule);
+    let time = |incident: &Value, key: &str| incident[key].as_f64().unwrap();
+
+    // Whoever walks over the line goes one way or the other, and nobody goes up the screen there.
+    let (leftwards, rightwards) = (of_rule("leftwards-is-wrong"), of_rule("rightwards-is-wrong"));
+    let by_hand = CROSSINGS_BY_HAND;
+    let near = |found: &[Value], by_hand: u64| (found.len() as u64).abs_diff(by_hand) <= 1;
+    assert!(near(&leftwards, by_hand.0) && near(&rightwards, by_hand.1), "{text}");
+    assert!(of_rule("upwards-is-wrong").is_empty(), "{text}");
+
+    // Each of them walks.
+    let walking = of_rule("walking");
+    for passing in leftwards.iter().chain(&rightwards) {
+        let at = time(passing, "opened");
+        let walks = |it: &Value| time(it, "began") - 1.0 <= at && at <= time(it, "last_seen") + 1.0;
+        assert!(walking.iter().any(walks), "{passing} is not walking\n{text}");
+    }
+    assert!(of_rule("running").is_empty(), "{text}");
+
+    // Between two stays on the left road.
+    let longest = STAYS_BY_HAND.windows(2).max_by(|a, b| (a[1].0 - a[0].1).total_cmp(&(b[1].0 - b[0].1))).unwrap();
+    let (left, came) = (longest[0].1, longest[1].0);
+    assert!((20.0..30.0).contains(&(came - left)));
+    let nobody = of_rule("nobody-for-20s");
+    assert!(nobody.len() == 1 && (time(&nobody[0], "began") - left).abs() < 1.0, "{text}");
+    assert!(
+        (time(&nobody[0], "opened") - left - 20.0).abs() < 1.0 && time(&nobody[0], "last_seen") > came - 1.0,
+        "{text}"
+    );
+    assert!(of_rule("nobody-for-30s").is_empty(), "{text}");
+
+    let (people, from, until) = STANDING_BY_HAND;
+    let standing = of_rule("standing-by-the-sign");
+    assert_eq!(standing.len(), people, "{text}");
+    for stands in &standing {
+        let (began, last_seen) = (time(stands, "began"), time(stands, "last_seen"));
+        assert!((from - 1.0..until).contains(&began) && last_seen > until - 1.0, "{stands}");
+    }
+    assert!(of_rule("standing-in-the-passage").is_empty(), "{text}");
+}
+
 #[test]
 fn golden_files_hold_and_differences_are_named() {
     let golden = repository().join("tests/golden/entrance.jsonl");
