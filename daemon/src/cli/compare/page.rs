@@ -141,7 +141,16 @@ mod tests {
     #[test]
     fn the_page_speaks_chinese() {
         let page = page(&comparison(), Locale::ZhCn);
-        let words = ["lang=\"zh-CN\"", "仅 A 有", "两者都有", "不同之处：严重程度", "重大", "无法播放", "推理区域数"];
+        let words = [
+            "lang=\"zh-CN\"",
+            "仅 A 有",
+            "两者都有",
+            "不同之处：严重程度",
+            "仅 B 有 1 个",
+            "重大",
+            "无法播放",
+            "推理区域数",
+        ];
         words.map(|word| assert!(page.contains(word), "{word} is missing in\n{page}"));
     }
 

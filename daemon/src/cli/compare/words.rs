@@ -100,10 +100,14 @@ impl Words {
         }
     }
 
-    /// `3 in both, 1 only in A, 0 only in B`
-    pub fn counts(&self, [both, a, b]: [usize; 3]) -> String {
-        let Self { in_both, only_a, only_b, comma, .. } = self;
-        format!("{both} {in_both}{comma}{a} {only_a}{comma}{b} {only_b}")
+    /// `3 in both, 1 only in A, 0 only in B`, in both, only in A and only in B.
+    pub fn counts(&self, counts: [usize; 3]) -> String {
+        let classes = [self.in_both, self.only_a, self.only_b];
+        let counted = classes.into_iter().zip(counts).map(|(class, count)| match self.locale {
+            Locale::ZhCn => format!("{class} {count} 个"),
+            Locale::En => format!("{count} {class}"),
+        });
+        counted.collect::<Vec<_>>().join(self.comma)
     }
 
     /// `differs in severity, times`; nothing where nothing does.
