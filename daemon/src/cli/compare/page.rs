@@ -151,7 +151,9 @@ mod tests {
             "无法播放",
             "推理区域数",
         ];
-        words.map(|word| assert!(page.contains(word), "{word} is missing in\n{page}"));
+        for word in words {
+            assert!(page.contains(word), "{word} is missing in\n{page}");
+        }
     }
 
     #[test]
