@@ -165,7 +165,8 @@ mod tests {
         let configs = Sides { a: hostile.clone(), b: hostile.clone() };
         let page = page(&Comparison { configs, clips: vec![clip], unplayable: vec![hostile.clone()] }, Locale::En);
         assert!(!page.contains("<script") && !page.contains('\0'), "{page}");
-        assert_eq!(page.matches("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;\u{fffd}").count(), 6);
+        // Two configurations, a clip, one that is none, and the title in and below each of two stills.
+        assert_eq!(page.matches("&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;&amp;\u{fffd}").count(), 8);
     }
 
     #[test]
