@@ -5,9 +5,14 @@ use std::time::Duration;
 use super::{
     Condition, Filter, Finding,
     episode::{Alarm, Episodes},
+    explain::{Progress, Question, Verdict},
     spec::AbsenceSpec,
 };
-use crate::{geometry::Polygon, observation::Observation, time::Mono};
+use crate::{
+    geometry::Polygon,
+    observation::{Observation, Track},
+    time::Mono,
+};
 
 /// Between pictures further apart than any that a camera is looked at by, nobody knows who was there.
 const LONGEST_GAP: Duration = Duration::from_secs(120);
@@ -37,6 +42,14 @@ struct Absence {
 impl AbsenceRule {
     pub(super) fn new(zone: Polygon, keys: &AbsenceSpec, hold: Duration, linger: Duration) -> Self {
         Self { zone, least: keys.least.get(), hold, linger, absence: None }
+    }
+
+    fn inside(&self, observation: &Observation<'_>, filter: &Filter) -> usize {
+        observation.tracks.iter().filter(|t| filter.admits(t) && self.zone.contains(t.anchor())).count()
+    }
+
+    fn manned(&self, question: &Question<'_>) -> Verdict {
+        Verdict::Manned { count: self.inside(question.observation, question.filter), least: self.least }
     }
 
     fn too_few(&mut self, at: Mono, episodes: &mut Episodes, findings: &mut Vec<Finding>) {
@@ -71,8 +84,11 @@ impl Condition for AbsenceRule {
         findings: &mut Vec<Finding>,
     ) {
         let at = observation.at;
-        let inside = observation.tracks.iter().filter(|t| filter.admits(t) && self.zone.contains(t.anchor())).count();
-        if inside < self.least { self.too_few(at, episodes, findings) } else { self.not_seen(at, episodes) }
+        if self.inside(observation, filter) < self.least {
+            self.too_few(at, episodes, findings)
+        } else {
+            self.not_seen(at, episodes)
+        }
     }
 
     fn lapse(&mut self, at: Mono, _: &Filter, episodes: &mut Episodes, _: &mut Vec<Finding>) {
@@ -85,6 +101,27 @@ impl Condition for AbsenceRule {
         self.absence
             .as_ref()
             .is_some_and(|it| it.last_short == at && (it.episode.is_some() || at.since(it.since) >= enough))
+    }
+
+    fn explain(&self, track: &Track, question: &Question<'_>) -> Verdict {
+        if !self.zone.contains(track.anchor()) {
+            Verdict::OutsideZone
+        } else if question.filter.admits(track) {
+            self.manned(question)
+        } else {
+            question.withheld(track)
+        }
+    }
+
+    fn explain_picture(&self, question: &Question<'_>) -> Option<Verdict> {
+        let at = question.at();
+        Some(match &self.absence {
+            Some(Absence { episode: Some(episode), .. }) => question.told(*episode),
+            Some(absence) if absence.last_short == at => {
+                Verdict::Unmanned(Progress { held: at.since(absence.since), hold: self.hold })
+            }
+            _ => self.manned(question),
+        })
     }
 
     /// Whether nobody is there, only looking can tell.

@@ -3,11 +3,16 @@
 use std::time::Duration;
 
 use super::{
-    Condition, Filter, Finding, Subject,
+    Condition, Filter, Finding,
     episode::{Alarm, Episodes},
+    explain::{Progress, Question, Verdict},
     spec::CountSpec,
 };
-use crate::{geometry::Polygon, observation::Observation, time::Mono};
+use crate::{
+    geometry::Polygon,
+    observation::{Observation, Track},
+    time::Mono,
+};
 
 /// Watches how many things are inside a zone. The condition counts as unbroken through gaps shorter than `linger`,
 /// so that one person hidden for a moment does not end a crowd. Once told of, it goes on until no more than `end_limit` are
@@ -47,19 +52,16 @@ impl Condition for CountRule {
     ) {
         let at = observation.at;
         let inside = || observation.tracks.iter().filter(|t| filter.admits(t) && self.zone.contains(t.anchor()));
-        let count = u32::try_from(inside().count()).unwrap_or(u32::MAX);
+        let count = counted(inside());
         let told = self.crowd.as_ref().is_some_and(|crowd| crowd.episode.is_some());
         if count > self.limit || (told && count > self.end_limit) {
             let crowd = self.crowd.get_or_insert(Crowd { since: at, last_over: at, episode: None });
             crowd.last_over = at;
-            let score = inside().map(|track| track.score).fold(0.0, f32::max);
             if let Some(episode) = crowd.episode {
                 episodes.counts(episode, count);
-                episodes.holds(episode, at, score);
+                episodes.shows(episode, at, inside());
             } else if at.since(crowd.since) >= self.hold {
-                let subjects = inside().map(Subject::from).collect();
-                let alarm = Alarm { things: count, score, subjects, ..Alarm::holding(crowd.since) };
-                crowd.episode = Some(episodes.alarm(at, alarm, findings));
+                crowd.episode = Some(episodes.alarm(at, Alarm::of_all(inside(), crowd.since), findings));
             }
         } else if let Some(crowd) = self.crowd.take_if(|crowd| at >= crowd.last_over + self.linger)
             && let Some(episode) = crowd.episode
@@ -75,4 +77,27 @@ impl Condition for CountRule {
             .as_ref()
             .is_some_and(|crowd| crowd.last_over == at && (crowd.episode.is_some() || at.since(crowd.since) >= enough))
     }
+    fn explain(&self, track: &Track, question: &Question<'_>) -> Verdict {
+        let at = question.at();
+        if !self.zone.contains(track.anchor()) {
+            return Verdict::OutsideZone;
+        }
+        if !question.filter.admits(track) {
+            return question.withheld(track);
+        }
+        match &self.crowd {
+            Some(Crowd { episode: Some(episode), .. }) => question.told(*episode),
+            Some(crowd) if crowd.last_over == at => {
+                Verdict::Crowd(Progress { held: at.since(crowd.since), hold: self.hold })
+            }
+            _ => {
+                let inside = |t: &&Track| question.filter.admits(t) && self.zone.contains(t.anchor());
+                Verdict::Few { count: counted(question.observation.tracks.iter().filter(inside)), limit: self.limit }
+            }
+        }
+    }
+}
+
+fn counted<'t>(tracks: impl Iterator<Item = &'t Track>) -> u32 {
+    u32::try_from(tracks.count()).unwrap_or(u32::MAX)
 }

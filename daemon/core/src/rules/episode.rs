@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Change, Finding, Subject, Tally};
+use super::{
+    Change, Finding, Subject, Tally,
+    explain::{About, Verdict},
+};
 use crate::{geometry::Crossing, ids::Id, observation::Track, scene, time::Mono};
 
 /// Growth is told at most this often; what grew in between is told together.
@@ -16,6 +19,8 @@ pub(super) struct Episodes {
     linger: Duration,
     begun: u64,
     under_way: Vec<Episode>,
+    /// What has alarmed in the last picture, and in which episode: for who asks why.
+    fired: Vec<(About, u64)>,
 }
 
 #[derive(Debug)]
@@ -43,16 +48,33 @@ pub(super) struct Alarm {
     pub score: f32,
     /// What is wrong with the camera.
     pub condition: Option<scene::Condition>,
+    /// The greatest height of the things, as a share of the frame's.
+    pub height: Option<f32>,
     /// The highest speed of the things, in kilometres per hour.
     pub speed: Option<f32>,
     /// The things.
     pub subjects: Vec<Subject>,
+    /// By what they can be asked for; nothing where it is the whole picture.
+    pub about: Vec<About>,
 }
 
 impl Alarm {
     /// One thing's condition has held since then, and goes on.
     pub(super) fn of(track: &Track, since: Mono) -> Self {
-        Self { things: 1, score: track.score, subjects: vec![Subject::from(track)], ..Self::holding(since) }
+        Self::of_all(std::iter::once(track), since)
+    }
+
+    /// The condition of several things together has held since then, and goes on.
+    pub(super) fn of_all<'t>(tracks: impl Iterator<Item = &'t Track> + Clone, since: Mono) -> Self {
+        let subjects: Vec<_> = tracks.clone().map(Subject::from).collect();
+        Self {
+            things: u32::try_from(subjects.len()).unwrap_or(u32::MAX),
+            score: best_score(tracks.clone()),
+            height: greatest_height(tracks.clone()),
+            subjects,
+            about: tracks.map(About::from).collect(),
+            ..Self::holding(since)
+        }
     }
 
     /// A condition has held since then, and goes on; it is beyond doubt, and nothing takes part.
@@ -64,15 +86,22 @@ impl Alarm {
             crossing: None,
             score: 1.0,
             condition: None,
+            height: None,
             speed: None,
             subjects: Vec::new(),
+            about: Vec::new(),
         }
     }
 }
 
 impl Episodes {
     pub(super) fn new(rule: Id, cool_down: Duration, linger: Duration) -> Self {
-        Self { rule, cool_down, linger, begun: 0, under_way: Vec::new() }
+        Self { rule, cool_down, linger, begun: 0, under_way: Vec::new(), fired: Vec::new() }
+    }
+
+    /// Another picture is taken in.
+    pub(super) fn next_picture(&mut self) {
+        self.fired.clear();
     }
 
     /// The rule they are of.
@@ -85,7 +114,17 @@ impl Episodes {
     }
 
     /// Joins the episode that is cooling down, or begins another; answers the episode's number.
-    pub(super) fn alarm(&mut self, at: Mono, alarm: Alarm, findings: &mut Vec<Finding>) -> u64 {
+    pub(super) fn alarm(&mut self, at: Mono, mut alarm: Alarm, findings: &mut Vec<Finding>) -> u64 {
+        let mut about = std::mem::take(&mut alarm.about);
+        if about.is_empty() {
+            about.push(About::Picture);
+        }
+        let episode = self.join_or_begin(at, alarm, findings);
+        self.fired.extend(about.into_iter().map(|about| (about, episode)));
+        episode
+    }
+
+    fn join_or_begin(&mut self, at: Mono, alarm: Alarm, findings: &mut Vec<Finding>) -> u64 {
         let cool_down = self.cool_down;
         if let Some(episode) = self.under_way.iter_mut().find(|episode| at < episode.opened + cool_down) {
             episode.join(at, &alarm);
@@ -105,6 +144,14 @@ impl Episodes {
         if let Some(episode) = self.find(number) {
             episode.tally.last_seen = at;
             episode.tally.score = episode.tally.score.max(score);
+        }
+    }
+
+    /// These things are seen to hold the condition.
+    pub(super) fn shows<'t>(&mut self, number: u64, at: Mono, tracks: impl Iterator<Item = &'t Track> + Clone) {
+        self.holds(number, at, best_score(tracks.clone()));
+        if let Some(episode) = self.find(number) {
+            episode.tally.height = highest(episode.tally.height, greatest_height(tracks));
         }
     }
 
@@ -165,6 +212,18 @@ impl Episodes {
         findings.extend(under_way.drain(..).map(|episode| episode.finding(rule, at, Change::Ended, Vec::new())));
     }
 
+    /// What is said of what has alarmed in the last picture.
+    pub(super) fn fired(&self, about: About) -> Option<Verdict> {
+        let (_, episode) = self.fired.iter().find(|(fired, _)| *fired == about)?;
+        Some(Verdict::Fired { episode: *episode })
+    }
+
+    /// For how long further things join that episode.
+    pub(super) fn joins_for(&self, number: u64, at: Mono) -> Duration {
+        let episode = self.under_way.iter().find(|episode| episode.number == number);
+        episode.map_or(Duration::ZERO, |episode| (episode.opened + self.cool_down).since(at))
+    }
+
     fn find(&mut self, number: u64) -> Option<&mut Episode> {
         self.under_way.iter_mut().find(|episode| episode.number == number)
     }
@@ -184,6 +243,7 @@ impl Episode {
         let at_once = if alarm.things == 0 { 0 } else { self.holders };
         tally.peak = tally.peak.max(alarm.things).max(at_once);
         tally.condition = alarm.condition.or(tally.condition);
+        tally.height = highest(tally.height, alarm.height);
         tally.speed = highest(tally.speed, alarm.speed);
         tally.left_to_right += u32::from(alarm.crossing == Some(Crossing::LeftToRight));
         tally.right_to_left += u32::from(alarm.crossing == Some(Crossing::RightToLeft));
@@ -194,6 +254,14 @@ impl Episode {
     fn finding(&self, rule: &Id, at: Mono, change: Change, subjects: Vec<Subject>) -> Finding {
         Finding { rule: rule.clone(), episode: self.number, at, change, tally: self.tally, subjects }
     }
+}
+
+fn best_score<'t>(tracks: impl Iterator<Item = &'t Track>) -> f32 {
+    tracks.map(|track| track.score).fold(0.0, f32::max)
+}
+
+fn greatest_height<'t>(tracks: impl Iterator<Item = &'t Track>) -> Option<f32> {
+    tracks.map(|track| track.rect.height).reduce(f32::max)
 }
 
 /// The higher one of those that are known.

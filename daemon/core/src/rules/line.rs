@@ -5,11 +5,12 @@ use std::time::Duration;
 use super::{
     Condition, Filter, Finding,
     episode::{Alarm, Episodes},
+    explain::{Question, Verdict},
     spec::Direction,
 };
 use crate::{
     geometry::{Crossing, Point, Segment},
-    observation::{Observation, TrackId},
+    observation::{Observation, Track, TrackId},
     time::Mono,
 };
 
@@ -39,6 +40,8 @@ struct Walker {
     side: Option<Side>,
     /// Whether the last change of sides went through the segment rather than around its ends.
     through: bool,
+    /// Its last crossing, and the episode that was told in, if it was.
+    crossed: Option<(Crossing, Option<u64>)>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,8 +72,7 @@ impl Condition for LineRule {
                 Some(walker) => walker,
                 None => {
                     let last = track.anchor();
-                    let (sure, side, through) = (false, None, false);
-                    self.walkers.push(Walker { track: track.id, last, last_seen: at, sure, side, through });
+                    self.walkers.push(Walker::new(track.id, last, at));
                     let index = self.walkers.len() - 1;
                     &mut self.walkers[index]
                 }
@@ -80,12 +82,11 @@ impl Condition for LineRule {
             }
             walker.last_seen = at;
             walker.sure |= filter.admits(track);
-            let crossing = walker.step(&self.line, track.anchor(), margin);
-            if let Some(crossing) = crossing.filter(|crossing| self.direction.includes(*crossing))
-                && walker.sure
-            {
+            let Some(crossing) = walker.step(&self.line, track.anchor(), margin) else { continue };
+            walker.crossed = Some((crossing, None));
+            if self.direction.includes(crossing) && walker.sure {
                 let alarm = Alarm { holds: false, crossing: Some(crossing), ..Alarm::of(track, at) };
-                episodes.alarm(at, alarm, findings);
+                walker.crossed = Some((crossing, Some(episodes.alarm(at, alarm, findings))));
                 self.crossed = Some(at);
             }
         }
@@ -95,9 +96,24 @@ impl Condition for LineRule {
     fn holds(&self, at: Mono, _patience: Duration) -> bool {
         self.crossed == Some(at)
     }
+
+    fn explain(&self, track: &Track, question: &Question<'_>) -> Verdict {
+        let walker = self.walkers.iter().find(|walker| walker.track == track.id);
+        match walker.and_then(|walker| walker.crossed) {
+            Some((_, Some(episode))) => question.told(episode),
+            Some((crossing, None)) if !self.direction.includes(crossing) => Verdict::CrossedOtherWay { crossing },
+            Some((_, None)) => question.withheld(track),
+            None if !track.is_seen_at(question.at()) => Verdict::Hidden,
+            None => Verdict::NotAcross { distance: self.line.offset(track.anchor()).abs() },
+        }
+    }
 }
 
 impl Walker {
+    fn new(track: TrackId, last: Point, last_seen: Mono) -> Self {
+        Self { track, last, last_seen, sure: false, side: None, through: false, crossed: None }
+    }
+
     /// Goes on to `point`; answers the crossing that is thereby complete.
     fn step(&mut self, line: &Segment, point: Point, margin: f32) -> Option<Crossing> {
         let sides = (line.side(self.last), line.side(point));

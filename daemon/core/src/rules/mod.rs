@@ -32,6 +32,7 @@ mod absence;
 mod count;
 mod duty;
 mod episode;
+pub mod explain;
 mod line;
 mod scene_rules;
 pub mod spec;
@@ -48,6 +49,7 @@ use self::{
     count::CountRule,
     duty::Duty,
     episode::Episodes,
+    explain::{Explanation, Question, Verdict},
     line::LineRule,
     spec::{LineSpec, RuleKind, RuleSpec, ZoneSpec},
     speed::SpeedRule,
@@ -121,6 +123,8 @@ pub struct Tally {
     pub score: f32,
     /// What is wrong with the camera, if the rule is about that.
     pub condition: Option<scene::Condition>,
+    /// The greatest height of any thing that took part, as a share of the frame's, if the rule is about things that are followed.
+    pub height: Option<f32>,
     /// The highest speed of any thing that took part, in kilometres per hour, if the rule is about that.
     pub speed: Option<f32>,
     /// When the condition began to hold.
@@ -139,6 +143,7 @@ impl Tally {
             right_to_left: 0,
             score: 0.0,
             condition: None,
+            height: None,
             speed: None,
             since,
             last_seen,
@@ -250,6 +255,11 @@ impl CameraRules {
         rule.duty.is_on().then(|| rule.holds(patience))
     }
 
+    /// Appends what each rule has to say of each track of a picture, which is the one taken in last.
+    pub fn explain(&self, observation: &Observation<'_>, explanations: &mut Vec<Explanation>) {
+        self.rules.iter().for_each(|rule| rule.explain(observation, explanations));
+    }
+
     /// Whether any episode is under way.
     pub fn is_active(&self) -> bool {
         self.rules.iter().any(|rule| !rule.episodes.is_empty())
@@ -291,6 +301,15 @@ trait Condition: fmt::Debug + Send {
     /// Whether the condition holds in the last picture taken in, which is of this time. What must last for longer than
     /// `patience` need last no longer.
     fn holds(&self, at: Mono, patience: Duration) -> bool;
+
+    /// What there is to say of a track of the picture taken in last. It is of the kind and size looked for, and not told of in
+    /// this very picture.
+    fn explain(&self, track: &Track, question: &Question<'_>) -> Verdict;
+
+    /// What there is to say of that picture as a whole, if the rule is about that.
+    fn explain_picture(&self, _: &Question<'_>) -> Option<Verdict> {
+        None
+    }
 
     /// Whether it must be shown pictures in which nothing moves and nothing is followed.
     fn needs_still_pictures(&self) -> bool {
@@ -348,12 +367,14 @@ impl Rule {
         if !self.duty.is_on() {
             return self.lapse(observation.at, findings);
         }
+        self.episodes.next_picture();
         self.condition.observe(observation, &self.filter, &mut self.episodes, findings);
         self.episodes.settle(observation.at, findings);
         self.last = Some(observation.at);
     }
 
     fn lapse(&mut self, at: Mono, findings: &mut Vec<Finding>) {
+        self.episodes.next_picture();
         self.condition.lapse(at, &self.filter, &mut self.episodes, findings);
         self.episodes.settle(at, findings);
         self.last = Some(at);

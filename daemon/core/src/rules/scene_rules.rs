@@ -6,6 +6,7 @@ use super::{
     Finding, MissingReference, Subject,
     duty::Duty,
     episode::{Alarm, Episodes},
+    explain::{About, Explanation, Progress, Verdict},
     spec::{RuleKind, RuleSpec, TamperSpec, ZoneSpec},
     succession::{Definition, Followed, succeed},
 };
@@ -13,10 +14,7 @@ use crate::{
     geometry::{Point, Polygon, Rect},
     ids::Id,
     observation::Label,
-    scene::{
-        self, Health,
-        anomaly::{Outlook, Region},
-    },
+    scene::{self, Health, anomaly::Outlook},
     schedule::Schedules,
     time::{Moment, Mono},
 };
@@ -92,6 +90,7 @@ impl SceneRules {
         for rule in &mut self.rules {
             let nothing = SceneObservation::of_nothing(observation.at);
             let observation = if rule.duty.is_on() { observation } else { &nothing };
+            rule.episodes.next_picture();
             if rule.watching.observe(observation, &mut rule.episodes, findings) {
                 rule.last = Some(observation.at);
             }
@@ -110,6 +109,11 @@ impl SceneRules {
     pub fn holds(&self, rule: &Id, at: Mono, patience: Duration) -> Option<bool> {
         let rule = self.rules.iter().find(|known| known.episodes.rule() == rule)?;
         (rule.duty.is_on() && rule.last == Some(at)).then(|| rule.watching.holds(at, patience))
+    }
+
+    /// Appends what each rule has to say of what it has taken in by now.
+    pub fn explain(&self, at: Mono, explanations: &mut Vec<Explanation>) {
+        self.rules.iter().for_each(|rule| rule.explain(at, explanations));
     }
 
     /// Whether there is none.
@@ -139,10 +143,13 @@ impl SceneRule {
         let polygon = spec.kind.zone().map(|id| spec.zone(zones, id)).transpose()?.cloned();
         let watching: Box<dyn Watching> = match &spec.kind {
             RuleKind::Tamper(keys) => Box::new(TamperRule::new(keys, spec.hold().0)),
-            RuleKind::Anomaly(_) => {
-                let zone = polygon.clone();
-                Box::new(AnomalyRule { zone, hold: spec.hold().0, things: Vec::new(), looked: Mono(0) })
-            }
+            RuleKind::Anomaly(_) => Box::new(AnomalyRule {
+                zone: polygon.clone(),
+                hold: spec.hold().0,
+                things: Vec::new(),
+                outside: Vec::new(),
+                looked: Mono(0),
+            }),
             RuleKind::Intrusion(_)
             | RuleKind::LineCrossing(_)
             | RuleKind::Loitering(_)
@@ -169,6 +176,18 @@ impl Followed for SceneRule {
     }
 }
 
+impl SceneRule {
+    fn explain(&self, at: Mono, explanations: &mut Vec<Explanation>) {
+        let Self { duty, watching, episodes, .. } = self;
+        let mut said = |about, label, verdict| {
+            let resting = duty.resting().map(|schedule| Verdict::Resting { schedule: schedule.clone() });
+            let verdict = resting.or_else(|| episodes.fired(about)).unwrap_or(verdict);
+            explanations.push(Explanation { rule: episodes.rule().clone(), about, label, verdict });
+        };
+        watching.explain(at, episodes, &mut said);
+    }
+}
+
 /// What one kind of rule watches for.
 trait Watching: fmt::Debug + Send {
     /// Takes in one key frame: raises alarms with `episodes` and releases them. Answers whether it is about what this rule
@@ -183,6 +202,9 @@ trait Watching: fmt::Debug + Send {
     /// Whether the condition holds in the last key frame taken in, which is of this time. What must last for longer than
     /// `patience` need last no longer.
     fn holds(&self, at: Mono, patience: Duration) -> bool;
+
+    /// Says what there is to say of what it has taken in by now.
+    fn explain(&self, at: Mono, episodes: &Episodes, say: &mut dyn FnMut(About, Option<Label>, Verdict));
 }
 
 /// Tamper: the camera cannot be relied upon. What is wrong may change while an episode goes on: a lens that is sprayed is
@@ -240,6 +262,17 @@ impl Watching for TamperRule {
         let enough = self.hold.min(patience);
         self.holding.is_some_and(|(_, since)| self.episode.is_some() || at.since(since) >= enough)
     }
+
+    fn explain(&self, at: Mono, episodes: &Episodes, say: &mut dyn FnMut(About, Option<Label>, Verdict)) {
+        let verdict = match (self.episode, self.holding) {
+            (Some(episode), _) => Verdict::Told { episode, joins_for: episodes.joins_for(episode, at) },
+            (None, Some((condition, since))) => {
+                Verdict::Wrong { condition, progress: Progress { held: at.since(since), hold: self.hold } }
+            }
+            (None, None) => Verdict::Sound,
+        };
+        say(About::Picture, None, verdict);
+    }
 }
 
 /// Anomaly: something is in the scene that was never there, and stays. Each such thing is told of once.
@@ -250,6 +283,8 @@ struct AnomalyRule {
     hold: Duration,
     /// Those that count.
     things: Vec<UnknownThing>,
+    /// The regions of those that are in another place.
+    outside: Vec<u64>,
     /// When somebody last looked.
     looked: Mono,
 }
@@ -269,9 +304,13 @@ struct UnknownThing {
 impl AnomalyRule {
     fn take(&mut self, at: Mono, outlook: &Outlook<'_>, episodes: &mut Episodes, findings: &mut Vec<Finding>) {
         let is_judged = outlook.is_judged;
-        let Self { zone, hold, things, .. } = self;
-        let counts = |region: &&Region| zone.as_ref().is_none_or(|zone| lies_in(&region.rect, zone));
-        for region in outlook.regions.iter().filter(counts) {
+        let Self { zone, hold, things, outside, .. } = self;
+        outside.clear();
+        for region in outlook.regions {
+            if !zone.as_ref().is_none_or(|zone| lies_in(&region.rect, zone)) {
+                outside.push(region.id);
+                continue;
+            }
             let place = things.iter().position(|thing| thing.region == region.id);
             let place = place.unwrap_or_else(|| {
                 things.push(UnknownThing { region: region.id, since: region.since, visible: false, episode: None });
@@ -286,6 +325,7 @@ impl AnomalyRule {
                         things: 1,
                         score: certainty(region.score),
                         subjects: vec![Subject { label: Label::UNKNOWN.into(), rect: region.rect }],
+                        about: vec![About::Region { region: region.id }],
                         ..Alarm::holding(thing.since)
                     };
                     thing.episode = Some(episodes.alarm(at, alarm, findings));
@@ -335,6 +375,16 @@ impl Watching for AnomalyRule {
     fn holds(&self, at: Mono, patience: Duration) -> bool {
         let enough = self.hold.min(patience);
         self.things.iter().any(|thing| thing.visible && (thing.episode.is_some() || at.since(thing.since) >= enough))
+    }
+
+    fn explain(&self, at: Mono, episodes: &Episodes, say: &mut dyn FnMut(About, Option<Label>, Verdict)) {
+        let mut say = |region, verdict| say(About::Region { region }, Some(Label::UNKNOWN.into()), verdict);
+        for thing in &self.things {
+            let told = |episode| Verdict::Told { episode, joins_for: episodes.joins_for(episode, at) };
+            let stands = || Verdict::Stands(Progress { held: at.since(thing.since), hold: self.hold });
+            say(thing.region, thing.episode.map_or_else(stands, told));
+        }
+        self.outside.iter().for_each(|region| say(*region, Verdict::OutsideZone));
     }
 }
 

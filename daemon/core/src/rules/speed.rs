@@ -5,6 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use super::{
     Condition, Filter, Finding,
     episode::{Alarm, Episodes},
+    explain::{Progress, Question, Verdict},
 };
 use crate::{
     geometry::{GroundPlane, Polygon},
@@ -96,7 +97,7 @@ impl Condition for SpeedRule {
             goer.highest = if since == at && goer.episode.is_none() { speed } else { goer.highest.max(speed) };
             goer.last_fast = Some(at);
             if let Some(episode) = goer.episode {
-                episodes.holds(episode, at, track.score);
+                episodes.shows(episode, at, std::iter::once(track));
                 episodes.goes(episode, goer.highest as f32);
             } else if at.since(since) >= self.hold && goer.sure {
                 let alarm = Alarm { speed: Some(goer.highest as f32), ..Alarm::of(track, since) };
@@ -121,12 +122,33 @@ impl Condition for SpeedRule {
         let for_long = |goer: &Goer| goer.fast_since.is_some_and(|since| at.since(since) >= enough);
         self.goers.iter().any(|goer| goer.last_fast == Some(at) && (goer.episode.is_some() || for_long(goer)))
     }
+
+    fn explain(&self, track: &Track, question: &Question<'_>) -> Verdict {
+        let at = question.at();
+        let goer = self.goers.iter().find(|goer| goer.track == track.id);
+        match goer {
+            Some(Goer { episode: Some(episode), .. }) => question.told(*episode),
+            _ if !track.is_seen_at(at) => Verdict::Hidden,
+            _ if !self.zone.contains(track.anchor()) => Verdict::OutsideZone,
+            Some(goer) => goer.explain(track, question, self),
+            None => Verdict::NotMeasured,
+        }
+    }
 }
 
 impl Goer {
     fn new(track: TrackId) -> Self {
         let positions = VecDeque::with_capacity(MOST_POSITIONS);
         Self { track, positions, sure: false, fast_since: None, last_fast: None, highest: 0.0, episode: None }
+    }
+
+    /// Of one that is inside.
+    fn explain(&self, track: &Track, question: &Question<'_>, rule: &SpeedRule) -> Verdict {
+        let Some(speed_kmh) = self.speed().map(|speed| speed as f32) else { return Verdict::NotMeasured };
+        let Some(since) = self.fast_since else { return Verdict::Slow { speed_kmh, above_kmh: rule.above as f32 } };
+        let progress = Progress { held: question.at().since(since), hold: rule.hold };
+        let unsure = progress.held >= rule.hold && !self.sure;
+        if unsure { question.withheld(track) } else { Verdict::TooFast { speed_kmh, progress } }
     }
 
     /// Was seen there; what was seen before it was surely this thing is forgotten, and so is what is too old.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Condition, Filter, Finding,
     episode::{Alarm, Episodes},
+    explain::{Progress, Question, Verdict},
     spec::StationarySpec,
 };
 use crate::{
@@ -103,7 +104,7 @@ impl Condition for StationaryRule {
             }
             thing.last_standing = at;
             if let Some(episode) = thing.episode {
-                episodes.holds(episode, at, track.score);
+                episodes.shows(episode, at, std::iter::once(track));
             } else if thing.has_come
                 && at.since(thing.alone_since()) >= self.hold
                 && filter.admits(track)
@@ -129,6 +130,24 @@ impl Condition for StationaryRule {
         let alone = |thing: &Thing| thing.attended != Some(at) && at.since(thing.alone_since()) >= enough;
         let holds = |thing: &Thing| thing.episode.is_some() || alone(thing);
         self.things.iter().any(|thing| thing.has_come && thing.last_standing == at && holds(thing))
+    }
+
+    fn explain(&self, track: &Track, question: &Question<'_>) -> Verdict {
+        let at = question.at();
+        let thing = self.things.iter().find(|thing| thing.track == track.id);
+        match thing {
+            Some(Thing { episode: Some(episode), .. }) => question.told(*episode),
+            _ if !self.zone.contains(track.anchor()) => Verdict::OutsideZone,
+            Some(thing) if thing.last_standing != at => Verdict::Moving,
+            Some(thing) if !thing.has_come => Verdict::StoodThere,
+            Some(thing) if thing.attended == Some(at) => Verdict::Attended,
+            Some(thing) => {
+                let progress = Progress { held: at.since(thing.alone_since()), hold: self.hold };
+                if progress.held < self.hold { Verdict::Stands(progress) } else { question.withheld(track) }
+            }
+            None if track.stationary_since.is_none() => Verdict::Moving,
+            None => question.withheld(track),
+        }
     }
 }
 

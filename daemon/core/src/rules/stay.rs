@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Condition, Filter, Finding,
     episode::{Alarm, Episodes},
+    explain::{Progress, Question, Verdict},
 };
 use crate::{
     geometry::{Polygon, Rect},
@@ -79,7 +80,7 @@ impl Condition for StayRule {
             stay.last_inside = at;
             stay.rect = track.rect;
             if let Some(episode) = stay.episode {
-                episodes.holds(episode, at, track.score);
+                episodes.shows(episode, at, std::iter::once(track));
             } else if at.since(stay.entered) >= self.hold && filter.admits(track) && track.is_seen_at(at) {
                 stay.episode = Some(episodes.alarm(at, Alarm::of(track, stay.entered), findings));
             }
@@ -102,11 +103,33 @@ impl Condition for StayRule {
             .iter()
             .any(|stay| stay.last_inside == at && (stay.episode.is_some() || at.since(stay.entered) >= enough))
     }
+
+    fn explain(&self, track: &Track, question: &Question<'_>) -> Verdict {
+        let at = question.at();
+        let stay = self.stays.iter().find(|stay| stay.track == track.id);
+        match stay {
+            Some(Stay { episode: Some(episode), .. }) => question.told(*episode),
+            Some(stay) if stay.last_inside == at => {
+                let progress = Progress { held: at.since(stay.entered), hold: self.hold };
+                if progress.held < self.hold { Verdict::Inside(progress) } else { question.withheld(track) }
+            }
+            _ if !track.is_seen_at(at) => Verdict::Hidden,
+            _ if !self.zone.contains(track.anchor()) => Verdict::OutsideZone,
+            _ if self.passes_over(track) => Verdict::StoodThere,
+            _ if question.filter.admits(track) => Verdict::Inside(Progress { held: Duration::ZERO, hold: self.hold }),
+            _ => question.withheld(track),
+        }
+    }
 }
 
 impl StayRule {
+    /// Whether it has stood there all along, and such things do not count.
+    fn passes_over(&self, track: &Track) -> bool {
+        !self.include_parked && !track.has_moved && track.stationary_since.is_some()
+    }
+
     fn is_inside(&self, track: &Track, at: Mono, known: Option<usize>) -> bool {
-        if !self.include_parked && !track.has_moved && track.stationary_since.is_some() {
+        if self.passes_over(track) {
             return false;
         }
         if track.is_seen_at(at) {

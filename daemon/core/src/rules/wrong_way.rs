@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{
     Condition, Filter, Finding,
     episode::{Alarm, Episodes},
+    explain::{Progress, Question, Verdict},
     spec::WrongWaySpec,
 };
 use crate::{
@@ -49,6 +50,8 @@ struct Mover {
     wrong_since: Option<Mono>,
     /// When its last wrong step was complete.
     last_wrong: Mono,
+    /// The cosine of the angle between its last step and the allowed way, if it has made one.
+    last_cosine: Option<f32>,
     /// The episode it has alarmed in.
     episode: Option<u64>,
 }
@@ -64,6 +67,10 @@ impl WrongWayRule {
     pub(super) fn new(zone: Polygon, keys: &WrongWaySpec, hold: Duration) -> Self {
         let way = AllowedWay::new(keys.from, keys.to.value, keys.tolerance.0);
         Self { zone, way, min_distance: keys.min_distance.0, hold, movers: Vec::new() }
+    }
+
+    fn least_step(&self, track: &Track) -> f32 {
+        self.min_distance.max(LEAST_STEP_IN_HEIGHTS * track.rect.height)
     }
 
     fn index_of(&mut self, track: &Track, at: Mono) -> usize {
@@ -89,7 +96,7 @@ impl Condition for WrongWayRule {
                 continue;
             }
             let index = self.index_of(track, at);
-            let (way, length) = (self.way, self.min_distance.max(LEAST_STEP_IN_HEIGHTS * track.rect.height));
+            let (way, length) = (self.way, self.least_step(track));
             let mover = &mut self.movers[index];
             if track.sure_since > mover.last_inside {
                 mover.begin_anew(track.anchor(), at);
@@ -103,7 +110,7 @@ impl Condition for WrongWayRule {
             mover.begin_step(track.anchor(), at);
             mover.last_wrong = at;
             if let Some(episode) = mover.episode {
-                episodes.holds(episode, at, track.score);
+                episodes.shows(episode, at, std::iter::once(track));
             } else if at.since(since) >= self.hold && mover.sure {
                 mover.episode = Some(episodes.alarm(at, Alarm::of(track, since), findings));
             }
@@ -112,8 +119,8 @@ impl Condition for WrongWayRule {
         self.movers.retain_mut(|mover| {
             let track = observation.tracks.iter().find(|track| track.id == mover.track);
             let inside = track.is_some_and(|track| zone.contains(track.anchor()));
-            if at >= mover.last_wrong + STOPPED_AFTER {
-                mover.wrong_since = None;
+            if at >= mover.last_wrong + STOPPED_AFTER && mover.wrong_since.take().is_some() {
+                mover.last_cosine = None;
             }
             let over = !inside || mover.wrong_since.is_none();
             if let Some(episode) = mover.episode.take_if(|_| over) {
@@ -130,6 +137,17 @@ impl Condition for WrongWayRule {
         let holds = |mover: &Mover| mover.episode.is_some() || for_long(mover);
         self.movers.iter().any(|mover| mover.last_inside == at && holds(mover))
     }
+
+    fn explain(&self, track: &Track, question: &Question<'_>) -> Verdict {
+        let at = question.at();
+        let mover = self.movers.iter().find(|mover| mover.track == track.id);
+        match mover {
+            Some(Mover { episode: Some(episode), .. }) => question.told(*episode),
+            _ if !track.is_seen_at(at) => Verdict::Hidden,
+            None => Verdict::OutsideZone,
+            Some(mover) => mover.explain(track, question, self),
+        }
+    }
 }
 
 impl Mover {
@@ -142,7 +160,29 @@ impl Mover {
             sure: false,
             wrong_since: None,
             last_wrong: at,
+            last_cosine: None,
             episode: None,
+        }
+    }
+
+    /// Of one that is inside.
+    fn explain(&self, track: &Track, question: &Question<'_>, rule: &WrongWayRule) -> Verdict {
+        if let Some(since) = self.wrong_since {
+            let held = question.at().since(since);
+            let unsure = held >= rule.hold && !self.sure;
+            let wrong = Verdict::WrongWay(Progress { held, hold: rule.hold });
+            return if unsure { question.withheld(track) } else { wrong };
+        }
+        let degrees = |cosine: f32| cosine.clamp(-1.0, 1.0).acos().to_degrees();
+        match self.last_cosine {
+            Some(cosine) => {
+                Verdict::RightWay { off_degrees: degrees(cosine), tolerance_degrees: degrees(rule.way.least_cosine) }
+            }
+            None => {
+                let (from, here) = (self.from, track.anchor());
+                let gone = (here.x - from.x).hypot(here.y - from.y);
+                Verdict::SetsOff { gone, min_distance: rule.least_step(track) }
+            }
         }
     }
 
@@ -167,6 +207,9 @@ impl Mover {
         let complete = distance >= length;
         let in_time = at.since(self.set_off) < STOPPED_AFTER;
         let wrong = complete && in_time && !way.allows(gone, distance);
+        if complete && in_time {
+            self.last_cosine = Some(way.cosine(gone, distance));
+        }
         if !wrong && (complete || !in_time) {
             self.begin_anew(point, at);
         }
@@ -182,8 +225,18 @@ impl AllowedWay {
         Self { along: (x / length, y / length), least_cosine: tolerance.to_radians().cos() }
     }
 
-    fn allows(self, (x, y): (f32, f32), distance: f32) -> bool {
-        x * self.along.0 + y * self.along.1 >= self.least_cosine * distance
+    fn allows(self, gone: (f32, f32), distance: f32) -> bool {
+        self.along(gone) >= self.least_cosine * distance
+    }
+
+    /// Of the angle between it and a step so long.
+    fn cosine(self, gone: (f32, f32), distance: f32) -> f32 {
+        if distance > 0.0 { self.along(gone) / distance } else { 1.0 }
+    }
+
+    /// How far a step leads along it.
+    fn along(self, (x, y): (f32, f32)) -> f32 {
+        x * self.along.0 + y * self.along.1
     }
 }
 
