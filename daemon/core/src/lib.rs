@@ -19,4 +19,5 @@ pub mod secret;
 pub mod sensor;
 pub mod severity;
 pub mod spec;
+pub mod suggest;
 pub mod time;

@@ -11,6 +11,7 @@ pub mod outbox;
 pub mod replay;
 pub mod run;
 pub mod schema;
+pub mod suggest;
 
 use std::{
     ffi::OsString,
@@ -43,6 +44,8 @@ commands! {
     replay::Replay,
     /// Run video files under two configurations, and show in what these differ.
     compare::Compare,
+    /// Say which rules raise false alarms, and which thresholds would have kept them away.
+    suggest::Suggest,
     /// Learn what is normal in a camera's scene, from its stream or from clips of it.
     learn::Learn,
     /// List the models, or verify that they work.

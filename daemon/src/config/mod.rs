@@ -14,6 +14,7 @@ mod camera;
 pub mod changes;
 mod checks;
 pub mod directory_watch;
+pub mod edit;
 mod files;
 mod gateway;
 pub mod last_good;

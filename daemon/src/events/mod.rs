@@ -9,6 +9,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod evidence;
+pub mod explain;
 pub mod gate;
 pub mod incident;
 pub mod scene;

@@ -8,6 +8,7 @@ use snowgate_core::{
     incidents::{Area, CameraSource, Locale, Place, Source, Target},
     rules::{
         CameraRules, MissingReference, RuleError, SceneRules,
+        explain::Line,
         spec::{RuleKind, RuleSpec},
     },
     scene::Learnt,
@@ -19,13 +20,14 @@ use super::models::LoadedModels;
 use crate::{
     camera::{gop_ring::GopRing, health::HealthTracker},
     config::{CameraConfig, Config, PlaceConfig, ReportTarget, RuleConfig},
+    events::explain::Explained,
     evidence::still::Outline,
     reporting::WatchedRule,
     vision::{
         analyser::{Analyser, Need},
         scene::files::SceneFiles,
     },
-    watch::{AnomalySettings, AnomalyWatch, SceneWatch, Watcher, lookout::Viewpoint},
+    watch::{AnomalySettings, AnomalyWatch, SceneWatch, Watched, Watcher, lookout::Viewpoint},
 };
 
 /// A watcher with this camera's vision and rules.
@@ -65,6 +67,14 @@ pub fn anomaly(camera: &CameraConfig, files: Option<&SceneFiles>) -> Option<Anom
             files: files.cloned(),
         })
     })
+}
+
+/// Says in the log why rules tell of things or do not, if the log's level asks for that.
+pub fn explain_in_log(camera: &Id, watched: &Watched) {
+    if Explained::<&Line>::is_wanted() {
+        let camera = camera.clone();
+        watched.explain_to(Some(move |line: &Line| Explained { camera: camera.as_str(), line }.emit()));
+    }
 }
 
 /// Its rules as they are written.

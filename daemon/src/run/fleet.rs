@@ -170,7 +170,9 @@ impl Fleet {
         let scene = cameras::scene(camera, &config.schedules, learnt, tracker.clone()).map_err(RuleError::from)?;
         let anomaly = cameras::anomaly(camera, Some(&self.files));
         let watcher = cameras::watcher(camera, &config.schedules)?;
-        Ok(Arc::new(Watched::new(Arc::clone(ring), &camera.detect, watcher, scene, anomaly, rules)))
+        let watched = Watched::new(Arc::clone(ring), &camera.detect, watcher, scene, anomaly, rules);
+        cameras::explain_in_log(&camera.id, &watched);
+        Ok(Arc::new(watched))
     }
 
     /// Waits for a moment until what was told to stop has: whoever takes longer is waited for at the end.

@@ -101,6 +101,17 @@ pub(super) fn unfinished(
     Ok(records)
 }
 
+/// Visits all of them, the oldest first, one at a time.
+pub(super) fn for_each(connection: &Connection, mut visit: impl FnMut(IncidentRecord)) -> Result<(), StoreError> {
+    let mut select =
+        connection.prepare("SELECT id, revision, scene_active, finished, json FROM incidents ORDER BY id")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        visit(read(row)?);
+    }
+    Ok(())
+}
+
 /// One incident.
 pub(super) fn one(connection: &Connection, id: &str) -> Result<Option<IncidentRecord>, StoreError> {
     Ok(connection

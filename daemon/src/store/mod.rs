@@ -461,6 +461,14 @@ pub fn inspect(directory: &Path) -> Result<Inspection, StoreError> {
     })
 }
 
+/// Visits every stored incident, the oldest first, beside the daemon that works on the store: for `suggest`.
+///
+/// # Errors
+/// There is no store, or it cannot be read.
+pub fn for_each_incident(directory: &Path, visit: impl FnMut(IncidentRecord)) -> Result<(), StoreError> {
+    incidents::for_each(&file::open_beside(directory)?, visit)
+}
+
 /// What [`inspect`] found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Inspection {

@@ -11,7 +11,10 @@ use std::{
 
 use snowgate_core::{
     ids::Id,
-    rules::{CameraRules, Finding, SceneRules},
+    rules::{
+        CameraRules, Finding, SceneRules,
+        explain::{Explainer, Line},
+    },
     time::{Moment, Mono},
 };
 
@@ -342,6 +345,13 @@ impl Watched {
     /// What is judged of its key frames, for whoever drives it alone.
     pub fn with_scene<T>(&self, work: impl FnOnce(&mut SceneWatch) -> T) -> T {
         work(&mut lock(&self.scene))
+    }
+
+    /// From now on each line of why its rules tell of things or do not is told; `None`: no longer, and what has not ended is
+    /// summed up.
+    pub fn explain_to(&self, tell: Option<impl FnMut(&Line) + Clone + Send + 'static>) {
+        self.with_watcher(|watcher| watcher.explain_to(tell.clone().map(Explainer::new)));
+        self.with_scene(|scene| scene.explain_to(tell.map(Explainer::new)));
     }
 
     /// Whether any of its rules has told of something that has yet to end.

@@ -9,7 +9,7 @@ use std::{sync::Arc, time::Duration};
 use snowgate_core::{
     geometry::Polygon,
     ids::Id,
-    rules::{Finding, SceneObservation, SceneRules},
+    rules::{Finding, SceneObservation, SceneRules, explain::Explainer},
     scene::{self, Condition, HealthSpec, Judge, Learnt, Light, Samples, View, anomaly::Outlook},
     time::{Moment, Mono},
 };
@@ -32,6 +32,8 @@ pub struct SceneWatch {
     view: View,
     judge: Judge,
     rules: SceneRules,
+    /// As [`Watcher`](super::Watcher)'s.
+    explainer: Option<Explainer>,
     tracker: HealthTracker,
     /// When the last key frame was taken, and how long after the one before.
     last: Option<Mono>,
@@ -76,6 +78,7 @@ impl SceneWatch {
             view: View::masking(masks),
             judge: Judge::new(spec, learnt),
             rules,
+            explainer: None,
             tracker,
             last: None,
             gap: Duration::ZERO,
@@ -104,8 +107,7 @@ impl SceneWatch {
         let health = self.judge.observe(&self.view, at);
         self.tell_condition(health.leading());
         self.tell_views(health.light);
-        let mut findings = Vec::new();
-        self.rules.observe(&SceneObservation::of_health(at, &health), &mut findings);
+        let findings = self.hold_rules_against(&SceneObservation::of_health(at, &health));
         if wanted || !findings.is_empty() {
             let arrived = Some(picture.arrived());
             self.told.push(SceneTold { at, arrived, picture: picture.share().ok().map(Arc::new), findings });
@@ -117,12 +119,27 @@ impl SceneWatch {
     pub(super) fn take(&mut self, picture: Picture, outlook: Outlook<'_>, wanted: bool) {
         let at = picture.at();
         self.tell_outlook(&outlook);
-        let mut findings = Vec::new();
-        self.rules.observe(&SceneObservation::of_outlook(at, outlook), &mut findings);
+        let findings = self.hold_rules_against(&SceneObservation::of_outlook(at, outlook));
         if wanted || !findings.is_empty() {
             let arrived = Some(picture.arrived());
             self.told.push(SceneTold { at, arrived, picture: Some(Arc::new(picture)), findings });
         }
+    }
+
+    /// As [`Watcher::explain_to`](super::Watcher::explain_to).
+    pub fn explain_to(&mut self, explainer: Option<Explainer>) {
+        if let Some(mut before) = std::mem::replace(&mut self.explainer, explainer) {
+            before.finish();
+        }
+    }
+
+    fn hold_rules_against(&mut self, observation: &SceneObservation<'_>) -> Vec<Finding> {
+        let mut findings = Vec::new();
+        self.rules.observe(observation, &mut findings);
+        if let Some(explainer) = &mut self.explainer {
+            explainer.take(observation.at, |explanations| self.rules.explain(observation.at, explanations));
+        }
+        findings
     }
 
     /// Time has passed: what was wrong with pictures that no longer come cannot be told any more. `patience`: how long key

@@ -2,7 +2,7 @@
 
 use snowgate_core::{
     observation::Track,
-    rules::{CameraRules, Finding},
+    rules::{CameraRules, Finding, explain::Explainer},
     time::{Moment, Mono},
 };
 
@@ -23,6 +23,8 @@ pub struct Watcher {
     analyser: Analyser,
     rules: CameraRules,
     findings: Vec<Finding>,
+    /// Who wants to know why rules tell of things or do not; mostly nobody.
+    explainer: Option<Explainer>,
 }
 
 /// What one picture gave.
@@ -40,7 +42,7 @@ pub struct Seen<'a> {
 impl Watcher {
     /// A watcher that has seen nothing yet.
     pub fn new(analyser: Analyser, rules: CameraRules) -> Self {
-        Self { analyser, rules, findings: Vec::new() }
+        Self { analyser, rules, findings: Vec::new(), explainer: None }
     }
 
     /// Compares a key frame with what was last seen, between two pictures. A still one counts as seen.
@@ -71,8 +73,19 @@ impl Watcher {
     pub fn finish(&mut self) -> Result<Seen<'_>, VisionError> {
         let has_unseen = self.analyser.has_unseen();
         let analysis = self.analyser.finish()?;
-        self.rules.observe(&analysis.observation(), &mut self.findings);
+        let observation = analysis.observation();
+        self.rules.observe(&observation, &mut self.findings);
+        if let Some(explainer) = &mut self.explainer {
+            explainer.take(observation.at, |explanations| self.rules.explain(&observation, explanations));
+        }
         Ok(Seen { findings: &mut self.findings, tracks: analysis.tracks, rules: &self.rules, has_unseen })
+    }
+
+    /// From now on it is told why rules tell of things or do not; `None`: no longer, and who was told hears the ends.
+    pub fn explain_to(&mut self, explainer: Option<Explainer>) {
+        if let Some(mut before) = std::mem::replace(&mut self.explainer, explainer) {
+            before.finish();
+        }
     }
 
     /// What is followed as of the last picture.

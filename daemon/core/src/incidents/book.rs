@@ -80,6 +80,7 @@ impl<I: IncidentIds> Book<I> {
             area: area.as_ref().map(|area| area.id.clone()),
             condition: finding.tally.condition,
             speed_kmh: finding.tally.speed.map(f32::round),
+            height: finding.tally.height.map(|height| (height * 1000.0).round() / 1000.0),
             counts: (&finding.tally).into(),
             models: models.clone(),
         };

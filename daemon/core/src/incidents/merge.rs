@@ -83,6 +83,7 @@ impl Merge {
             (Origin::Camera(earlier), Origin::Camera(both)) => {
                 both.counts = added(earlier.counts, both.counts);
                 both.speed_kmh = earlier.speed_kmh.into_iter().chain(both.speed_kmh).reduce(f32::max);
+                both.height = earlier.height.into_iter().chain(both.height).reduce(f32::max);
             }
             (Origin::Sensor(earlier), Origin::Sensor(both)) => {
                 both.measure = self.measured(earlier.measure, both.measure);
@@ -159,18 +160,21 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_speed_of_a_cameras_episodes_is_kept() {
+    fn the_highest_speed_and_the_greatest_height_of_a_cameras_episodes_are_kept() {
         let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
         let fresh = testing::incident(&clock).origin;
-        let at = |speed| match fresh.clone() {
-            Origin::Camera(seen) => Origin::Camera(SeenByCamera { speed_kmh: speed, ..seen }),
+        let at = |figure| match fresh.clone() {
+            Origin::Camera(seen) => Origin::Camera(SeenByCamera { speed_kmh: figure, height: figure, ..seen }),
             Origin::Sensor(_) => unreachable!("it is a camera's"),
         };
         let merge = Merge::new(TimeSpan::secs(1), Worse::Latest);
-        let together = |earlier, later| merge.together(&at(earlier), &at(later)).camera().unwrap().speed_kmh;
-        assert_eq!(together(Some(80.0), Some(60.0)), Some(80.0));
-        assert_eq!(together(None, Some(60.0)), Some(60.0));
-        assert_eq!(together(None, None), None);
+        let together = |earlier, later| match merge.together(&at(earlier), &at(later)) {
+            Origin::Camera(seen) => (seen.speed_kmh, seen.height),
+            Origin::Sensor(_) => unreachable!("it is a camera's"),
+        };
+        assert_eq!(together(Some(80.0), Some(60.0)), (Some(80.0), Some(80.0)));
+        assert_eq!(together(None, Some(60.0)), (Some(60.0), Some(60.0)));
+        assert_eq!(together(None, None), (None, None));
     }
 
     #[test]

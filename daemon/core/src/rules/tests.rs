@@ -327,6 +327,21 @@ fn a_face_is_counted_by_its_middle_and_one_is_enough_where_the_limit_is_none() {
 }
 
 #[test]
+fn an_episode_keeps_the_greatest_height_of_its_things() {
+    let tall = |id, height: f32| Track { rect: Rect::new(0.7, 0.5 - height, 0.1, height), ..person(id, 0.7, 0.5) };
+    let mut scene = Scene::new(INTRUSION);
+    scene.pictures(10, &[tall(1, 0.2)]).pictures(1, &[tall(1, 0.3)]).pictures(30, &[tall(1, 0.1)]).pictures(30, &[]);
+    let heights: Vec<_> = scene.findings.iter().map(|finding| finding.tally.height).collect();
+    assert_eq!(heights, [Some(tall(1, 0.2).rect.height), Some(tall(1, 0.3).rect.height)]);
+    let mut scene = Scene::new("id = 'r'\nkind = 'count'\nzone = 'zone'\nlimit = 1");
+    scene.pictures(20, &[tall(1, 0.2), tall(2, 0.3)]);
+    assert_eq!(scene.findings[0].tally.height, Some(tall(2, 0.3).rect.height));
+    let mut scene = Scene::new("id = 'r'\nkind = 'absence'\nzone = 'zone'\nfor = '1s'");
+    scene.pictures(20, &[]);
+    assert_eq!(scene.findings[0].tally.height, None, "nobody is there");
+}
+
+#[test]
 fn a_missing_zone_is_named() {
     let rule = read("id = 'r'\nkind = 'intrusion'\nzone = 'yard'");
     let error = CameraRules::new(&[], &[], &Schedules::new(), &[rule]).unwrap_err();

@@ -15,7 +15,7 @@ use std::{
 use snowgate_core::{
     ids::{CountedIds, Id},
     incidents::{Book, Incident, event::EventKind},
-    rules::{Finding, MissingReference},
+    rules::{Finding, MissingReference, explain::Line},
     time::{Clock as _, ManualClock, Mono},
 };
 
@@ -88,12 +88,15 @@ impl Prepared {
         &self.models
     }
 
-    /// Looks at a whole clip, with nothing known of any before it.
+    /// Looks at a whole clip, with nothing known of any before it. Why rules tell of things or do not is told to `explain`, if
+    /// it is given.
     ///
     /// # Errors
     /// The clip is none, or ends in the middle; a model fails.
-    pub fn replay(&self, clip: &Path) -> Result<Replayed, ReplayError> {
-        self.player(None)?.play(clip)
+    pub fn replay(&self, clip: &Path, explain: Option<fn(&Line)>) -> Result<Replayed, ReplayError> {
+        let player = self.player(None)?;
+        player.watched.explain_to(explain);
+        player.play(clip)
     }
 
     /// Who plays one clip, and hands what is needed for a still of each incident that opens to `stills`.
@@ -210,6 +213,7 @@ impl Player<'_> {
             watched.with_scene(|scene| scene.lapse(later, Duration::ZERO));
             judge.hear(watched);
         }
+        watched.explain_to(None::<fn(&Line)>);
     }
 }
 

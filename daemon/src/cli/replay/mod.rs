@@ -13,7 +13,7 @@ use std::{
 };
 
 use clap::{ArgGroup, Args};
-use snowgate_core::ids::Id;
+use snowgate_core::{ids::Id, rules::explain::Line};
 
 use self::{
     camera::{Prepared, Replayed},
@@ -45,7 +45,7 @@ pub struct Replay {
     /// A video file (any container with H.264 or H.265 in it) or a directory of them, each played for itself; or a CSV file
     /// with a header, a column of times and one for each quantity.
     file: PathBuf,
-    /// How to print incidents; json is one a line.
+    /// How to print incidents, and what --explain says; json is one a line.
     #[arg(long, value_enum, default_value = "human")]
     format: Format,
     /// Wall-clock time of a clip's beginning.
@@ -60,6 +60,10 @@ pub struct Replay {
     /// Judge a camera's scene by what was learnt of it, in this data directory; nothing was learnt otherwise.
     #[arg(long, value_name = "DIR", conflicts_with = "sensor")]
     data: Option<PathBuf>,
+    /// Say of everything that is followed why each rule tells of it or does not: a line where that changes, and in the end how
+    /// near it came.
+    #[arg(long, conflicts_with = "sensor")]
+    explain: bool,
     /// A sensor's values are already what is reported: no scale, no offset, no other unit.
     #[arg(long, requires = "sensor")]
     reported: bool,
@@ -128,9 +132,17 @@ impl Replay {
         if self.file.is_dir() {
             return self.replay_directory(&camera, began);
         }
-        let replayed = camera.replay(&self.file)?;
+        let replayed = camera.replay(&self.file, self.explain_to())?;
         self.tell(&self.file, &replayed, began)?;
         self.compare(&replayed.incidents)
+    }
+
+    /// Who is told why rules tell of things or do not, if somebody wants to know.
+    fn explain_to(&self) -> Option<fn(&Line)> {
+        self.explain.then_some(match self.format {
+            Format::Human => print_line,
+            Format::Json => print_json_line,
+        })
     }
 
     /// Replays each clip of a directory. One that cannot be played is named, and the others go on.
@@ -141,7 +153,7 @@ impl Replay {
         let mut unplayable = 0;
         for clip in &clips.videos {
             let began = Instant::now();
-            match camera.replay(clip) {
+            match camera.replay(clip, self.explain_to()) {
                 Ok(mut replayed) => {
                     let name = clip.file_name().map(|name| name.to_string_lossy().into_owned());
                     replayed.incidents.iter_mut().for_each(|incident| incident.clip.clone_from(&name));
@@ -220,6 +232,16 @@ fn read_golden<T: Golden>(path: &Path) -> Result<Vec<T>, ReplayError> {
     }
     let text = fs::read_to_string(path).map_err(unreadable)?;
     expect::parse(&text).map_err(|error| ReplayError::Data(format!("{}: {error}", path.display())))
+}
+
+fn print_line(line: &Line) {
+    // Who reads it may have gone; printing the incidents will tell.
+    let _ = writeln!(io::stdout().lock(), "{line}");
+}
+
+fn print_json_line(line: &Line) {
+    let mut out = io::stdout().lock();
+    let _ = serde_json::to_writer(&mut out, line).map_err(io::Error::from).and_then(|()| writeln!(out));
 }
 
 fn print(incidents: &[impl Golden], format: Format) -> io::Result<()> {

@@ -160,6 +160,34 @@ fn an_unknown_thing_counts_where_and_for_as_long_as_the_rule_says() {
 }
 
 #[test]
+fn a_rule_about_the_scene_says_what_it_waits_for() {
+    let said = |rules: &SceneRules, at: u64| {
+        let mut explanations = Vec::new();
+        rules.explain(Mono(at * 1_000 * MILLI), &mut explanations);
+        explanations.iter().map(|said| format!("{}: {}", said.about, said.verdict)).collect::<Vec<_>>()
+    };
+    let mut scene = WholeScene::new("conditions = ['covered']\nfor = '60s'");
+    scene.key_frame(30, &[(scene::Condition::Moved, 0)]);
+    assert_eq!(said(&scene.rules, 30), ["the picture: nothing that counts is wrong"]);
+    scene.key_frame(130, &[(scene::Condition::Covered, 100)]);
+    assert_eq!(said(&scene.rules, 130), ["the picture: covered for 30.0 s of the 60.0 s of `for`"]);
+    scene.key_frame(160, &[(scene::Condition::Covered, 100)]);
+    assert_eq!(said(&scene.rules, 160), ["the picture: told of now, in episode 1"]);
+    scene.key_frame(161, &[(scene::Condition::Covered, 100)]);
+    assert_eq!(said(&scene.rules, 161), ["the picture: told of in episode 1"]);
+
+    let mut scene = Strange::new("zone = 'left'\nfor = '60s'");
+    let things = [region(1, 0, 0.39, true), region(2, 0, 0.45, true)];
+    scene.look(59, &things);
+    assert_eq!(
+        said(&scene.rules, 59),
+        ["region 1: stands for 59.0 s of the 60.0 s of `for`", "region 2: outside the zone"]
+    );
+    scene.look(60, &things);
+    assert_eq!(said(&scene.rules, 60), ["region 1: told of now, in episode 1", "region 2: outside the zone"]);
+}
+
+#[test]
 fn an_unknown_thing_outlasts_a_break_and_not_a_long_one() {
     let mut scene = Strange::new("linger = '0s'");
     scene.look(100, &[region(1, 0, 0.1, true)]);
