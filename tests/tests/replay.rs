@@ -150,6 +150,49 @@ fn further_kinds_of_rules_tell_what_is_seen_by_hand_and_nothing_where_there_is_n
     assert!(of_rule("standing-in-the-passage").is_empty(), "{text}");
 }
 
+/// Numbers of explanations, as `--format json` prints them.
+fn numbers(lines: &[Value], verdict: &str, key: &str) -> Vec<f64> {
+    lines.iter().filter(|line| line["verdict"] == verdict).map(|line| line[key].as_f64().unwrap()).collect()
+}
+
+#[test]
+fn a_rule_that_is_silent_says_how_near_it_came() {
+    // A `for` longer than anybody stays there, and a score that nobody has.
+    let folder = configured("walkers", |camera| {
+        let unsure = "id = \"staying-on-middle-road\"\n";
+        camera.replace("for = \"500ms\"", "for = \"1m\"").replace(unsure, &format!("{unsure}min_score = 0.99\n"))
+    });
+    let (lines, text) = incidents(replay_by(folder.path(), "walkers", &media("vtest.mp4"), &["--explain"]));
+    let summaries = |rule: &str| {
+        let of_rule = of_rule(&lines, rule);
+        of_rule.into_iter().filter(|line| line["line"] == "summary").collect::<Vec<_>>()
+    };
+
+    let stays = summaries("on-left-road");
+    assert!(stays.iter().all(|line| line["verdict"] != "told" && line["verdict"] != "fired"), "{text}");
+    let longest = numbers(&stays, "inside", "held_s").into_iter().fold(0.0, f64::max);
+    let by_hand = STAYS_BY_HAND.iter().map(|(from, to)| to - from).fold(0.0, f64::max);
+    assert!((longest - by_hand).abs() < 1.5, "{longest} s, by hand {by_hand} s");
+    assert!(numbers(&stays, "inside", "for_s").iter().all(|hold| *hold == 60.0));
+
+    let loiterers = summaries("staying-on-middle-road");
+    assert!(!loiterers.iter().any(|line| ["inside", "told", "fired"].map(Value::from).contains(&line["verdict"])));
+    let best = numbers(&loiterers, "unsure", "score").into_iter().fold(0.0, f64::max);
+    assert!((0.5..0.99).contains(&best), "{best}");
+
+    // What is told of is explained as told of in its own picture, and everything in the order of time.
+    let now: Vec<_> = lines.iter().filter(|line| line["line"] == "now").collect();
+    let crossings = of_rule(&lines, "passage-crossed");
+    let found: Vec<_> = crossings.iter().filter(|line| line.get("incident").is_some()).collect();
+    assert!(!found.is_empty(), "{text}");
+    for incident in found {
+        let at = incident["opened"].as_f64().unwrap();
+        let fired = |line: &&&Value| line["verdict"] == "fired" && line["rule"] == "passage-crossed";
+        assert!(now.iter().filter(fired).any(|line| (line["at_s"].as_f64().unwrap() - at).abs() < 0.002), "{incident}");
+    }
+    assert!(now.is_sorted_by_key(|line| line["at_s"].as_f64().unwrap()), "{text}");
+}
+
 #[test]
 fn golden_files_hold_and_differences_are_named() {
     let golden = repository().join("tests/golden/entrance.jsonl");
