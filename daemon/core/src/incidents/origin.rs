@@ -134,8 +134,8 @@ pub struct SeenByCamera {
     /// The highest speed of any thing that took part, in kilometres per hour, if it is about that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub speed_kmh: Option<f32>,
-    /// The greatest height of any thing that took part, as a share of the frame's; missing if it is not about things that are
-    /// followed, and of incidents that version 0.1.0 and before stored.
+    /// The greatest height of any thing that took part, as a share of the frame's, if it is about things that are followed.
+    // Version 0.1.0 stored none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub height: Option<f32>,
