@@ -197,6 +197,7 @@ pub struct Review {
     /// Their share of the judged ones; none where nobody has judged any.
     pub share: Option<Share>,
     /// What follows.
+    #[serde(flatten)]
     pub advice: Advice,
 }
 

@@ -56,6 +56,16 @@ fn the_threshold_that_keeps_most_away_is_chosen_and_what_is_not_carried_comes_th
 }
 
 #[test]
+fn a_review_is_one_flat_object() {
+    let json = serde_json::to_value(review(&SCORE, &cases((10, 0.4), (30, 0.6)), 0.0)).unwrap();
+    let meant = serde_json::json!({ "incidents": 40, "outgrown": 0, "judged": 40, "false_alarms": 10,
+        "share": { "value": 0.25, "low": 0.142, "high": 0.402 },
+        "advice": "change", "threshold": "min_score", "now": 0.4, "then": 0.5, "kept_away": 10, "lost": 0 });
+    assert_eq!(json, meant);
+    assert_eq!(serde_json::to_value(review(&SCORE, &[], 0.0)).unwrap()["advice"], "too_few");
+}
+
+#[test]
 fn what_nobody_judged_and_what_would_not_come_again_count_neither_way() {
     let mut all = cases((10, 0.4), (30, 0.6));
     all.extend((0..50).map(|_| Case { is_false_alarm: None, values: vec![Some(0.9)] }));
