@@ -100,6 +100,12 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
         "[[rules]]\nid = \"scene\"\ncategory = \"crossing\"\nkind = \"tamper\"\nconditions = [\"covred\"]\n[[lines]]",
     ),
     (
+        "offline_before_it_has_stalled",
+        "cameras.d/north.toml",
+        "[[lines]]",
+        "[[rules]]\nid = \"gone\"\ncategory = \"crossing\"\nkind = \"offline\"\nfor = \"9s\"\nlabels = [\"car\"]\n[[lines]]",
+    ),
+    (
         "anomaly_of_things",
         "cameras.d/north.toml",
         "[[lines]]",

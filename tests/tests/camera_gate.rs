@@ -24,7 +24,7 @@ use snowgate::{
     watch::{Fallback, GateState, Informative, LookDecoders, Outcome, SceneWatch, Tools, Watched, Watcher, overload},
 };
 use snowgate_core::{
-    rules::{CameraRules, SceneRules},
+    rules::{CameraRules, SceneRules, StreamRules},
     scene::Learnt,
     schedule::Schedules,
     spec::{ByteSize, TimeSpan, all_defaults},
@@ -88,7 +88,8 @@ impl Gate {
         let nobody = HealthTracker::new(camera.clone(), HealthSink::new(drop));
         let (health, rules) = (all_defaults(), SceneRules::new(&[], &Schedules::new(), &[]).unwrap());
         let scene = SceneWatch::new(camera, &health, &[], rules, Learnt::default(), nobody);
-        let watched = Arc::new(Watched::new(Arc::clone(&ring), spec, watcher, scene, None, Vec::new()));
+        let stream = StreamRules::default();
+        let watched = Arc::new(Watched::new(Arc::clone(&ring), spec, watcher, scene, None, stream, Vec::new()));
         let woken = Arc::new(AtomicBool::new(false));
         ring.on_push(Box::new({
             let (watched, woken) = (Arc::clone(&watched), Arc::clone(&woken));

@@ -70,6 +70,8 @@ struct Held {
     last_number: u64,
     /// Whether units are worthless until the next key frame.
     broken: bool,
+    /// When the last unit arrived that was not.
+    last_arrival: Option<Mono>,
 }
 
 impl Held {
@@ -135,6 +137,7 @@ impl GopRing {
                 bytes: 0,
                 last_number: 0,
                 broken: true,
+                last_arrival: None,
             }),
             wake: RwLock::default(),
             key_wanted: AtomicBool::new(false),
@@ -169,6 +172,7 @@ impl GopRing {
                 held.broken = false;
             }
             if !held.broken {
+                held.last_arrival = Some(unit.arrived);
                 held.bytes += cost(&unit);
                 held.units.push_back(unit);
                 while held.gops() > 1 && (held.bytes > self.limit_bytes || held.span() > self.limit_span) {
@@ -221,6 +225,11 @@ impl GopRing {
     /// Bytes held, the fixed charge for each unit included.
     pub fn bytes(&self) -> usize {
         self.lock().bytes
+    }
+
+    /// When the last unit arrived that can be decoded, whether it is still held or not.
+    pub fn last_arrival(&self) -> Option<Mono> {
+        self.lock().last_arrival
     }
 
     /// A reader that starts at the newest key frame, or at the next one if there is none yet.

@@ -206,6 +206,12 @@ fn of_kind(rule: &RuleSpec, file: &CameraFile, check: &mut Checker<'_>) {
                 check.error(end_limit.span, message, "it would be over while it begins".to_owned());
             }
         }
+        RuleKind::Offline(_) if rule.hold() < file.stream.stall_after => {
+            let (id, hold, stall_after) = (&*rule.id, rule.hold(), file.stream.stall_after);
+            let message = format!("rule `{id}`: for is {hold}, shorter than stream.stall_after, which is {stall_after}");
+            let help = "write a longer for: until a stream counts as stalled, nobody knows that no pictures come";
+            check.error(rule.id.span, message, help.to_owned());
+        }
         RuleKind::Speed(keys) => {
             let zone = file.zones.iter().find(|zone| zone.id == keys.zone);
             if let Some(Err(error)) = zone.map(|zone| keys.ground(&zone.polygon)) {

@@ -7,7 +7,7 @@ use snowgate_core::{
     ids::Id,
     incidents::{Area, CameraSource, Locale, Place, Source, Target},
     rules::{
-        CameraRules, MissingReference, RuleError, SceneRules,
+        CameraRules, MissingReference, RuleError, SceneRules, StreamRules,
         explain::Line,
         spec::{RuleKind, RuleSpec},
     },
@@ -54,6 +54,14 @@ pub fn scene(
 ) -> Result<SceneWatch, MissingReference> {
     let rules = SceneRules::new(&camera.zones, schedules, &specs(camera))?;
     Ok(SceneWatch::new(camera.id.clone(), &camera.health, &camera.masks, rules, learnt, tracker))
+}
+
+/// The rules about whether pictures come from this camera at all.
+///
+/// # Errors
+/// A rule names what is not there; a checked configuration has no such rule.
+pub fn stream_rules(camera: &CameraConfig, schedules: &Schedules) -> Result<StreamRules, MissingReference> {
+    StreamRules::new(camera.stream.stall_after.0, schedules, &specs(camera))
 }
 
 /// Who looks for what was never in this camera's scene, if any of its rules asks for it; what was learnt lies in `files`.
@@ -116,7 +124,7 @@ fn watched_rule(
     let (area, outline) = area.unzip();
     let looking = match rule.spec.kind {
         // No model looks for it.
-        RuleKind::Tamper(_) => Vec::new(),
+        RuleKind::Tamper(_) | RuleKind::Offline(_) => Vec::new(),
         RuleKind::Anomaly(_) => vec![&camera.scene_model],
         _ => vec![&camera.object_model, &camera.face_model],
     };

@@ -170,7 +170,8 @@ impl Fleet {
         let scene = cameras::scene(camera, &config.schedules, learnt, tracker.clone()).map_err(RuleError::from)?;
         let anomaly = cameras::anomaly(camera, Some(&self.files));
         let watcher = cameras::watcher(camera, &config.schedules)?;
-        let watched = Watched::new(Arc::clone(ring), &camera.detect, watcher, scene, anomaly, rules);
+        let stream = cameras::stream_rules(camera, &config.schedules).map_err(RuleError::from)?;
+        let watched = Watched::new(Arc::clone(ring), &camera.detect, watcher, scene, anomaly, stream, rules);
         cameras::explain_in_log(&camera.id, &watched);
         Ok(Arc::new(watched))
     }
@@ -227,6 +228,7 @@ fn judgement(config: &Config, camera: &CameraConfig, models: &LoadedModels) -> R
     Ok(Judgement {
         things: CameraRules::new(&camera.zones, &camera.lines, &config.schedules, &specs)?,
         scene: SceneRules::new(&camera.zones, &config.schedules, &specs)?,
+        stream: cameras::stream_rules(camera, &config.schedules)?,
         reported: cameras::watched_rules(config, camera, models),
     })
 }

@@ -93,8 +93,19 @@ impl Watchpoint {
     pub fn heard(&self, watch: &SensorWatch) {
         for under_way in self.lock().iter_mut() {
             if let Some(known) = watch.known(&under_way.with.rule) {
-                under_way.observe(known.at, known.holds);
-                under_way.saw_all = true;
+                under_way.knows(known.at, known.holds);
+            }
+        }
+    }
+
+    /// What some rules watch for is known at this time without a picture; `holds` as for [`shown`](Self::shown).
+    pub fn known(&self, at: Mono, holds: impl Fn(&Id, Duration) -> Option<bool>) {
+        if !self.is_on() {
+            return;
+        }
+        for under_way in self.lock().iter_mut() {
+            if let Some(holds) = holds(&under_way.with.rule, under_way.with.patience) {
+                under_way.knows(at, holds);
             }
         }
     }
@@ -142,6 +153,12 @@ impl UnderWay {
     fn observe(&mut self, at: Mono, holds: bool) {
         self.with.look.observe(at, holds);
         self.is_past |= at > self.with.look.until();
+    }
+
+    /// As [`observe`](Self::observe), of what there is nothing more to see of.
+    fn knows(&mut self, at: Mono, holds: bool) {
+        self.observe(at, holds);
+        self.saw_all = true;
     }
 
     fn keep(&mut self, view: &View, holds: bool) {

@@ -12,7 +12,7 @@ use std::{
 use snowgate_core::{
     ids::Id,
     rules::{
-        CameraRules, Finding, SceneRules,
+        CameraRules, Finding, SceneRules, StreamRules,
         explain::{Explainer, Line},
     },
     time::{Moment, Mono},
@@ -25,7 +25,7 @@ use super::{
     decoders::{DecoderPool, LookDecoders},
     decoding::{Decoding, GateState, Hands, Offered},
     inference::{Inference, Offer, Outcome, Urgency},
-    overload::{Admission, Load},
+    overload::{Admission, Load, TICK},
     packet_sizes::Informative,
     pulse::Pulse,
     scene::{SceneTold, SceneWatch},
@@ -76,6 +76,8 @@ pub struct Judgement {
     pub things: CameraRules,
     /// Rules about the whole scene.
     pub scene: SceneRules,
+    /// Rules about whether pictures come at all.
+    pub stream: StreamRules,
     /// What the incidents of each carry.
     pub reported: Vec<Arc<WatchedRule>>,
 }
@@ -99,6 +101,8 @@ pub struct Watched {
     slot: Slot<Offer>,
     inference: Mutex<Inference>,
     scene: Mutex<SceneWatch>,
+    /// The rules about whether pictures come at all.
+    stream: Mutex<StreamRules>,
     /// Held while what the scene gave to know is told, so that it is told in order.
     telling: Mutex<()>,
     /// Whether any rule keeps to a schedule.
@@ -116,6 +120,7 @@ impl Watched {
         watcher: Watcher,
         scene: SceneWatch,
         anomaly: Option<AnomalyWatch>,
+        stream: StreamRules,
         rules: Vec<Arc<WatchedRule>>,
     ) -> Self {
         let pulse = Arc::new(Pulse::new(spec.max_key_interval.0));
@@ -135,9 +140,12 @@ impl Watched {
             fps: spec.fps.value,
             slot: Slot::default(),
             telling: Mutex::default(),
-            keeps_hours: AtomicBool::new(watcher.keeps_hours() || scene.rules().keeps_hours()),
+            keeps_hours: AtomicBool::new(
+                watcher.keeps_hours() || scene.rules().keeps_hours() || stream.keeps_hours(),
+            ),
             inference: Mutex::new(Inference::new(watcher)),
             scene: Mutex::new(scene),
+            stream: Mutex::new(stream),
             anomaly,
             last_look: AtomicU64::new(0),
         }
@@ -223,8 +231,8 @@ impl Watched {
         tell_scene: impl FnMut(SceneTold),
         tell: impl FnMut(Finding),
     ) {
-        let Judgement { things, scene: of_scene, reported } = judgement;
-        let keeps_hours = things.keeps_hours() || of_scene.keeps_hours();
+        let Judgement { things, scene: of_scene, stream, reported } = judgement;
+        let keeps_hours = things.keeps_hours() || of_scene.keeps_hours() || stream.keeps_hours();
         let mut ended = Vec::new();
         let _telling = lock(&self.telling);
         let mut inference = lock(&self.inference);
@@ -233,6 +241,7 @@ impl Watched {
         inference.watcher().follow(things, now, &mut ended);
         scene.follow(of_scene, now, &mut ended);
         drop(scene);
+        lock(&self.stream).succeed(stream, now, &mut ended);
         told.into_iter().for_each(tell_scene);
         ended.into_iter().for_each(tell);
         *lock(&self.rules) = reported;
@@ -258,6 +267,17 @@ impl Watched {
     /// Whether the condition of a rule about the whole scene holds, as [`SceneRules::holds`](snowgate_core::rules::SceneRules::holds).
     pub(super) fn scene_holds(&self, rule: &Id, at: Mono, patience: Duration) -> Option<bool> {
         lock(&self.scene).rules().holds(rule, at, patience)
+    }
+
+    /// Tells the rules about the stream when its last picture came; answers what they have to tell. They are asked about looks
+    /// that are on, too: no picture will answer those.
+    pub(super) fn await_pictures(&self, now: Mono) -> Vec<Finding> {
+        let (mut stream, mut findings) = (lock(&self.stream), Vec::new());
+        if !stream.is_empty() {
+            stream.observe(now, self.ring.last_arrival(), &mut findings);
+            self.watchpoint.known(now, |rule, patience| stream.holds(rule, patience));
+        }
+        findings
     }
 
     /// Forgets what was learnt of its scene: what it shows from now on is what it is to show.
@@ -316,7 +336,8 @@ impl Watched {
         // What is judged by key frames waits for one of them, and what is in the scene for its turn besides.
         let of_scene = (!lock(&self.scene).rules().is_empty()).then_some(2 * self.key_gap);
         let of_anomaly = self.anomaly.as_ref().map(|anomaly| anomaly.every() + 2 * self.key_gap);
-        [of_scene, of_anomaly].into_iter().flatten().fold(gap, Duration::max)
+        let of_stream = (!lock(&self.stream).is_empty()).then_some(2 * TICK);
+        [of_scene, of_anomaly, of_stream].into_iter().flatten().fold(gap, Duration::max)
     }
 
     /// Somebody wants to look until then: the camera is followed whether anything moves or not, as far as overload leaves it
@@ -334,6 +355,7 @@ impl Watched {
         if self.keeps_hours.load(Ordering::Relaxed) {
             lock(&self.inference).watcher().it_is(now);
             lock(&self.scene).it_is(now);
+            lock(&self.stream).it_is(now);
         }
     }
 

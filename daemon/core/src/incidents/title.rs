@@ -4,11 +4,12 @@ use super::{CameraSource, Locale, SensorSource, Source, event::round};
 use crate::{rules::Tally, scene::Condition, sensor::rules::AlarmTally};
 
 /// `人员闯入：北门，院内` or `Intrusion: North gate, yard`; `摄像机异常：北门，被遮挡` or `Camera fault: North gate, covered` of
-/// a camera that cannot be relied upon; `Too fast: North gate, yard 72 km/h` where a speed is known.
+/// a camera that cannot be relied upon, `…, no pictures` of one that sends none; `Too fast: North gate, yard 72 km/h` where a speed is known.
 pub(super) fn of_camera(locale: Locale, source: &Source<CameraSource>, tally: &Tally) -> String {
     let CameraSource { camera_name, area, .. } = &source.of;
     let condition = tally.condition.map(|condition| in_words(locale, condition));
-    let what = condition.or(area.as_ref().map(|area| area.name.as_str()));
+    let offline = (source.rule_kind == "offline").then(|| no_pictures(locale));
+    let what = condition.or(offline).or(area.as_ref().map(|area| area.name.as_str()));
     let detail = match (what, tally.speed) {
         (Some(what), Some(speed)) => Some(format!("{what} {speed:.0} km/h")),
         (what, _) => what.map(str::to_owned),
@@ -31,6 +32,13 @@ const fn in_words(locale: Locale, condition: Condition) -> &'static str {
     match locale {
         Locale::ZhCn => zh,
         Locale::En => en,
+    }
+}
+
+const fn no_pictures(locale: Locale) -> &'static str {
+    match locale {
+        Locale::ZhCn => "没有画面",
+        Locale::En => "no pictures",
     }
 }
 
@@ -117,6 +125,9 @@ mod tests {
         assert_eq!(of_camera(Locale::En, &whole, &covered), "Intrusion: North gate, covered");
         assert_eq!(of_camera(Locale::ZhCn, &whole, &covered), "Intrusion：North gate，镜头被遮挡");
         assert_eq!(of_camera(Locale::En, &whole, &nothing), "Intrusion: North gate");
+        let offline = Source { rule_kind: "offline".to_owned(), ..whole.clone() };
+        assert_eq!(of_camera(Locale::En, &offline, &nothing), "Intrusion: North gate, no pictures");
+        assert_eq!(of_camera(Locale::ZhCn, &offline, &nothing), "Intrusion：North gate，没有画面");
         let fast = Tally { speed: Some(71.8), ..nothing };
         assert_eq!(of_camera(Locale::En, &yard, &fast), "Intrusion: North gate, yard 72 km/h");
         assert_eq!(of_camera(Locale::ZhCn, &yard, &fast), "Intrusion：North gate，yard 72 km/h");

@@ -1,7 +1,8 @@
 //! Rules: pure state machines from observations to findings.
 //!
 //! A camera's rules see every picture's tracks once, in order ([`CameraRules::observe`]); those about the whole scene see
-//! what its key frames are fit for, and what in them was never there ([`SceneRules::observe`]). Each rule watches for one condition and tells of it in *episodes*: an episode begins when the condition has held long enough, grows when
+//! what its key frames are fit for, and what in them was never there ([`SceneRules::observe`]); those about the stream see when its
+//! last picture came ([`StreamRules::observe`]). Each rule watches for one condition and tells of it in *episodes*: an episode begins when the condition has held long enough, grows when
 //! further things join it, and ends when the condition has been over for a while. What holds for every rule:
 //!
 //! - A track is told of once in an episode, however long it stays: a parked car does not alarm again.
@@ -24,13 +25,14 @@
 //! | `line_crossing` | in the very picture in which a crossing is complete: it is over as soon as it is told |
 //! | `tamper` | what counts holds, by [`crate::scene`], and was told of already or has been so for `for` |
 //! | `anomaly` | an unknown thing that counts is to be seen in the very picture, and was told of already or has been there for `for` |
+//! | `offline` | no picture has come for longer than the stream may stall, and that was told of already or has been so for `for` |
 //!
 //! Who asks may not have the time that `for` demands; then the patience it brings is enough. A heap that is to be told
 //! of after ten minutes persists if it has lain there for half a verification.
 
 mod absence;
 mod count;
-mod duty;
+pub(crate) mod duty;
 mod episode;
 pub mod explain;
 mod line;
@@ -39,6 +41,7 @@ pub mod spec;
 mod speed;
 mod stationary;
 mod stay;
+mod stream_rules;
 mod succession;
 mod wrong_way;
 
@@ -67,7 +70,10 @@ use crate::{
     time::{Moment, Mono},
 };
 
-pub use self::scene_rules::{SceneObservation, SceneRules};
+pub use self::{
+    scene_rules::{SceneObservation, SceneRules},
+    stream_rules::StreamRules,
+};
 
 /// Something a rule has to tell.
 #[derive(Debug, Clone, PartialEq)]
@@ -203,7 +209,7 @@ pub struct CameraRules {
 }
 
 impl CameraRules {
-    /// Rules that have seen nothing yet; those about the whole scene are passed over.
+    /// Rules that have seen nothing yet; those about the whole scene or the stream are passed over.
     ///
     /// # Errors
     /// The first rule that names a zone, line or schedule which is not there, or measures in a zone that cannot be measured.
@@ -356,10 +362,10 @@ impl Rule {
                 })?;
                 Box::new(SpeedRule::new(polygon, ground, keys.above.0, hold, linger))
             }
-            RuleKind::Tamper(_) | RuleKind::Anomaly(_) => return Ok(None),
+            RuleKind::Tamper(_) | RuleKind::Anomaly(_) | RuleKind::Offline(_) => return Ok(None),
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, linger);
-        let duty = Duty::new(spec, schedules)?;
+        let duty = Duty::new(&spec.id, spec.schedule.as_ref(), schedules)?;
         Ok(Some(Self { definition, duty, filter: Filter::new(spec), condition, episodes, last: None }))
     }
 

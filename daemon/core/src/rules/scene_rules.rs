@@ -157,10 +157,11 @@ impl SceneRule {
             | RuleKind::Stationary(_)
             | RuleKind::WrongWay(_)
             | RuleKind::Absence(_)
-            | RuleKind::Speed(_) => return Ok(None),
+            | RuleKind::Speed(_)
+            | RuleKind::Offline(_) => return Ok(None),
         };
         let episodes = Episodes::new(spec.id.value.clone(), spec.cool_down.0, spec.linger.0);
-        let duty = Duty::new(spec, schedules)?;
+        let duty = Duty::new(&spec.id, spec.schedule.as_ref(), schedules)?;
         let definition = Definition { spec: spec.clone(), polygon, line: None };
         Ok(Some(Self { definition, duty, watching, episodes, last: None }))
     }

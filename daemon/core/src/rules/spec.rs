@@ -86,8 +86,8 @@ spec! {
         /// Things lower than this share of the frame's height do not count.
         min_height: Located<Fraction> = Located::nowhere(Fraction(0.0)),
         /// How long the condition must hold before it is an incident: 1 s for intrusion, 30 s for loitering, 2 s for
-        /// count, 1 min for stationary, 1 s for wrong_way, 5 min for absence, 500 ms for speed if left out; crossing a line
-        /// takes no time. Of tamper and anomaly it counts from the first picture that showed it, and what `health.for` and
+        /// count, 1 min for stationary, 1 s for wrong_way, 5 min for absence, 500 ms for speed, 1 min for offline if left out;
+        /// crossing a line takes no time. Of offline it counts from the last picture. Of tamper and anomaly it counts from the first picture that showed it, and what `health.for` and
         /// `anomaly.for` demand comes first.
         r#for: Maybe<TimeSpan> = Maybe::NONE,
         /// How long after an incident was opened further things join it instead of opening another one.
@@ -108,7 +108,7 @@ impl RuleSpec {
             RuleKind::Intrusion(_) => TimeSpan::secs(1),
             RuleKind::Loitering(_) => TimeSpan::secs(30),
             RuleKind::Count(_) => TimeSpan::secs(2),
-            RuleKind::Stationary(_) => TimeSpan::secs(60),
+            RuleKind::Stationary(_) | RuleKind::Offline(_) => TimeSpan::secs(60),
             RuleKind::WrongWay(_) => TimeSpan::secs(1),
             RuleKind::Absence(_) => TimeSpan::secs(300),
             RuleKind::Speed(_) => TimeSpan::millis(500),
@@ -159,6 +159,7 @@ impl RuleSpec {
             RuleKind::Stationary(keys) => (keys.merge_within.0, !self.is_of_people()),
             RuleKind::Tamper(keys) => (keys.merge_within.0, true),
             RuleKind::Anomaly(keys) => (keys.merge_within.0, true),
+            RuleKind::Offline(keys) => (keys.merge_within.0, true),
             RuleKind::Intrusion(_) | RuleKind::LineCrossing(_) | RuleKind::WrongWay(_) | RuleKind::Speed(_) => {
                 (None, true)
             }
@@ -218,13 +219,15 @@ tagged! {
         "tamper" => Tamper(TamperSpec),
         /// Something is in the scene that was never there, and stays: rubbish, a fallen wall, water, smoke.
         "anomaly" => Anomaly(UnknownThingSpec),
+        /// No pictures come from the camera; "for" says for how long.
+        "offline" => Offline(OfflineSpec),
     }
 }
 
 impl RuleKind {
-    /// Whether it is about the whole scene rather than about things in it.
+    /// Whether it is about the whole scene, or the camera itself, rather than about things in it.
     pub const fn is_of_scene(&self) -> bool {
-        matches!(self, Self::Tamper(_) | Self::Anomaly(_))
+        matches!(self, Self::Tamper(_) | Self::Anomaly(_) | Self::Offline(_))
     }
 
     /// The zone that it names, if it does.
@@ -238,7 +241,7 @@ impl RuleKind {
             Self::Absence(keys) => Some(&keys.zone),
             Self::Speed(keys) => Some(&keys.zone),
             Self::Anomaly(keys) => keys.zone.0.as_ref(),
-            Self::LineCrossing(_) | Self::Tamper(_) => None,
+            Self::LineCrossing(_) | Self::Tamper(_) | Self::Offline(_) => None,
         }
     }
 }
@@ -395,6 +398,15 @@ spec! {
     }
 }
 
+spec! {
+    /// Keys of a rule about a camera from which no pictures come. It has no zone: it is about the camera.
+    pub struct OfflineSpec {
+        /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
+        /// nothing joins if left out. At most 30 days.
+        merge_within: Maybe<TimeSpan> = Maybe::NONE,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -413,6 +425,7 @@ mod tests {
         assert_eq!(merge("kind = 'count'\nzone = 'z'\nlimit = 3"), Ok(None));
         assert_eq!(merge("kind = 'count'\nzone = 'z'\nlimit = 3\nmerge_within = '2h'"), within(7_200));
         assert_eq!(merge("kind = 'absence'\nzone = 'z'\nmerge_within = '2h'"), within(7_200));
+        assert_eq!(merge("kind = 'offline'\nmerge_within = '2h'"), within(7_200));
         let heap = "zone = 'z'\nlabels = ['heap']\nmerge_within = '1d'\nkind = ";
         assert_eq!(merge(&format!("{heap}'loitering'\ninclude_parked = true")), within(86_400));
         assert!(merge(&format!("{heap}'loitering'")).unwrap_err().contains("stands still"));

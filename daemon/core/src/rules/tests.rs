@@ -16,7 +16,7 @@ pub(crate) fn read<T: for<'de> Deserialize<'de>>(text: &str) -> T {
 pub(super) const MILLI: u64 = 1_000_000;
 
 /// One schedule.
-pub(super) fn schedules() -> Schedules {
+pub(crate) fn schedules() -> Schedules {
     [("night".parse().unwrap(), night())].into()
 }
 

@@ -15,7 +15,7 @@ use std::{
 use snowgate_core::{
     ids::{CountedIds, Id},
     incidents::{Book, Incident, event::EventKind},
-    rules::{Finding, MissingReference, explain::Line},
+    rules::{Finding, MissingReference, StreamRules, explain::Line},
     time::{Clock as _, ManualClock, Mono},
 };
 
@@ -123,7 +123,10 @@ impl Prepared {
         let known = files.as_ref().and_then(|files| files.health(&camera.id).ok().flatten()).unwrap_or_default();
         let scene = cameras::scene(camera, &config.schedules, known, nobody).map_err(missing)?;
         let anomaly = cameras::anomaly(camera, files.as_ref());
-        let watched = Arc::new(Watched::new(Arc::clone(&ring), &camera.detect, watcher, scene, anomaly, rules.clone()));
+        // A clip is no stream that could break off.
+        let stream = StreamRules::default();
+        let (ring_of, spec) = (Arc::clone(&ring), &camera.detect);
+        let watched = Arc::new(Watched::new(ring_of, spec, watcher, scene, anomaly, stream, rules.clone()));
         let woken = Arc::new(AtomicBool::new(false));
         ring.on_push(Box::new({
             let (watched, woken) = (Arc::clone(&watched), Arc::clone(&woken));
