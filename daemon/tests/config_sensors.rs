@@ -119,6 +119,7 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
     ("nothing_in_order", "level", "above = 3.5", "above = 1\nbelow = 2"),
     ("wide_hysteresis", "level", "above = 3.5", "above = 3.5\nbelow = 3.4"),
     ("negative_hysteresis", "level", "hysteresis = 0.1", "hysteresis = -0.1"),
+    ("unknown_schedule", "level", "above = 3.5", "above = 3.5\nschedule = \"night\""),
     ("no_change", "level", "rise = 0.5", ""),
     ("negative_fall", "level", "rise = 0.5", "fall = -0.5"),
     ("within_nothing", "level", "within = \"30m\"", "within = \"0s\""),

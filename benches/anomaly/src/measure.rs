@@ -184,6 +184,7 @@ pub fn seconds_among(contender: &Contender, sensors: usize, turns: usize) -> f64
 mod tests {
     use snowgate_core::{
         rules::Change,
+        schedule::Schedules,
         sensor::{
             reading::Verdict,
             rules::{Heard, SensorRules, spec::SensorRuleSpec},
@@ -208,7 +209,7 @@ mod tests {
         for (over_after, keys) in [(1, "over_after = 1"), (7, "over_after = 7"), (OVER_AFTER, "")] {
             let rule = format!("id = 'odd'\nquantity = 'level'\nkind = 'anomaly'\n{keys}");
             let rule: SensorRuleSpec = read_table(&mut toml_span::parse(&rule).unwrap()).unwrap();
-            let mut rules = SensorRules::new([&rule], Mono(0));
+            let mut rules = SensorRules::new([&rule], &Schedules::new(), Mono(0)).expect("a rule without a schedule");
             let quantity = "level".parse().unwrap();
             let begins = |(at, &score): (u64, &f64)| {
                 let mut told = Vec::new();

@@ -6,7 +6,6 @@ use std::{
     thread::JoinHandle,
 };
 
-use jiff::tz::TimeZone;
 use snowgate_core::{
     ids::Id,
     incidents::{SensorSource, Source},
@@ -36,12 +35,18 @@ use crate::{
 /// A sensor's path from samples to alarms; it has heard nothing, and silence counts from `now` on.
 ///
 /// # Errors
-/// A quantity cannot be reported in the unit wanted, or a model is missing; a checked configuration has no such quantity
+/// A quantity cannot be reported in the unit wanted, or a model or a schedule is missing; a checked configuration has no such quantity
 /// in a sensor that is listened to.
-pub fn watch(sensor: &SensorConfig, zone: TimeZone, models: &dyn Models, now: Mono) -> Result<SensorWatch, WatchError> {
+pub fn watch(
+    config: &Config,
+    sensor: &SensorConfig,
+    models: &dyn Models,
+    now: Mono,
+) -> Result<SensorWatch, WatchError> {
+    let zone = config.gateway.time_zone.clone();
     let quantities: Vec<_> = sensor.source.quantities().into_iter().cloned().collect();
     let rules = sensor.rules.iter().map(|rule| &rule.spec);
-    SensorWatch::new(sensor.id.clone(), zone, &quantities, rules, models, now)
+    SensorWatch::new(sensor.id.clone(), zone, &quantities, rules, &config.schedules, models, now)
 }
 
 /// Everything that the incidents of a sensor's rule carry.
@@ -116,14 +121,14 @@ impl Sensors {
     /// A sensor cannot be watched as it is described, as none of a checked configuration.
     pub fn follow(&mut self, before: Option<&Config>, after: &Config, models: &dyn Models) -> Result<(), RunError> {
         let now = self.clock.mono();
-        let was_listened_to =
-            |id: &Id| before.and_then(|before| before.sensor(id)).filter(|sensor| sensor.is_watched());
+        let same_hours = before.filter(|before| before.schedules == after.schedules);
+        let was_listened_to = |id: &Id| same_hours?.sensor(id).filter(|sensor| sensor.is_watched());
         let mut changes = Vec::new();
         for sensor in after.sensors.iter().filter(|sensor| sensor.is_watched()) {
             if was_listened_to(&sensor.id).is_some_and(|before| !before.judges_differently(sensor)) {
                 continue;
             }
-            let watch = watch(sensor, after.gateway.time_zone.clone(), models, now)
+            let watch = watch(after, sensor, models, now)
                 .map_err(|source| RunError::Sensor { sensor: sensor.id.clone(), source })?;
             let watchpoint =
                 self.known.get(&sensor.id).map_or_else(Arc::default, |known| Arc::clone(&known.watchpoint));

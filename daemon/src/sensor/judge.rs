@@ -30,7 +30,7 @@ use crate::{
     verify::Watchpoint,
 };
 
-/// How often rules are asked the time, and states are told.
+/// How often rules are told the time, and asked what it brings about, and states are told.
 const TICK: Duration = Duration::from_secs(1);
 /// So many refused messages a minute are logged, and the others only counted.
 const LOGGED_A_MINUTE: u32 = 20;
@@ -145,8 +145,10 @@ impl<T: FnMut(Judged)> Judge<T> {
     }
 
     fn listen(&mut self, sensor: Sensor) {
-        let now = self.with.clock.mono();
-        let Sensor { id, watch, silent_after, watchpoint } = sensor;
+        let moment = self.with.clock.now();
+        let now = moment.mono;
+        let Sensor { id, mut watch, silent_after, watchpoint } = sensor;
+        watch.it_is(moment);
         match self.sensors.get_mut(&id) {
             Some(listened) => {
                 listened.watch.succeed(watch, now, &mut self.alarms);
@@ -268,8 +270,10 @@ impl<T: FnMut(Judged)> Judge<T> {
     }
 
     fn tick(&mut self) {
-        let now = self.with.clock.mono();
+        let moment = self.with.clock.now();
+        let now = moment.mono;
         for sensor in self.sensors.values_mut() {
+            sensor.watch.it_is(moment);
             sensor.watch.tick(now, &mut self.alarms);
             if sensor.watchpoint.is_on() {
                 sensor.watchpoint.heard(&sensor.watch);
@@ -316,11 +320,13 @@ mod tests {
     use std::sync::Mutex;
 
     use snowgate_core::{
+        calendar::Calendar,
         ids::{CountedIds, IncidentIds as _},
         incidents::verify::{LookFor, Outcome, Seen, Verify},
         rules::Change as RuleChange,
+        schedule::{Schedule, Schedules},
         sensor::{anomaly::outside::NoModels, rules::spec::SensorRuleSpec, spec::QuantitySpec},
-        spec::read_table,
+        spec::{all_defaults, read_table},
         time::ManualClock,
     };
     use snowgate_sensors::intake::Fault;
@@ -333,7 +339,8 @@ mod tests {
         verify::{Verifier, Watchable},
     };
 
-    const RULES: [&str; 2] = [
+    const RULES: [&str; 3] = [
+        "id = 'by-day'\nquantity = 'level'\nkind = 'threshold'\nabove = 3.5\nschedule = 'day'",
         "id = 'high'\nquantity = 'level'\nkind = 'threshold'\nabove = 3.5",
         "id = 'sos'\nquantity = 'button'\nkind = 'button'",
     ];
@@ -351,12 +358,19 @@ mod tests {
         text.parse().unwrap()
     }
 
+    /// `day`: from 9:00 to 17:00, UTC.
+    fn schedules() -> Schedules {
+        let mut day = toml_span::parse("id = 'day'\nwindow = [{ from = '09:00', to = '17:00' }]").unwrap();
+        let calendar = Arc::new(Calendar::new(&all_defaults(), TimeZone::UTC).unwrap());
+        [(id("day"), Arc::new(Schedule::new(&read_table(&mut day).unwrap(), calendar, None).unwrap()))].into()
+    }
+
     fn bench(most_a_second: f64) -> Bench {
         let clock = Arc::new(ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap()));
         let quantities = ["id = 'level'\nunit = 'm'", "id = 'button'"]
             .map(|text| read_table::<QuantitySpec>(&mut toml_span::parse(text).unwrap()).unwrap());
         let rules = RULES.map(|text| read_table::<SensorRuleSpec>(&mut toml_span::parse(text).unwrap()).unwrap());
-        let watch = SensorWatch::new(id("gauge"), TimeZone::UTC, &quantities, &rules, &NoModels, clock.mono()).unwrap();
+        let watch = SensorWatch::new(id("gauge"), TimeZone::UTC, &quantities, &rules, &schedules(), &NoModels, clock.mono()).unwrap();
         let states = States::default();
         let judged: Arc<Mutex<Vec<Judged>>> = Arc::default();
         let sink = {
@@ -472,6 +486,20 @@ mod tests {
             bench.hear("level", 5.0);
             assert_eq!(bench.readings_published(), 1, "nobody listens any more");
         }
+    }
+
+    #[test]
+    fn rules_are_told_the_time() {
+        let mut bench = bench(50.0);
+        let mut hours_go_by = |hours: u32| {
+            bench.clock.advance(hours * Duration::from_secs(3_600));
+            bench.judge.tick();
+            bench.hear("level", 4.0);
+            bench.alarms()
+        };
+        assert_eq!(hours_go_by(0), [("high".to_owned(), RuleChange::Began)], "at midnight");
+        assert_eq!(hours_go_by(9)[1..], [("by-day".to_owned(), RuleChange::Began)]);
+        assert_eq!(hours_go_by(8)[2..], [("by-day".to_owned(), RuleChange::Ended)]);
     }
 
     #[test]

@@ -103,7 +103,7 @@ pub struct Watched {
     scene: Mutex<SceneWatch>,
     /// The rules about whether pictures come at all.
     stream: Mutex<StreamRules>,
-    /// Held while what the scene gave to know is told, so that it is told in order.
+    /// Held while what the scene or the stream gave to know is told, so that it is told in order.
     telling: Mutex<()>,
     /// Whether any rule keeps to a schedule.
     keeps_hours: AtomicBool,
@@ -269,15 +269,17 @@ impl Watched {
         lock(&self.scene).rules().holds(rule, at, patience)
     }
 
-    /// Tells the rules about the stream when its last picture came; answers what they have to tell. They are asked about looks
-    /// that are on, too: no picture will answer those.
-    pub(super) fn await_pictures(&self, now: Mono) -> Vec<Finding> {
+    /// Tells the rules about the stream when its last picture came, and what they have to tell. They are asked about looks that
+    /// are on, too: no picture will answer those.
+    pub(super) fn await_pictures(&self, now: Mono, tell: impl FnMut(Finding)) {
+        let _telling = lock(&self.telling);
         let (mut stream, mut findings) = (lock(&self.stream), Vec::new());
         if !stream.is_empty() {
             stream.observe(now, self.ring.last_arrival(), &mut findings);
             self.watchpoint.known(now, |rule, patience| stream.holds(rule, patience));
         }
-        findings
+        drop(stream);
+        findings.into_iter().for_each(tell);
     }
 
     /// Forgets what was learnt of its scene: what it shows from now on is what it is to show.

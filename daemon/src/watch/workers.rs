@@ -301,9 +301,7 @@ impl Workers {
             }
         });
         self.judge_scene(watched);
-        for finding in watched.await_pictures(now) {
-            self.report(watched, finding, None, None);
-        }
+        watched.await_pictures(now, |finding| self.report(watched, finding, None, None));
     }
 
     fn report(&self, watched: &Watched, finding: Finding, arrived: Option<Mono>, sight: Option<Sight>) {

@@ -18,6 +18,8 @@ use super::{
 };
 use crate::{
     ids::Id,
+    rules::MissingReference,
+    schedule::Schedules,
     time::{Moment, Mono},
 };
 
@@ -85,23 +87,28 @@ pub enum WatchError {
         /// The model.
         model: Id,
     },
+    /// One of its rules names a schedule that is not there.
+    #[error(transparent)]
+    Missing(#[from] MissingReference),
 }
 
 impl SensorWatch {
     /// A watch that has heard nothing yet; silence is counted from `now` on. Times of the day are those of `zone`.
     ///
     /// # Errors
-    /// A quantity cannot be reported in the unit wanted, or is to be watched by a model that is not among `models`.
+    /// A quantity cannot be reported in the unit wanted, is to be watched by a model that is not among `models`,
+    /// or a rule names a schedule that is not among `schedules`.
     pub fn new<'a>(
         sensor: Id,
         zone: TimeZone,
         quantities: &[QuantitySpec],
         rules: impl IntoIterator<Item = &'a SensorRuleSpec>,
+        schedules: &Schedules,
         models: &dyn Models,
         now: Mono,
     ) -> Result<Self, WatchError> {
         let quantities = quantities.iter().map(|spec| Quantity::new(spec, models)).collect::<Result<_, _>>()?;
-        Ok(Self { sensor, zone, quantities, rules: SensorRules::new(rules, now) })
+        Ok(Self { sensor, zone, quantities, rules: SensorRules::new(rules, schedules, now)? })
     }
 
     /// From now on this sensor is watched as `successor` would, which has heard nothing yet. Quantities that stay the same keep
@@ -186,6 +193,11 @@ impl SensorWatch {
         Some(Seen { reading, score, reason })
     }
 
+    /// From now on it is this time: rules watch or rest by their schedules. Until it is told, all of them watch.
+    pub fn it_is(&mut self, now: Moment) {
+        self.rules.it_is(now);
+    }
+
     /// It is `now`, and nothing was heard.
     pub fn tick(&mut self, now: Mono, alarms: &mut Vec<Alarm>) {
         self.rules.tick(now, alarms);
@@ -207,8 +219,7 @@ impl SensorWatch {
         self.quantities.iter().map(|quantity| (&quantity.id, quantity.last.back().map(|reading| reading.verdict)))
     }
 
-    /// What is known of the condition of a rule. `None` if there is no such rule, or nothing was heard that says anything
-    /// about it.
+    /// What is known of the condition of a rule, as [`SensorRules::known`].
     pub fn known(&self, rule: &Id) -> Option<Known> {
         self.rules.known(rule)
     }
@@ -280,7 +291,12 @@ mod tests {
     fn with_rule(quantity: &str, rule: &str) -> SensorWatch {
         let quantity: QuantitySpec = read_table(&mut toml_span::parse(quantity).unwrap()).unwrap();
         let rule: SensorRuleSpec = read_table(&mut toml_span::parse(rule).unwrap()).unwrap();
-        SensorWatch::new(id("gauge"), TimeZone::UTC, &[quantity], [&rule], &Ramps, Mono(0)).unwrap()
+        SensorWatch::new(id("gauge"), TimeZone::UTC, &[quantity], [&rule], &Schedules::new(), &Ramps, Mono(0)).unwrap()
+    }
+
+    fn refused(quantity: QuantitySpec) -> WatchError {
+        let (quantities, schedules) = ([quantity], Schedules::new());
+        SensorWatch::new(id("gauge"), TimeZone::UTC, &quantities, [], &schedules, &NoModels, Mono(0)).unwrap_err()
     }
 
     /// One model, "ramp": a reading's score is the reading, below 0 it cannot say.
@@ -373,7 +389,7 @@ mod tests {
     fn what_cannot_be_converted_is_refused() {
         let wrong: QuantitySpec =
             read_table(&mut toml_span::parse("id = 'level'\nunit = 'm'\nreport_in = 'Cel'").unwrap()).unwrap();
-        let refused = SensorWatch::new(id("gauge"), TimeZone::UTC, &[wrong], [], &NoModels, Mono(0)).unwrap_err();
+        let refused = refused(wrong);
         assert!(refused.to_string().starts_with("quantity level: "), "{refused}");
     }
 
@@ -396,7 +412,7 @@ mod tests {
     fn a_model_that_is_not_there_is_named() {
         let spec = "id = 'level'\nanomaly = { method = 'onnx', model = 'tides' }";
         let spec: QuantitySpec = read_table(&mut toml_span::parse(spec).unwrap()).unwrap();
-        let refused = SensorWatch::new(id("gauge"), TimeZone::UTC, &[spec], [], &NoModels, Mono(0)).unwrap_err();
+        let refused = refused(spec);
         assert_eq!(refused.to_string(), "quantity level: there is no model tides that works");
     }
 }

@@ -25,6 +25,9 @@ pub(super) fn resolve(file: &SensorFile, references: References<'_>, check: &mut
         if let Some(quantity) = quantities.iter().find(|quantity| *quantity.id == *rule.quantity) {
             kind(rule, quantity, poll_every(file), check);
         }
+        if let Some(schedule) = &*rule.schedule {
+            check.schedule(schedule, references);
+        }
         if let Err(error) = rule.merge() {
             check.error(rule.id.span, format!("rule `{}`: merge_within: {error}", *rule.id), None);
         }

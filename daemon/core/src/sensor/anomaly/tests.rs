@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::{ALARM_SCORE, Detector, LocalTime, Reason, spec::Method};
 use crate::{
     rules::Change,
+    schedule::Schedules,
     sensor::{
         reading::Verdict,
         rules::{Heard, SensorRules, spec::SensorRuleSpec},
@@ -39,7 +40,7 @@ impl Watch {
         let rule = "id = 'odd'\nquantity = 'level'\nkind = 'anomaly'";
         let rule: SensorRuleSpec = read_table(&mut toml_span::parse(rule).unwrap()).unwrap();
         let detector = method(&format!("method = {name:?}")).detector().unwrap();
-        Self { detector, rules: SensorRules::new([&rule], Mono(0)), heard: 0 }
+        Self { detector, rules: SensorRules::new([&rule], &Schedules::new(), Mono(0)).unwrap(), heard: 0 }
     }
 
     /// The score, and whether an anomaly begins.

@@ -8,6 +8,8 @@
 //! - A value that [does not count](super::reading::Verdict::counts) neither begins nor ends anything. It breaks silence.
 //! - A pressed button is told of at once, whatever the device's clock says: `for` does not hold it back, and each further press while the incident is open is
 //!   a `Grew` of its own.
+//! - A rule that rests by its schedule hears nothing: what it has told of ends after its `linger`, and nothing of that time
+//!   counts when its hours begin, neither a value nor silence.
 //! - Time is that of arrival; a recording tells the same alarms as the live sensor did.
 //!
 //! # Whether a condition holds
@@ -32,7 +34,12 @@ use std::{collections::VecDeque, time::Duration};
 
 use self::spec::{AnomalyRuleSpec, ButtonSpec, ChangeSpec, SensorRuleKind, SensorRuleSpec, SilenceSpec, ThresholdSpec};
 use super::reading::{Verdict, tidy};
-use crate::{ids::Id, rules::Change, time::Mono};
+use crate::{
+    ids::Id,
+    rules::{Change, MissingReference, duty::Duty},
+    schedule::Schedules,
+    time::{Moment, Mono},
+};
 
 /// The most values a change rule remembers; more within its while are thinned.
 const REMEMBERED: usize = 512;
@@ -103,15 +110,28 @@ pub struct SensorRules {
 
 impl SensorRules {
     /// Rules that have heard nothing yet; silence is counted from `now` on.
-    pub fn new<'a>(rules: impl IntoIterator<Item = &'a SensorRuleSpec>, now: Mono) -> Self {
-        Self { rules: rules.into_iter().map(|spec| Rule::new(spec, now)).collect() }
+    ///
+    /// # Errors
+    /// The first rule that names a schedule which is not there.
+    pub fn new<'a>(
+        rules: impl IntoIterator<Item = &'a SensorRuleSpec>,
+        schedules: &Schedules,
+        now: Mono,
+    ) -> Result<Self, MissingReference> {
+        let rules = rules.into_iter().map(|spec| Rule::new(spec, schedules, now));
+        Ok(Self { rules: rules.collect::<Result<_, _>>()? })
+    }
+
+    /// From now on it is this time: rules watch or rest by their schedules. Until it is told, all of them watch.
+    pub fn it_is(&mut self, now: Moment) {
+        self.rules.iter_mut().for_each(|rule| rule.duty.it_is(now));
     }
 
     /// From now on others are followed. A rule that is the same among them keeps its state; what is under way of the rest ends
     /// at once.
     pub fn succeed(&mut self, successors: Self, at: Mono, alarms: &mut Vec<Alarm>) {
         let mut before = std::mem::take(&mut self.rules);
-        let goes_on = |successor: Rule| match before.iter().position(|rule| rule.spec == successor.spec) {
+        let goes_on = |successor: Rule| match before.iter().position(|rule| rule.is_same(&successor)) {
             Some(place) => before.swap_remove(place),
             None => successor,
         };
@@ -139,8 +159,8 @@ impl SensorRules {
         }
     }
 
-    /// What is known of the condition of a rule. `None` if there is no such rule, or nothing was heard that says anything
-    /// about it.
+    /// What is known of the condition of a rule. `None` if there is no such rule, it rests by its schedule, or nothing was heard
+    /// that says anything about it.
     pub fn known(&self, rule: &Id) -> Option<Known> {
         self.rules.iter().find(|known| known.id == *rule).and_then(|rule| rule.known)
     }
@@ -162,6 +182,7 @@ struct Rule {
     spec: SensorRuleSpec,
     id: Id,
     quantity: Id,
+    duty: Duty,
     hold: Duration,
     linger: Duration,
     cool_down: Duration,
@@ -193,15 +214,16 @@ impl Holding {
 }
 
 impl Rule {
-    fn new(spec: &SensorRuleSpec, now: Mono) -> Self {
+    fn new(spec: &SensorRuleSpec, schedules: &Schedules, now: Mono) -> Result<Self, MissingReference> {
         let hold = match spec.kind {
             SensorRuleKind::Button(_) => Duration::ZERO,
             _ => spec.r#for.0,
         };
-        Self {
+        Ok(Self {
             spec: spec.clone(),
             id: spec.id.value.clone(),
             quantity: spec.quantity.value.clone(),
+            duty: Duty::new(&spec.id, spec.schedule.as_ref(), schedules)?,
             hold,
             linger: spec.linger.0,
             cool_down: spec.cool_down.0,
@@ -211,12 +233,20 @@ impl Rule {
             episodes: 0,
             value: None,
             known: None,
-        }
+        })
+    }
+
+    /// Whether another one watches for the same at the same hours.
+    fn is_same(&self, other: &Self) -> bool {
+        self.spec == other.spec && self.duty.has_the_hours_of(&other.duty)
     }
 
     fn hear(&mut self, heard: &Heard<'_>, alarms: &mut Vec<Alarm>) {
         // What came before is settled by the time it had until now.
         self.tick(heard.at, alarms);
+        if !self.duty.is_on() {
+            return;
+        }
         let counts = match self.condition {
             Condition::Button { .. } => heard.verdict.tells_of_a_press(),
             _ => heard.verdict.counts(),
@@ -242,7 +272,11 @@ impl Rule {
     }
 
     fn tick(&mut self, now: Mono, alarms: &mut Vec<Alarm>) {
-        if let Some(since) = self.condition.silent_since(now) {
+        if !self.duty.is_on() {
+            self.condition.begin_anew(now);
+            (self.value, self.known) = (None, None);
+            self.over(now);
+        } else if let Some(since) = self.condition.silent_since(now) {
             let holding = self.holding.get_or_insert_with(|| Holding::new(since, self.value));
             (holding.tally.last_seen, holding.over_since) = (now, None);
             self.known = Some(Known { at: now, holds: true });
@@ -391,6 +425,17 @@ impl Condition {
             SensorRuleKind::Silence(SilenceSpec { after, .. }) => Self::Silence { after: after.0, last: now },
             SensorRuleKind::Anomaly(spec) => Self::Anomaly { spec: spec.clone(), calm: 0 },
             SensorRuleKind::Button(spec) => Self::Button { spec: spec.clone(), pressed: false },
+        }
+    }
+
+    /// Forgets what it has heard: it counts from `now` on.
+    fn begin_anew(&mut self, now: Mono) {
+        match self {
+            Self::Threshold(_) => {}
+            Self::Change { past, .. } => past.clear(),
+            Self::Silence { last, .. } => *last = now,
+            Self::Anomaly { calm, .. } => *calm = 0,
+            Self::Button { pressed, .. } => *pressed = false,
         }
     }
 

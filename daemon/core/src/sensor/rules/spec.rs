@@ -17,6 +17,8 @@ spec! {
         id: Located<Id>,
         /// The quantity it watches.
         quantity: Located<Id>,
+        /// The schedule, as in schedules.toml, while which it watches; always if left out.
+        schedule: Maybe<Located<Id>> = Maybe::NONE,
         /// How long the condition must hold before it is an incident.
         r#for: TimeSpan = TimeSpan::secs(0),
         /// How long the condition must have been over before the incident ends.

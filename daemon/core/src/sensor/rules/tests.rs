@@ -4,7 +4,11 @@ use super::{
     Change::{Began, Ended, Grew},
     *,
 };
-use crate::sensor::reading::{Doubt, Quality};
+use crate::{
+    rules::tests::schedules,
+    schedule::testing::oclock,
+    sensor::reading::{Doubt, Quality},
+};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -21,7 +25,7 @@ impl Scene {
         let text = format!("id = 'rule'\nquantity = 'level'\n{rule}");
         let spec: SensorRuleSpec = crate::spec::read_table(&mut toml_span::parse(&text).unwrap()).unwrap();
         Self {
-            rules: SensorRules::new([&spec], Mono(0)),
+            rules: SensorRules::new([&spec], &schedules(), Mono(0)).unwrap(),
             quantity: "level".parse().unwrap(),
             now: 0,
             alarms: Vec::new(),
@@ -237,6 +241,62 @@ fn a_change_holds_while_it_is_too_great() {
     assert_eq!(scene.after(0, 1.0).known(), Some((0, false)));
     assert_eq!(scene.after(60, 1.6).known(), Some((60, true)));
     assert_eq!(scene.after(900, 1.6).known(), Some((960, false)));
+}
+
+#[test]
+fn a_rule_that_rests_hears_nothing_and_ends_what_it_has_told() {
+    let mut scene = Scene::new("kind = 'threshold'\nabove = 3.5\nlinger = '2m'\nschedule = 'night'");
+    scene.rules.it_is(oclock(12, true));
+    scene.after(0, 4.0).silence(60);
+    assert_eq!((scene.changes(), scene.known()), (vec![], None));
+    scene.rules.it_is(oclock(22, true));
+    scene.silence(60);
+    assert_eq!(scene.changes(), [], "what was heard by day does not count");
+    scene.after(10, 4.0);
+    assert_eq!((scene.changes(), scene.known()), (vec![(Began, 130)], Some((130, true))));
+    scene.rules.it_is(oclock(6, true));
+    scene.after(10, 4.0).silence(119);
+    assert_eq!((scene.changes(), scene.known()), (vec![(Began, 130)], None), "it lingers");
+    scene.silence(1);
+    assert_eq!(scene.changes(), [(Began, 130), (Ended, 260)]);
+    scene.rules.it_is(oclock(12, false));
+    scene.after(10, 4.0);
+    assert_eq!(scene.changes().len(), 3, "a box that does not know the time watches");
+}
+
+#[test]
+fn nothing_of_the_time_in_which_a_rule_rests_counts_later() {
+    let by_night = |rule: &str| {
+        let mut scene = Scene::new(&format!("{rule}\nschedule = 'night'"));
+        scene.rules.it_is(oclock(12, true));
+        scene
+    };
+    let mut silence = by_night("kind = 'silence'\nafter = '1m'");
+    silence.silence(600).rules.it_is(oclock(22, true));
+    silence.silence(59);
+    assert_eq!(silence.changes(), []);
+    silence.silence(1);
+    assert_eq!(silence.changes(), [(Began, 660)]);
+
+    let mut change = by_night("kind = 'change'\nrise = 1\nwithin = '1h'");
+    change.after(0, 1.0).rules.it_is(oclock(22, true));
+    change.after(60, 3.0).after(60, 3.5);
+    assert_eq!(change.changes(), []);
+    change.after(60, 4.5);
+    assert_eq!(change.changes(), [(Began, 180)]);
+
+    let mut button = by_night("kind = 'button'");
+    button.after(0, 1.0).rules.it_is(oclock(22, true));
+    button.after(60, 1.0);
+    assert_eq!(button.changes()[0], (Began, 60), "a press of its hours");
+}
+
+#[test]
+fn a_schedule_that_is_not_there_is_named() {
+    let text = "id = 'rule'\nquantity = 'level'\nkind = 'button'\nschedule = 'day'";
+    let spec: SensorRuleSpec = crate::spec::read_table(&mut toml_span::parse(text).unwrap()).unwrap();
+    let missing = SensorRules::new([&spec], &schedules(), Mono(0)).unwrap_err();
+    assert_eq!(missing.to_string(), "rule rule: there is no schedule day");
 }
 
 proptest! {

@@ -130,7 +130,7 @@ fn start(
 ) -> Result<Player, ReplayError> {
     let zone = config.gateway.time_zone.clone();
     let rules = sensor.rules.iter().map(|rule| &rule.spec);
-    let watch = SensorWatch::new(sensor.id.clone(), zone, quantities, rules, models, Mono(0))
+    let watch = SensorWatch::new(sensor.id.clone(), zone, quantities, rules, &config.schedules, models, Mono(0))
         .map_err(|error| refused(sensor, &error))?;
     let sources = sensor.rules.iter().filter_map(|rule| sensors::source(config, sensor, rule));
     let sources: HashMap<_, _> = sources.map(|source| (source.rule.clone(), source)).collect();

@@ -88,6 +88,7 @@ impl Player {
     pub fn hear(&mut self, row: &Row) -> Result<(), ReplayError> {
         self.pass_until(Mono(0) + Duration::try_from(row.at.duration_since(self.start)).unwrap_or_default());
         let arrived = self.clock.now();
+        self.watch.it_is(arrived);
         self.summary.row(arrived.wall);
         for &(number, value) in &row.values {
             let sample = Sample { value, measured: Some(row.at), flagged: false };
@@ -128,6 +129,7 @@ impl Player {
                 break;
             }
             self.clock.advance_to(now);
+            self.watch.it_is(self.clock.now());
             self.watch.tick(now, &mut self.alarms);
             if !self.alarms.is_empty() {
                 self.enter(None);
