@@ -106,6 +106,12 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
         "[[rules]]\nid = \"gone\"\ncategory = \"crossing\"\nkind = \"offline\"\nfor = \"9s\"\nlabels = [\"car\"]\n[[lines]]",
     ),
     (
+        "quiet_for_too_long",
+        "cameras.d/south.toml",
+        "limit = 3",
+        "limit = 3, quiet_after = \"8d\"",
+    ),
+    (
         "anomaly_of_things",
         "cameras.d/north.toml",
         "[[lines]]",

@@ -130,6 +130,8 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
     ("silence_of_one_answer", "meter", "after = \"1m\"", "after = \"15s\""),
     ("silent_after_shorter_than_poll", "meter", "grid =", "silent_after = \"5s\"\ngrid ="),
     ("button_that_waits", "sos", "kind = \"button\"", "kind = \"button\"\nfor = \"5s\""),
+    ("button_that_is_quiet", "sos", "kind = \"button\"", "kind = \"button\"\nquiet_after = \"5s\""),
+    ("quiet_for_no_time", "level", "above = 3.5", "above = 3.5\nquiet_after = \"0s\""),
     ("button_that_cannot_be_pressed", "sos", "kind = \"button\"", "kind = \"button\"\npressed_from = 2"),
     ("missing_broker", "level", "broker = \"lora\"", "broker = \"lore\""),
     ("missing_bus", "meter", "bus = \"line\"", "bus = \"lien\""),

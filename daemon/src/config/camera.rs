@@ -169,6 +169,7 @@ fn rules(file: &CameraFile, references: References<'_>, check: &mut Checker<'_>)
         if let Some(schedule) = &*rule.schedule {
             check.schedule(schedule, references);
         }
+        check.quiet_after(&rule.id, *rule.quiet_after);
         of_kind(rule, file, check);
         if let Err(error) = rule.merge() {
             check.error(rule.id.span, format!("rule `{}`: merge_within: {error}", *rule.id), None);

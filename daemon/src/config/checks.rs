@@ -16,7 +16,7 @@ use snowgate_core::{
     rules::spec::{ReportSpec, SeverityDuringSpec},
     schedule::Schedules,
     secret::Secret,
-    spec::{DeserError, Located, Maybe, Span},
+    spec::{DeserError, Located, Maybe, Span, TimeSpan},
 };
 
 use super::{
@@ -152,6 +152,16 @@ impl<'a> Checker<'a> {
     pub fn schedule(&mut self, named: &Located<Id>, references: References<'_>) {
         if let Some(known) = references.schedules {
             self.known("schedule", "schedules", named.as_str(), named.span, known.keys().map(Id::as_str));
+        }
+    }
+
+    /// How long a rule is quiet after a disposition.
+    pub fn quiet_after(&mut self, rule: &Located<Id>, quiet: Option<TimeSpan>) {
+        let (least, most) = (TimeSpan::secs(1), TimeSpan::secs(7 * 86_400));
+        if let Some(quiet) = quiet.filter(|quiet| !(least..=most).contains(quiet)) {
+            let place = self.beside(rule.span, "/quiet_after");
+            let message = format!("rule `{}`: quiet_after must lie between {least} and {most}; {quiet} does not", **rule);
+            self.error_at(place, message, "a rule that is wrong for longer wants to be changed".to_owned());
         }
     }
 

@@ -12,6 +12,13 @@ static REVISIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
 });
 static FINDINGS: LazyLock<IntCounterVec> =
     LazyLock::new(|| counter("snowgate_findings_total", "What rules found.", &["camera", "rule", "change"]));
+static PASSED_OVER: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter(
+        "snowgate_incidents_passed_over_total",
+        "What rules found and opened no incident, since they are quiet after a disposition.",
+        &["camera", "sensor", "rule"],
+    )
+});
 static NOT_STORED: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter("snowgate_incidents_not_stored_total", "Attempts to store a revision that failed.", &["reason"])
 });
@@ -65,6 +72,26 @@ impl Announced<'_> {
             title = incident.title,
             "incident {event}"
         );
+    }
+}
+
+/// Something was found that opened no incident, since its rule is quiet after a disposition.
+pub struct PassedOver<'a> {
+    /// `camera` or `sensor`.
+    pub kind: &'static str,
+    /// Its id.
+    pub source: &'a str,
+    /// The rule.
+    pub rule: &'a str,
+}
+
+impl PassedOver<'_> {
+    /// Logs and counts it.
+    pub fn emit(self) {
+        let of = |wanted: &str| (self.kind == wanted).then_some(self.source);
+        let (camera, sensor) = (of("camera"), of("sensor"));
+        PASSED_OVER.with_label_values(&[camera.unwrap_or_default(), sensor.unwrap_or_default(), self.rule]).inc();
+        tracing::info!(camera, sensor, rule = self.rule, "found while its rule is quiet: no incident");
     }
 }
 

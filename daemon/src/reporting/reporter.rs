@@ -128,7 +128,9 @@ impl Reporter {
 
     fn found(&mut self, found: Found) {
         let Found { rule, finding, arrived, sight } = found;
-        let Some(revision) = self.book.found(&rule.source, &finding, &*self.with.clock) else { return };
+        let Some(revision) = self.book.found(&rule.source, &finding, &*self.with.clock) else {
+            return self.tell_passed_over();
+        };
         let (kind, incident, opened) = (revision.kind, revision.incident.id, revision.incident.opened);
         let origin = arrived.filter(|_| finding.change == rules::Change::Began);
         if !self.commit(Change { revision: Some(as_found(revision)), origin, ..Change::default() }) {
@@ -141,7 +143,9 @@ impl Reporter {
 
     fn alarmed(&mut self, alarmed: &Alarmed) {
         let Alarmed { source, alarm, readings } = alarmed;
-        let Some(revision) = self.book.alarmed(source, alarm, readings, &*self.with.clock) else { return };
+        let Some(revision) = self.book.alarmed(source, alarm, readings, &*self.with.clock) else {
+            return self.tell_passed_over();
+        };
         let (kind, incident) = (revision.kind, revision.incident.id);
         if !self.commit(Change { revision: Some(as_found(revision)), ..Change::default() }) {
             return;
@@ -150,6 +154,13 @@ impl Reporter {
             let (grid, place) = (source.target.grid.clone(), source.place.clone());
             // Nobody waits for a picture; that there is none is seen in the incident.
             let _ = looks.try_send(Look { incident, verification: None, grid, place });
+        }
+    }
+
+    /// What opened no incident since its rule is quiet is told all the same.
+    fn tell_passed_over(&mut self) {
+        if let Some((kind, source, rule)) = self.book.take_passed_over() {
+            events::PassedOver { kind, source: source.as_str(), rule: rule.as_str() }.emit();
         }
     }
 

@@ -29,6 +29,7 @@ const START: &str = "2026-03-02T01:00:00Z";
 
 /// A desk to report at: the thread, and everything around it.
 struct Desk {
+    source: Arc<Source<SensorSource>>,
     home: TempDir,
     clock: Arc<ManualClock>,
     store: Store,
@@ -59,6 +60,7 @@ impl Desk {
         let store = store(&home, &clock);
         let (look_again, wishes) = crossbeam_channel::bounded(4);
         let mut desk = Self {
+            source: Arc::new(source()),
             home,
             clock,
             store,
@@ -124,7 +126,7 @@ impl Desk {
             AlarmTally { value: Some(3.6), extreme: Some(3.6), count: 3, score: 0.0, since: now, last_seen: now };
         let (rule, quantity) = ("high".parse().unwrap(), "level".parse().unwrap());
         let alarm = Alarm { rule, quantity, episode, at: now, change, tally };
-        let alarmed = Alarmed { source: Arc::new(source()), alarm, readings: Vec::new() };
+        let alarmed = Alarmed { source: Arc::clone(&self.source), alarm, readings: Vec::new() };
         self.running().items.send(Item::Alarmed(Box::new(alarmed))).unwrap();
     }
 
@@ -215,6 +217,7 @@ fn source() -> Source<SensorSource> {
         },
         target_during: Vec::new(),
         merge: None,
+        quiet_after: Duration::ZERO,
     }
 }
 
@@ -271,6 +274,25 @@ fn a_command_is_carried_out_once_over_a_restart_too() {
     let done = desk.dispose(&disposition("c-5", &incident, "handled"));
     assert_eq!((&done["now"]["revision"], &done["now"]["scene"]), (&json!(4), &json!("ended")));
     assert_eq!(desk.rows(Class::Incident).len(), 4, "what is refused or repeated makes no revision");
+}
+
+#[test]
+fn a_rule_whose_false_alarm_was_rejected_stays_quiet_over_a_restart() {
+    let mut desk = Desk::open();
+    desk.source = Arc::new(Source { quiet_after: Duration::from_secs(600), ..source() });
+    let incident = desk.opened();
+    desk.alarm(1, Change::Ended);
+    desk.dispose(&disposition("c-1", &incident, "rejected_false_alarm"));
+    desk.restart();
+    desk.clock.advance(Duration::from_secs(599));
+    desk.alarm(1, Change::Began);
+    desk.alarm(1, Change::Ended);
+    desk.clock.advance(Duration::from_secs(1));
+    desk.alarm(2, Change::Began);
+    let kinds = ["opened", "ended", "closed", "opened"].map(|kind| format!("org.snowgate.incident.{kind}"));
+    let told = [(); 4].map(|()| desk.next(Class::Incident));
+    assert_eq!(told.each_ref().map(|event| event["type"].as_str().unwrap()), kinds.each_ref().map(String::as_str));
+    assert_ne!(told[3]["subject"], incident.as_str());
 }
 
 #[test]

@@ -29,6 +29,9 @@ const RECALL_EVERY: Duration = Duration::from_secs(3600);
 const RECALL_RETRY: Duration = Duration::from_secs(60);
 /// Incidents recalled in a row: after them findings and commands have their turn.
 const RECALLED_AT_ONCE: usize = 256;
+/// Incidents that people have finished with and that are recalled at the start, the newest: so far back rules know that they
+/// are quiet.
+const FINISHED_RECALLED: usize = 1024;
 /// How long recalling may keep findings and commands waiting at the start. The newest incidents come first, so those that
 /// something may join are there.
 const HEAD_START: Duration = Duration::from_millis(250);
@@ -127,9 +130,21 @@ impl Reporter {
             let revision = self.book.end_left_open(incident, &*self.with.clock);
             self.commit(Change { revision: Some((revision, light)), ..Change::default() });
         }
+        self.recall_finished();
         let began = self.with.clock.mono();
         while self.recall() && self.with.clock.mono().since(began) < HEAD_START {}
         self.conclude_left_open();
+    }
+
+    /// Learns from the store which rules are quiet.
+    fn recall_finished(&mut self) {
+        match self.with.store.finished_incidents(FINISHED_RECALLED) {
+            Ok(newest_first) => {
+                newest_first.iter().rev().filter_map(parse).for_each(|incident| self.book.recall_finished(&incident));
+            }
+            // Then none is.
+            Err(error) => events::Unreadable { incident: "finished ones", error: &error }.emit(),
+        }
     }
 
     /// Goes on learning from the store what people have not finished with, where that is due. Whether there is more at once.

@@ -1,6 +1,6 @@
 //! From what is configured to what is watched: the parts that `run` and `replay` build in the same way.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use snowgate_core::{
     geometry::Segment,
@@ -138,6 +138,7 @@ fn watched_rule(
         target_during: target_during(config, &rule.report),
         // A checked configuration has no rule that cannot merge and wants to.
         merge: rule.spec.merge().ok().flatten(),
+        quiet_after: rule.spec.quiet_after.map_or(Duration::ZERO, |quiet| quiet.0),
     };
     let masks = camera.masks.iter().cloned().collect();
     Some(WatchedRule { source, outline, masks })

@@ -4,6 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
     thread::JoinHandle,
+    time::Duration,
 };
 
 use snowgate_core::{
@@ -68,6 +69,7 @@ pub fn source(config: &Config, sensor: &SensorConfig, rule: &SensorRuleConfig) -
         target_during: cameras::target_during(config, &rule.report),
         // A checked configuration has no rule that cannot merge and wants to.
         merge: rule.spec.merge().ok().flatten(),
+        quiet_after: rule.spec.quiet_after.map_or(Duration::ZERO, |quiet| quiet.0),
     })
 }
 

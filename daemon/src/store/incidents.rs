@@ -112,6 +112,16 @@ pub(super) fn for_each(connection: &Connection, mut visit: impl FnMut(IncidentRe
     Ok(())
 }
 
+/// Incidents that have ended and that people have finished with, newest first, at most so many.
+pub(super) fn finished(connection: &Connection, rows: usize) -> Result<Vec<IncidentRecord>, StoreError> {
+    let mut select = connection.prepare_cached(
+        "SELECT id, revision, scene_active, finished, json FROM incidents WHERE scene_active = 0 AND finished = 1
+         ORDER BY id DESC LIMIT ?1",
+    )?;
+    let records = select.query_map([rows], read)?.collect::<Result<_, _>>()?;
+    Ok(records)
+}
+
 /// One incident.
 pub(super) fn one(connection: &Connection, id: &str) -> Result<Option<IncidentRecord>, StoreError> {
     Ok(connection

@@ -272,6 +272,14 @@ impl Store {
         self.read_blocking(move |connection| incidents::unfinished(connection, before.as_deref(), rows))
     }
 
+    /// Incidents that have ended and that people have finished with, newest first, at most so many. Blocks.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub fn finished_incidents(&self, rows: usize) -> Result<Vec<IncidentRecord>, StoreError> {
+        self.read_blocking(move |connection| incidents::finished(connection, rows))
+    }
+
     /// What is remembered of a command. Blocks.
     ///
     /// # Errors

@@ -89,6 +89,7 @@ fn spillway() -> Source<CameraSource> {
         target: target("intrusion", "Intrusion into a closed area", Severity::Ordinary, 2),
         target_during: Vec::new(),
         merge: None,
+        quiet_after: Duration::ZERO,
     }
 }
 
@@ -334,6 +335,7 @@ fn high_water(story: &mut Story, gauge: &Id) {
         target: target("water-level", "High water", Severity::Ordinary, 4),
         target_during: Vec::new(),
         merge: None,
+        quiet_after: Duration::ZERO,
     };
     let reading = |value: f64, measured: Option<&str>, verdict| Reading {
         sensor: gauge.clone(),

@@ -1,7 +1,10 @@
 //! The book of incidents: their life cycle from first finding to end.
 
+mod quiet;
+
 use std::{collections::HashMap, sync::Arc};
 
+use self::quiet::Quiet;
 use super::{
     CameraSource, Deadline, Dispositions, EndReason, Ending, Evidence, Handling, Incident, Locale, Merge, Origin,
     Scene, SeenByCamera, SensorSource, Source, ToldBySensor,
@@ -33,10 +36,11 @@ pub struct Book<I> {
     episodes: HashMap<(RuleKey, u64), IncidentId>,
     /// The newest incident of each rule that merges.
     joinable: HashMap<RuleKey, IncidentId>,
+    quiet: Quiet,
 }
 
 /// `camera` or `sensor`, its id, and its rule.
-type RuleKey = (&'static str, Id, Id);
+pub type RuleKey = (&'static str, Id, Id);
 
 /// An incident, and the episodes it is made of.
 struct Entry {
@@ -64,7 +68,8 @@ impl<I: IncidentIds> Book<I> {
     /// A book without incidents, whose time limits in working time count by `calendar`.
     pub fn new(locale: Locale, boot: BootId, config_digest: String, calendar: Arc<Calendar>, ids: I) -> Self {
         let (incidents, episodes, joinable) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Self { locale, boot, config_digest, calendar, ids, incidents, episodes, joinable }
+        let quiet = Quiet::default();
+        Self { locale, boot, config_digest, calendar, ids, incidents, episodes, joinable, quiet }
     }
 
     /// From now on another configuration is in force. Incidents that are open keep the digest of the one that found them.
@@ -72,7 +77,8 @@ impl<I: IncidentIds> Book<I> {
         (self.config_digest, self.calendar) = (config_digest, calendar);
     }
 
-    /// What a camera's finding makes of an incident. `None` if it belongs to none that is open.
+    /// What a camera's finding makes of an incident. `None` if it belongs to none that is open, or its rule is
+    /// [quiet](Self::take_passed_over).
     pub fn found(&mut self, source: &Source<CameraSource>, finding: &Finding, clock: &dyn Clock) -> Option<Revision> {
         let CameraSource { camera, area, models, .. } = &source.of;
         let seen = SeenByCamera {
@@ -98,7 +104,7 @@ impl<I: IncidentIds> Book<I> {
     }
 
     /// What a sensor's alarm makes of an incident, with the last readings, the oldest first. `None` if it belongs to none
-    /// that is open.
+    /// that is open, or its rule is [quiet](Self::take_passed_over).
     pub fn alarmed<'r>(
         &mut self,
         source: &Source<SensorSource>,
@@ -132,13 +138,8 @@ impl<I: IncidentIds> Book<I> {
         let rule = (kind, id.clone(), source.rule.clone());
         let number = episode.number;
         match episode.change {
-            Change::Began => match self.joined_by(&rule, source, &episode, clock) {
-                Some((merge, id)) => {
-                    self.episodes.insert((rule, number), id);
-                    self.incidents.get_mut(&id).map(|entry| entry.join(merge, episode, clock))
-                }
-                None => Some(self.open(rule, source, episode, clock)),
-            },
+            Change::Began => self.begin(rule, source, episode, clock),
+            Change::Grew if self.quiet.has_passed_over(&(rule.clone(), number)) => self.begin(rule, source, episode, clock),
             Change::Grew => {
                 let id = self.episodes.get(&(rule, number))?;
                 let entry = self.incidents.get_mut(id)?;
@@ -146,6 +147,7 @@ impl<I: IncidentIds> Book<I> {
                 Some(entry.updated())
             }
             Change::Ended => {
+                self.quiet.forget(&(rule.clone(), number));
                 let id = self.episodes.remove(&(rule.clone(), number))?;
                 let entry = self.incidents.get_mut(&id)?;
                 let revision = entry.finish(episode, clock);
@@ -155,6 +157,25 @@ impl<I: IncidentIds> Book<I> {
                 Some(revision)
             }
         }
+    }
+
+    /// An episode joins an incident, or opens one, unless its rule is quiet.
+    fn begin<O>(&mut self, rule: RuleKey, source: &Source<O>, episode: Episode, clock: &dyn Clock) -> Option<Revision> {
+        let key = (rule.clone(), episode.number);
+        if let Some((merge, id)) = self.joined_by(&rule, source, &episode, clock) {
+            self.quiet.forget(&key);
+            self.episodes.insert(key, id);
+            return self.incidents.get_mut(&id).map(|entry| entry.join(merge, episode, clock));
+        }
+        let now = Stamp { boot: self.boot.clone(), moment: clock.moment_at(episode.at) };
+        let is_quiet = self.quiet.passes_over(key, episode.change, source.quiet_after, &now);
+        (!is_quiet).then(|| self.open(rule, source, episode, clock))
+    }
+
+    /// What began since this was last asked and opened no incident, since its rule is quiet: `camera` or `sensor`, its id, and
+    /// its rule. To be asked whenever something was found that made no revision.
+    pub fn take_passed_over(&mut self) -> Option<RuleKey> {
+        self.quiet.take_untold()
     }
 
     /// The incident that an episode joins instead of opening one.
@@ -250,6 +271,15 @@ impl<I: IncidentIds> Book<I> {
         self.keep_joinable(rule, id);
     }
 
+    /// An incident that people have finished with, of an earlier run: its rule may be quiet because of it. Those that were
+    /// opened first are to be recalled first.
+    pub fn recall_finished(&mut self, incident: &Incident) {
+        if let Some(at) = incident.dispositions.finished.as_ref().filter(|_| incident.handling.is_finished()) {
+            let (kind, id) = incident.origin.kind_and_id();
+            self.quiet.finished((kind, id.clone(), incident.rule.clone()), at);
+        }
+    }
+
     /// What becomes of a disposition; `stored` is the newest revision of its incident on disk. Nothing changes here until
     /// the revision is [on disk](Self::committed).
     pub fn dispose(
@@ -273,6 +303,7 @@ impl<I: IncidentIds> Book<I> {
 
     /// A revision that does not come from what was found is on disk: what is found next builds upon it.
     pub fn committed(&mut self, incident: &Incident) {
+        self.recall_finished(incident);
         let Some(entry) = self.incidents.get_mut(&incident.id) else { return };
         if incident.revision > entry.incident.revision {
             entry.incident = incident.clone();

@@ -24,7 +24,7 @@ pub mod verify;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use book::Book;
+pub use book::{Book, RuleKey};
 pub use grid::GridTree;
 pub use handling::{Dispositions, Handling};
 pub use merge::{Merge, Worse};

@@ -1,6 +1,6 @@
 //! What finds incidents, cameras and sensors, and what either tells of them.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,8 @@ pub struct Source<O> {
     pub target_during: Vec<(Arc<Schedule>, Target)>,
     /// Whether what it finds joins an incident that people have not finished with.
     pub merge: Option<Merge>,
+    /// For how long it opens no incident after people have finished with one.
+    pub quiet_after: Duration,
 }
 
 impl<O> Source<O> {

@@ -47,6 +47,7 @@ pub(super) fn camera() -> Source<CameraSource> {
         target: target("Intrusion"),
         target_during: Vec::new(),
         merge: None,
+        quiet_after: Duration::ZERO,
     }
 }
 

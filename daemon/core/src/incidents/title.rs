@@ -72,6 +72,8 @@ fn title(locale: Locale, category: &str, name: &str, detail: Option<&str>) -> St
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::{
         incidents::{Target, testing},
@@ -94,6 +96,7 @@ mod tests {
                 rule: "r".parse().unwrap(),
                 rule_kind: kind.into(),
                 merge: None,
+                quiet_after: Duration::ZERO,
                 target_during: Vec::new(),
                 target: Target {
                     category: "c".parse().unwrap(),

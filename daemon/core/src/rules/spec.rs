@@ -94,6 +94,9 @@ spec! {
         cool_down: TimeSpan = TimeSpan::secs(0),
         /// How long the condition must have been over before the incident ends.
         linger: TimeSpan = TimeSpan::secs(3),
+        /// For how long it opens no other incident after people have closed one of its incidents, or rejected it as a false alarm;
+        /// it is never quiet if left out. At most 7 days.
+        quiet_after: Maybe<TimeSpan> = Maybe::NONE,
         /// How it is reported.
         flatten report: ReportSpec,
         /// What it watches for.

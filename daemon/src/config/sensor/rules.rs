@@ -28,6 +28,7 @@ pub(super) fn resolve(file: &SensorFile, references: References<'_>, check: &mut
         if let Some(schedule) = &*rule.schedule {
             check.schedule(schedule, references);
         }
+        check.quiet_after(&rule.id, *rule.quiet_after);
         if let Err(error) = rule.merge() {
             check.error(rule.id.span, format!("rule `{}`: merge_within: {error}", *rule.id), None);
         }
@@ -68,6 +69,10 @@ fn kind(rule: &SensorRuleSpec, quantity: &QuantitySpec, poll_every: Option<TimeS
                 && spec.pressed_from.0 > max
             {
                 never(rule, "pressed_from", spec.pressed_from.0, "max", max, check);
+            }
+            if rule.quiet_after.is_some() {
+                let message = format!("rule `{id}`: a button calls for help each time: quiet_after does not go with it");
+                check.error_at(at(check, "quiet_after"), message, None);
             }
             if !rule.r#for.is_zero() {
                 let message = format!("rule `{id}`: for has no effect on a button, which is told of at once");

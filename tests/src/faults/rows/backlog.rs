@@ -214,5 +214,6 @@ fn source() -> Source<SensorSource> {
         },
         target_during: Vec::new(),
         merge: None,
+        quiet_after: Duration::ZERO,
     }
 }

@@ -41,6 +41,7 @@ fn gauge() -> Source<SensorSource> {
         target: testing::target("Flood"),
         target_during: Vec::new(),
         merge: None,
+        quiet_after: Duration::ZERO,
     }
 }
 

@@ -26,6 +26,9 @@ spec! {
         /// An incident is kept open for at least so long, so that what comes again meanwhile joins it instead of opening
         /// another one.
         cool_down: TimeSpan = TimeSpan::secs(0),
+        /// For how long it opens no other incident after people have closed one of its incidents, or rejected it as a false alarm;
+        /// it is never quiet if left out. At most 7 days. Not of buttons.
+        quiet_after: Maybe<TimeSpan> = Maybe::NONE,
         /// How it is reported.
         flatten report: ReportSpec,
         /// What it watches for.
