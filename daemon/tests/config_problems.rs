@@ -105,12 +105,7 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
         "[[lines]]",
         "[[rules]]\nid = \"gone\"\ncategory = \"crossing\"\nkind = \"offline\"\nfor = \"9s\"\nlabels = [\"car\"]\n[[lines]]",
     ),
-    (
-        "quiet_for_too_long",
-        "cameras.d/south.toml",
-        "limit = 3",
-        "limit = 3, quiet_after = \"8d\"",
-    ),
+    ("quiet_for_too_long", "cameras.d/south.toml", "limit = 3", "limit = 3, quiet_after = \"8d\""),
     (
         "anomaly_of_things",
         "cameras.d/north.toml",
@@ -159,6 +154,12 @@ const REPLACEMENTS: &[(&str, &str, &str, &str)] = &[
         "[[lines]]",
         "[[rules]]\nid = \"post\"\ncategory = \"crossing\"\nkind = \"absence\"\nzone = \"yard\"\nleast = 0\nmerge_within = \"0s\"\n[[lines]]",
     ),
+    ("neither_limit_nor_density", "cameras.d/south.toml", ", limit = 3", ""),
+    ("limit_and_density", "cameras.d/south.toml", "limit = 3", "limit = 3, density = 1, metres = [3, 5]"),
+    ("density_on_no_ground", "cameras.d/south.toml", "limit = 3", "density = 1"),
+    ("density_of_less_than_one", "cameras.d/south.toml", "limit = 3", "density = 0.05, metres = [3, 5]"),
+    ("end_above_the_density", "cameras.d/south.toml", "limit = 3", "density = 1, end_density = 2, metres = [3, 5]"),
+    ("density_of_a_limit", "cameras.d/south.toml", "limit = 3", "limit = 3, end_density = 2"),
     ("end_above_the_limit", "cameras.d/south.toml", "limit = 3", "limit = 3, end_limit = 4"),
     (
         "speed_in_a_zone_of_all_shapes",

@@ -130,7 +130,8 @@ fn a_flood_a_silence_and_an_anomaly_are_found_where_they_are() {
 #[test]
 fn a_rule_rests_outside_its_schedule() {
     let directory = configured();
-    directory.write("schedules.toml", b"[[schedule]]\nid = \"early\"\nwindow = [{ from = \"07:00\", to = \"08:00\" }]\n");
+    directory
+        .write("schedules.toml", b"[[schedule]]\nid = \"early\"\nwindow = [{ from = \"07:00\", to = \"08:00\" }]\n");
     directory.replace("sensors.d/gauge.toml", "above = 3.5", "above = 3.5\nschedule = \"early\"");
     let text = printed(&replay(&directory, &eventful(), &[]));
     assert!(text.contains("high: opened 2026-05-07 07:10:00, ended 2026-05-07 08:00:00"), "{text}");

@@ -201,15 +201,16 @@ fn of_kind(rule: &RuleSpec, file: &CameraFile, check: &mut Checker<'_>) {
             check.error(keys.to.span, message, None);
         }
         RuleKind::Count(keys) => {
-            if let Some(end_limit) = keys.end_limit.as_ref().filter(|end_limit| end_limit.value > keys.limit) {
-                let (id, limit) = (&*rule.id, keys.limit);
-                let message = format!("rule `{id}`: end_limit is {}, above limit, which is {limit}", **end_limit);
-                check.error(end_limit.span, message, "it would be over while it begins".to_owned());
+            let zone = file.zones.iter().find(|zone| zone.id == keys.zone);
+            if let Some(Err(error)) = zone.map(|zone| keys.limits(&zone.polygon)) {
+                let place = check.beside(rule.id.span, &format!("/{}", error.key()));
+                check.error_at(place, format!("rule `{}`: {error}", *rule.id), error.help().to_owned());
             }
         }
         RuleKind::Offline(_) if rule.hold() < file.stream.stall_after => {
             let (id, hold, stall_after) = (&*rule.id, rule.hold(), file.stream.stall_after);
-            let message = format!("rule `{id}`: for is {hold}, shorter than stream.stall_after, which is {stall_after}");
+            let message =
+                format!("rule `{id}`: for is {hold}, shorter than stream.stall_after, which is {stall_after}");
             let help = "write a longer for: until a stream counts as stalled, nobody knows that no pictures come";
             check.error(rule.id.span, message, help.to_owned());
         }

@@ -160,7 +160,8 @@ impl<'a> Checker<'a> {
         let (least, most) = (TimeSpan::secs(1), TimeSpan::secs(7 * 86_400));
         if let Some(quiet) = quiet.filter(|quiet| !(least..=most).contains(quiet)) {
             let place = self.beside(rule.span, "/quiet_after");
-            let message = format!("rule `{}`: quiet_after must lie between {least} and {most}; {quiet} does not", **rule);
+            let message =
+                format!("rule `{}`: quiet_after must lie between {least} and {most}; {quiet} does not", **rule);
             self.error_at(place, message, "a rule that is wrong for longer wants to be changed".to_owned());
         }
     }

@@ -370,7 +370,9 @@ mod tests {
         let quantities = ["id = 'level'\nunit = 'm'", "id = 'button'"]
             .map(|text| read_table::<QuantitySpec>(&mut toml_span::parse(text).unwrap()).unwrap());
         let rules = RULES.map(|text| read_table::<SensorRuleSpec>(&mut toml_span::parse(text).unwrap()).unwrap());
-        let watch = SensorWatch::new(id("gauge"), TimeZone::UTC, &quantities, &rules, &schedules(), &NoModels, clock.mono()).unwrap();
+        let watch =
+            SensorWatch::new(id("gauge"), TimeZone::UTC, &quantities, &rules, &schedules(), &NoModels, clock.mono())
+                .unwrap();
         let states = States::default();
         let judged: Arc<Mutex<Vec<Judged>>> = Arc::default();
         let sink = {

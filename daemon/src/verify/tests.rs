@@ -395,7 +395,9 @@ impl Gauge {
         let quantity: QuantitySpec = read("id = 'level'\nunit = 'm'");
         let rule: SensorRuleSpec = read("id = 'high'\nquantity = 'level'\nkind = 'threshold'\nabove = 3.5");
         let zone = jiff::tz::TimeZone::UTC;
-        let watch = SensorWatch::new(id("gauge"), zone, &[quantity], [&rule], &Schedules::new(), &NoModels, bench.clock.mono()).unwrap();
+        let watch =
+            SensorWatch::new(id("gauge"), zone, &[quantity], [&rule], &Schedules::new(), &NoModels, bench.clock.mono())
+                .unwrap();
         let watchpoint = Arc::<Watchpoint>::default();
         let asked = crate::sensor::asked::AskedSensor {
             watchpoint: Arc::clone(&watchpoint),

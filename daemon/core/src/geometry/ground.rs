@@ -23,6 +23,13 @@ pub struct GroundSize {
     pub length: Bounded<1, 1000>,
 }
 
+impl GroundSize {
+    /// The rectangle's area in square metres.
+    pub fn area(self) -> f64 {
+        f64::from(self.width.0) * f64::from(self.length.0)
+    }
+}
+
 impl From<GroundSize> for [Bounded<1, 1000>; 2] {
     fn from(GroundSize { width, length }: GroundSize) -> Self {
         [width, length]

@@ -87,6 +87,7 @@ impl<I: IncidentIds> Book<I> {
             condition: finding.tally.condition,
             speed_kmh: finding.tally.speed.map(f32::round),
             height: finding.tally.height.map(|height| (height * 1000.0).round() / 1000.0),
+            density_m2: finding.tally.density.map(|density| (density * 100.0).round() / 100.0),
             counts: (&finding.tally).into(),
             models: models.clone(),
         };
@@ -139,7 +140,9 @@ impl<I: IncidentIds> Book<I> {
         let number = episode.number;
         match episode.change {
             Change::Began => self.begin(rule, source, episode, clock),
-            Change::Grew if self.quiet.has_passed_over(&(rule.clone(), number)) => self.begin(rule, source, episode, clock),
+            Change::Grew if self.quiet.has_passed_over(&(rule.clone(), number)) => {
+                self.begin(rule, source, episode, clock)
+            }
             Change::Grew => {
                 let id = self.episodes.get(&(rule, number))?;
                 let entry = self.incidents.get_mut(id)?;

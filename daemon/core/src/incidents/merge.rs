@@ -82,8 +82,10 @@ impl Merge {
         match (earlier, &mut both) {
             (Origin::Camera(earlier), Origin::Camera(both)) => {
                 both.counts = added(earlier.counts, both.counts);
-                both.speed_kmh = earlier.speed_kmh.into_iter().chain(both.speed_kmh).reduce(f32::max);
-                both.height = earlier.height.into_iter().chain(both.height).reduce(f32::max);
+                let highest = |earlier: Option<f32>, later| earlier.into_iter().chain(later).reduce(f32::max);
+                both.speed_kmh = highest(earlier.speed_kmh, both.speed_kmh);
+                both.height = highest(earlier.height, both.height);
+                both.density_m2 = highest(earlier.density_m2, both.density_m2);
             }
             (Origin::Sensor(earlier), Origin::Sensor(both)) => {
                 both.measure = self.measured(earlier.measure, both.measure);
@@ -160,21 +162,25 @@ mod tests {
     }
 
     #[test]
-    fn the_highest_speed_and_the_greatest_height_of_a_cameras_episodes_are_kept() {
+    fn the_highest_figures_of_a_cameras_episodes_are_kept() {
         let clock = ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap());
         let fresh = testing::incident(&clock).origin;
         let at = |figure| match fresh.clone() {
-            Origin::Camera(seen) => Origin::Camera(SeenByCamera { speed_kmh: figure, height: figure, ..seen }),
+            Origin::Camera(seen) => {
+                Origin::Camera(SeenByCamera { speed_kmh: figure, height: figure, density_m2: figure, ..seen })
+            }
             Origin::Sensor(_) => unreachable!("it is a camera's"),
         };
         let merge = Merge::new(TimeSpan::secs(1), Worse::Latest);
-        let together = |earlier, later| match merge.together(&at(earlier), &at(later)) {
-            Origin::Camera(seen) => (seen.speed_kmh, seen.height),
-            Origin::Sensor(_) => unreachable!("it is a camera's"),
+        let together = |earlier, later| {
+            let seen = merge.together(&at(earlier), &at(later));
+            let seen = seen.camera().unwrap();
+            (seen.speed_kmh, seen.height, seen.density_m2)
         };
-        assert_eq!(together(Some(80.0), Some(60.0)), (Some(80.0), Some(80.0)));
-        assert_eq!(together(None, Some(60.0)), (Some(60.0), Some(60.0)));
-        assert_eq!(together(None, None), (None, None));
+        let all = |figure| (figure, figure, figure);
+        assert_eq!(together(Some(80.0), Some(60.0)), all(Some(80.0)));
+        assert_eq!(together(None, Some(60.0)), all(Some(60.0)));
+        assert_eq!(together(None, None), all(None));
     }
 
     #[test]

@@ -141,6 +141,9 @@ pub struct SeenByCamera {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub height: Option<f32>,
+    /// The most things on a square metre at once, to two decimals, if it is about that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub density_m2: Option<f32>,
     /// How many things took part.
     pub counts: Counts,
     /// The models that looked.

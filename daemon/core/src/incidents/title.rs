@@ -4,16 +4,16 @@ use super::{CameraSource, Locale, SensorSource, Source, event::round};
 use crate::{rules::Tally, scene::Condition, sensor::rules::AlarmTally};
 
 /// `人员闯入：北门，院内` or `Intrusion: North gate, yard`; `摄像机异常：北门，被遮挡` or `Camera fault: North gate, covered` of
-/// a camera that cannot be relied upon, `…, no pictures` of one that sends none; `Too fast: North gate, yard 72 km/h` where a speed is known.
+/// a camera that cannot be relied upon, `…, no pictures` of one that sends none; `Too fast: North gate, yard 72 km/h` where a speed
+/// is known, `Crowd: North gate, yard 1.2/m²` where a density is.
 pub(super) fn of_camera(locale: Locale, source: &Source<CameraSource>, tally: &Tally) -> String {
     let CameraSource { camera_name, area, .. } = &source.of;
     let condition = tally.condition.map(|condition| in_words(locale, condition));
     let offline = (source.rule_kind == "offline").then(|| no_pictures(locale));
     let what = condition.or(offline).or(area.as_ref().map(|area| area.name.as_str()));
-    let detail = match (what, tally.speed) {
-        (Some(what), Some(speed)) => Some(format!("{what} {speed:.0} km/h")),
-        (what, _) => what.map(str::to_owned),
-    };
+    let figure = tally.speed.map(|speed| format!(" {speed:.0} km/h"));
+    let figure = figure.or(tally.density.map(|density| format!(" {density:.1}/m²")));
+    let detail = what.map(|what| format!("{what}{}", figure.unwrap_or_default()));
     title(locale, &source.target.category_name, camera_name, detail.as_deref())
 }
 
@@ -134,6 +134,8 @@ mod tests {
         let fast = Tally { speed: Some(71.8), ..nothing };
         assert_eq!(of_camera(Locale::En, &yard, &fast), "Intrusion: North gate, yard 72 km/h");
         assert_eq!(of_camera(Locale::ZhCn, &yard, &fast), "Intrusion：North gate，yard 72 km/h");
+        let dense = Tally { density: Some(1.25), ..nothing };
+        assert_eq!(of_camera(Locale::En, &yard, &dense), "Intrusion: North gate, yard 1.2/m²");
         for locale in [Locale::ZhCn, Locale::En] {
             let words: std::collections::BTreeSet<_> = Condition::PRECEDENCE.map(|it| in_words(locale, it)).into();
             assert_eq!(words.len(), Condition::COUNT);

@@ -3,10 +3,9 @@
 use std::time::Duration;
 
 use super::{
-    Condition, Filter, Finding,
+    Condition, CountLimits, Filter, Finding,
     episode::{Alarm, Episodes},
     explain::{Progress, Question, Verdict},
-    spec::CountSpec,
 };
 use crate::{
     geometry::Polygon,
@@ -16,12 +15,11 @@ use crate::{
 
 /// Watches how many things are inside a zone. The condition counts as unbroken through gaps shorter than `linger`,
 /// so that one person hidden for a moment does not end a crowd. Once told of, it goes on until no more than `end_limit` are
-/// left.
+/// left. Where the zone's area is known it tells how many there are on a square metre.
 #[derive(Debug)]
 pub(super) struct CountRule {
     zone: Polygon,
-    limit: u32,
-    end_limit: u32,
+    limits: CountLimits,
     hold: Duration,
     linger: Duration,
     crowd: Option<Crowd>,
@@ -36,9 +34,8 @@ struct Crowd {
 }
 
 impl CountRule {
-    pub(super) fn new(zone: Polygon, keys: &CountSpec, hold: Duration, linger: Duration) -> Self {
-        let end_limit = keys.end_limit.as_ref().map_or(keys.limit, |end_limit| end_limit.value);
-        Self { zone, limit: keys.limit, end_limit, hold, linger, crowd: None }
+    pub(super) fn new(zone: Polygon, limits: CountLimits, hold: Duration, linger: Duration) -> Self {
+        Self { zone, limits, hold, linger, crowd: None }
     }
 }
 
@@ -53,15 +50,17 @@ impl Condition for CountRule {
         let at = observation.at;
         let inside = || observation.tracks.iter().filter(|t| filter.admits(t) && self.zone.contains(t.anchor()));
         let count = counted(inside());
+        let density = self.limits.area.map(|area| (f64::from(count) / area) as f32);
         let told = self.crowd.as_ref().is_some_and(|crowd| crowd.episode.is_some());
-        if count > self.limit || (told && count > self.end_limit) {
+        if count > self.limits.limit || (told && count > self.limits.end_limit) {
             let crowd = self.crowd.get_or_insert(Crowd { since: at, last_over: at, episode: None });
             crowd.last_over = at;
             if let Some(episode) = crowd.episode {
-                episodes.counts(episode, count);
+                episodes.counts(episode, count, density);
                 episodes.shows(episode, at, inside());
             } else if at.since(crowd.since) >= self.hold {
-                crowd.episode = Some(episodes.alarm(at, Alarm::of_all(inside(), crowd.since), findings));
+                let alarm = Alarm { density, ..Alarm::of_all(inside(), crowd.since) };
+                crowd.episode = Some(episodes.alarm(at, alarm, findings));
             }
         } else if let Some(crowd) = self.crowd.take_if(|crowd| at >= crowd.last_over + self.linger)
             && let Some(episode) = crowd.episode
@@ -92,7 +91,7 @@ impl Condition for CountRule {
             }
             _ => {
                 let inside = |t: &&Track| question.filter.admits(t) && self.zone.contains(t.anchor());
-                Verdict::Few { count: counted(question.observation.tracks.iter().filter(inside)), limit: self.limit }
+                Verdict::Few { count: counted(question.observation.tracks.iter().filter(inside)), limit: self.limits.limit }
             }
         }
     }

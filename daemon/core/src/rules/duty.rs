@@ -25,7 +25,11 @@ impl Duty {
     ///
     /// # Errors
     /// The rule names a schedule that is not there.
-    pub(crate) fn new(rule: &Id, schedule: Option<&Located<Id>>, schedules: &Schedules) -> Result<Self, MissingReference> {
+    pub(crate) fn new(
+        rule: &Id,
+        schedule: Option<&Located<Id>>,
+        schedules: &Schedules,
+    ) -> Result<Self, MissingReference> {
         let missing = |id: &Id| MissingReference { rule: rule.clone(), what: "schedule", missing: id.clone() };
         let named = schedule.map(|id| schedules.get_key_value(&id.value).ok_or_else(|| missing(&id.value)));
         let schedule = named.transpose()?.map(|(id, schedule)| (id.clone(), Arc::clone(schedule)));

@@ -52,6 +52,8 @@ pub(super) struct Alarm {
     pub height: Option<f32>,
     /// The highest speed of the things, in kilometres per hour.
     pub speed: Option<f32>,
+    /// How many of them there are on a square metre.
+    pub density: Option<f32>,
     /// The things.
     pub subjects: Vec<Subject>,
     /// By what they can be asked for; nothing where it is the whole picture.
@@ -88,6 +90,7 @@ impl Alarm {
             condition: None,
             height: None,
             speed: None,
+            density: None,
             subjects: Vec::new(),
             about: Vec::new(),
         }
@@ -155,12 +158,13 @@ impl Episodes {
         }
     }
 
-    /// So many things hold the condition together.
-    pub(super) fn counts(&mut self, number: u64, count: u32) {
+    /// So many things hold the condition together, and so many on a square metre, if that is known.
+    pub(super) fn counts(&mut self, number: u64, count: u32, density: Option<f32>) {
         if let Some(episode) = self.find(number)
             && count > episode.tally.peak
         {
             episode.tally.peak = count;
+            episode.tally.density = highest(episode.tally.density, density);
             episode.tally.things = episode.tally.things.max(count);
             episode.has_grown = true;
         }
@@ -245,6 +249,7 @@ impl Episode {
         tally.condition = alarm.condition.or(tally.condition);
         tally.height = highest(tally.height, alarm.height);
         tally.speed = highest(tally.speed, alarm.speed);
+        tally.density = highest(tally.density, alarm.density);
         tally.left_to_right += u32::from(alarm.crossing == Some(Crossing::LeftToRight));
         tally.right_to_left += u32::from(alarm.crossing == Some(Crossing::RightToLeft));
         tally.score = tally.score.max(alarm.score);

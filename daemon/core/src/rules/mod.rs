@@ -17,7 +17,7 @@
 //! | rule | its condition holds |
 //! |---|---|
 //! | `intrusion`, `loitering` | a thing that counts is inside the zone, and was told of already or has been there for `for` |
-//! | `count` | more things than the limit are inside for `for`; of what was told of already, more than `end_limit` are left |
+//! | `count` | more things than the limit, or denser, are inside for `for`; of what was told of already, more than `end_limit`, or denser than `end_density`, are left |
 //! | `stationary` | a thing that has come stands still inside the zone, and was told of already or has stood there for `for` |
 //! | `wrong_way` | a thing inside the zone goes the wrong way, and was told of already or has done so for `for` |
 //! | `speed` | a thing inside the zone is too fast, and was told of already or has been so for `for` |
@@ -32,6 +32,7 @@
 
 mod absence;
 mod count;
+mod count_limits;
 pub(crate) mod duty;
 mod episode;
 pub mod explain;
@@ -71,6 +72,7 @@ use crate::{
 };
 
 pub use self::{
+    count_limits::{CountLimits, CountLimitsError},
     scene_rules::{SceneObservation, SceneRules},
     stream_rules::StreamRules,
 };
@@ -133,6 +135,8 @@ pub struct Tally {
     pub height: Option<f32>,
     /// The highest speed of any thing that took part, in kilometres per hour, if the rule is about that.
     pub speed: Option<f32>,
+    /// The most things on a square metre at once, if the rule is about that.
+    pub density: Option<f32>,
     /// When the condition began to hold.
     pub since: Mono,
     /// When the condition was last seen to hold.
@@ -151,6 +155,7 @@ impl Tally {
             condition: None,
             height: None,
             speed: None,
+            density: None,
             since,
             last_seen,
         }
@@ -185,7 +190,7 @@ pub struct MissingReference {
 }
 
 /// Why a camera's rules cannot be made.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum RuleError {
     /// Something that a rule refers to is not there.
     #[error(transparent)]
@@ -199,6 +204,14 @@ pub enum RuleError {
         zone: Id,
         /// Why.
         source: GroundPlaneError,
+    },
+    /// What it says of too many makes no limits.
+    #[error("rule {rule}: {source}")]
+    Limits {
+        /// The rule's id.
+        rule: Id,
+        /// Why.
+        source: CountLimitsError,
     },
 }
 
@@ -338,7 +351,12 @@ impl Rule {
         let condition: Box<dyn Condition> = match &spec.kind {
             RuleKind::Intrusion(keys) => Box::new(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger)),
             RuleKind::Loitering(keys) => Box::new(StayRule::new(zone(&keys.zone)?, keys.include_parked, hold, linger)),
-            RuleKind::Count(keys) => Box::new(CountRule::new(zone(&keys.zone)?, keys, hold, linger)),
+            RuleKind::Count(keys) => {
+                let polygon = zone(&keys.zone)?;
+                let rule = || spec.id.value.clone();
+                let limits = keys.limits(&polygon).map_err(|source| RuleError::Limits { rule: rule(), source })?;
+                Box::new(CountRule::new(polygon, limits, hold, linger))
+            }
             RuleKind::LineCrossing(keys) => {
                 let line = lines.iter().find(|line| line.id.value == keys.line.value);
                 let line = line.ok_or_else(|| MissingReference {

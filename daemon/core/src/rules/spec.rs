@@ -207,7 +207,7 @@ tagged! {
         "line_crossing" => LineCrossing(LineCrossingSpec),
         /// A thing stays inside a zone for long; "for" says how long.
         "loitering" => Loitering(LoiteringSpec),
-        /// More things than a limit are inside a zone at once.
+        /// More things than a limit are inside a zone at once, or more than that on a square metre.
         "count" => Count(CountSpec),
         /// A thing has come and stands still inside a zone: a parked car, dumped rubbish, something left behind; "for" says how
         /// long.
@@ -300,10 +300,19 @@ spec! {
     pub struct CountSpec {
         /// The zone's id.
         zone: Located<Id>,
-        /// The condition holds while more things than this are inside; 0: while there are any.
-        limit: u32,
-        /// Once told of, it is over when no more than so many are left: at most `limit`, which it is if left out.
-        end_limit: Maybe<Located<u32>> = Maybe::NONE,
+        /// The condition holds while more things than this are inside; 0: while there are any. Either this or `density`.
+        limit: Maybe<u32> = Maybe::NONE,
+        /// With `limit`: once told of, it is over when no more than so many are left: at most `limit`, which it is if left out.
+        end_limit: Maybe<u32> = Maybe::NONE,
+        /// The condition holds while more things than this are on a square metre, more than 0 and up to 10. Either this or
+        /// `limit`. The zone then has exactly four corners, which are those of a rectangle on flat ground.
+        density: Maybe<Bounded<0, 10>> = Maybe::NONE,
+        /// With `density`: once told of, it is over when no more than this are left on a square metre: at most `density`, which it
+        /// is if left out.
+        end_density: Maybe<Bounded<0, 10>> = Maybe::NONE,
+        /// With `density`, and required there: the sides of that rectangle in metres, 1 to 1000: from the zone's first corner to its
+        /// second, and from its second to its third.
+        metres: Maybe<GroundSize> = Maybe::NONE,
         /// For how long after an incident was opened what is found anew joins it, if people have not finished with it by then;
         /// nothing joins if left out. At most 30 days.
         merge_within: Maybe<TimeSpan> = Maybe::NONE,

@@ -71,7 +71,8 @@ fn kind(rule: &SensorRuleSpec, quantity: &QuantitySpec, poll_every: Option<TimeS
                 never(rule, "pressed_from", spec.pressed_from.0, "max", max, check);
             }
             if rule.quiet_after.is_some() {
-                let message = format!("rule `{id}`: a button calls for help each time: quiet_after does not go with it");
+                let message =
+                    format!("rule `{id}`: a button calls for help each time: quiet_after does not go with it");
                 check.error_at(at(check, "quiet_after"), message, None);
             }
             if !rule.r#for.is_zero() {

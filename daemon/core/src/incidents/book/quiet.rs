@@ -43,7 +43,13 @@ impl Quiet {
     }
 
     /// Whether an episode opens no incident now, since its rule is quiet for so long.
-    pub(super) fn passes_over(&mut self, episode: (RuleKey, u64), change: Change, quiet: Duration, now: &Stamp) -> bool {
+    pub(super) fn passes_over(
+        &mut self,
+        episode: (RuleKey, u64),
+        change: Change,
+        quiet: Duration,
+        now: &Stamp,
+    ) -> bool {
         let since = self.finished.get(&episode.0).and_then(|finished| between(finished, now));
         let is_quiet = since.is_some_and(|since| since < quiet);
         if !is_quiet {
