@@ -11,6 +11,7 @@ pub mod hex;
 pub mod ids;
 pub mod incidents;
 pub mod observation;
+pub mod priority;
 pub mod rate;
 pub mod rules;
 pub mod scene;

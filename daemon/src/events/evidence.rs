@@ -65,7 +65,7 @@ pub struct StillRefused<'a> {
     pub incident: IncidentId,
     /// Its camera.
     pub camera: &'a Id,
-    /// In a word: `queue_full`, `stopping`, `unavailable`, `model`, `picture`, `too_large`, `panic`, `no_room`, `disk`.
+    /// In a word: `queue_full`, `gave_way`, `stopping`, `unavailable`, `model`, `picture`, `too_large`, `panic`, `no_room`, `disk`.
     pub reason: &'static str,
     /// In full.
     pub error: &'a dyn Display,

@@ -12,13 +12,15 @@
 //! - **Covering is irrecoverable.** Covered areas are filled with one colour at full resolution, before anything is
 //!   scaled, drawn or compressed.
 //! - **The disk never fills.** [`files::EvidenceFiles`] holds a quota, a greatest age and a reserve of free space.
-//! - **Nobody waits for it.** Requests queue in a short line of fixed length, and too many are refused and counted.
+//! - **Nobody waits for it.** Requests queue in a short line of fixed length, the more important ones first, and too many are
+//!   refused and counted.
 
 pub mod access_log;
 mod canvas;
 mod cover;
 pub mod detectors;
 pub mod files;
+mod line;
 mod shelf;
 pub mod spec;
 pub mod still;

@@ -8,6 +8,7 @@ use snowgate_core::{
     hex::hex,
     ids::{Id, IncidentId},
     incidents::command::CommandId,
+    priority::Priority,
     rules::Subject,
     time::Moment,
 };
@@ -45,6 +46,8 @@ pub struct StillRequest<P> {
     pub incident: IncidentId,
     /// The command of the verification that wants it; none of the incident's own still.
     pub verification: Option<CommandId>,
+    /// Whether it goes before others, and who gives way when there are too many.
+    pub priority: Priority,
     /// The camera that took the picture.
     pub camera: Id,
     /// The picture.

@@ -1,24 +1,17 @@
 //! The thread that makes stills: requests in, redacted stills on disk and handed on.
 //!
-//! The line of requests holds [`QUEUE`] of them and [`QUEUE_BYTES`] of pictures, which is more than most boxes have
-//! cameras: when the lights go out along a street, every camera's incident gets its still. Overflow policy
-//! `refuse_newest`: an incident that finds it full goes without a still, and that is counted. The thread loads the models itself. When that fails it tries again with the next
-//! request; when model code panics, the models are thrown away and loaded anew. In every such case the request is
+//! Requests wait in a [line](super::line) in which the more important ones go first. The thread loads the models itself. When
+//! that fails it tries again with the next request; when model code panics, the models are thrown away and loaded anew. In every such case the request is
 //! refused: there is no still rather than a doubtful one.
 
 use std::{
-    fmt::Display,
     io,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::Arc,
     thread::JoinHandle,
     time::Duration,
 };
 
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TrySendError};
 use snowgate_core::{
     ids::{Id, IncidentId},
     incidents::{Evidence, command::CommandId},
@@ -27,18 +20,15 @@ use snowgate_core::{
 
 use super::{
     files::{EvidenceFiles, FileName, FilesError},
+    line::{Next, StillServer, line, refuse},
     still::{HasPixels, Still, StillError, StillMaker, StillRequest},
 };
 use crate::{
-    events::evidence::{StillMade, StillModelsFailed, StillRefused},
+    events::evidence::{StillMade, StillModelsFailed},
     shutdown::Shutdown,
 };
 
-/// How many requests wait at the most; each holds a picture, and with it a buffer of its decoder.
-pub const QUEUE: usize = 48;
-
-/// How many bytes of pictures wait when no further one is taken: 43 of 1920×1080, 10 of 3840×2160.
-pub const QUEUE_BYTES: usize = 128 << 20;
+pub use super::line::{QUEUE, QUEUE_BYTES, StillQueue};
 
 /// How often the thread looks whether it is time to stop or to sweep.
 const LOOK_UP: Duration = Duration::from_millis(200);
@@ -61,44 +51,6 @@ pub struct StillReady {
     pub still: Still,
 }
 
-/// Where stills are asked for; clones are the same line.
-#[derive(Debug)]
-pub struct StillQueue<P> {
-    requests: Sender<StillRequest<P>>,
-    /// Bytes of the pictures that wait, and of the one that is looked at.
-    waiting: Arc<AtomicUsize>,
-}
-
-impl<P> Clone for StillQueue<P> {
-    fn clone(&self) -> Self {
-        Self { requests: self.requests.clone(), waiting: Arc::clone(&self.waiting) }
-    }
-}
-
-impl<P: HasPixels> StillQueue<P> {
-    /// Whether a request would be taken just now.
-    pub fn has_room(&self) -> bool {
-        !self.requests.is_full() && self.waiting.load(Ordering::Relaxed) < QUEUE_BYTES
-    }
-
-    /// Asks for a still, without waiting. When the line is full the request is refused and counted: `false`.
-    pub fn request(&self, request: StillRequest<P>) -> bool {
-        let bytes = request.picture.pixels().bytes();
-        let sent = match self.waiting.fetch_add(bytes, Ordering::Relaxed) < QUEUE_BYTES {
-            true => self.requests.try_send(request),
-            false => Err(TrySendError::Full(request)),
-        };
-        let Err(unsent) = sent else { return true };
-        self.waiting.fetch_sub(bytes, Ordering::Relaxed);
-        let (reason, error) = match &unsent {
-            TrySendError::Full(_) => ("queue_full", "too many stills are wanted at once"),
-            TrySendError::Disconnected(_) => ("stopping", "the daemon stops"),
-        };
-        refuse(&unsent.into_inner(), reason, &error);
-        false
-    }
-}
-
 /// Starts the thread.
 ///
 /// `open` loads the models and is called on the thread, first when it starts. `ready` is called on the thread with
@@ -113,12 +65,11 @@ pub fn spawn<P: HasPixels + 'static>(
     shutdown: Shutdown,
     ready: impl FnMut(StillReady) + Send + 'static,
 ) -> io::Result<(JoinHandle<()>, StillQueue<P>)> {
-    let (sender, requests) = crossbeam_channel::bounded(QUEUE);
-    let waiting = Arc::<AtomicUsize>::default();
+    let (queue, server) = line();
     let swept = clock.mono();
-    let worker = Worker { open, maker: None, files, clock, shutdown, ready, swept, waiting: Arc::clone(&waiting) };
-    let thread = std::thread::Builder::new().name("evidence".to_owned()).spawn(move || worker.run(&requests))?;
-    Ok((thread, StillQueue { requests: sender, waiting }))
+    let worker = Worker { open, maker: None, files, clock, shutdown, ready, swept };
+    let thread = std::thread::Builder::new().name("evidence".to_owned()).spawn(move || worker.run(&server))?;
+    Ok((thread, queue))
 }
 
 /// Why models cannot be loaded.
@@ -133,8 +84,6 @@ struct Worker<O, R> {
     shutdown: Shutdown,
     ready: R,
     swept: Mono,
-    /// [`StillQueue::waiting`].
-    waiting: Arc<AtomicUsize>,
 }
 
 /// Why a request was refused.
@@ -167,25 +116,25 @@ where
     O: FnMut() -> Result<StillMaker, OpenError>,
     R: FnMut(StillReady),
 {
-    fn run<P: HasPixels>(mut self, requests: &Receiver<StillRequest<P>>) {
+    fn run<P: HasPixels>(mut self, requests: &StillServer<P>) {
         self.files.sweep(self.clock.now());
         // Before the first incident: loading takes long, and a missing model should be known early.
         let _ = self.maker();
         while !self.shutdown.is_triggered() {
-            match requests.recv_timeout(LOOK_UP) {
-                Ok(request) => {
+            match requests.next(LOOK_UP) {
+                Next::Request(request) => {
                     self.serve(&request);
-                    self.waiting.fetch_sub(request.picture.pixels().bytes(), Ordering::Relaxed);
+                    requests.done(&request);
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
+                Next::Nothing => {}
+                Next::Over => break,
             }
             if self.clock.mono().since(self.swept) >= SWEEP_EVERY {
                 self.swept = self.clock.mono();
                 self.files.sweep(self.clock.now());
             }
         }
-        for request in requests.try_iter() {
+        for request in requests.close() {
             refuse(&request, "stopping", &"the daemon stops");
         }
     }
@@ -237,10 +186,6 @@ where
             Err(panic) => Err(Refusal::Panic(message(&*panic))),
         }
     }
-}
-
-fn refuse<P>(request: &StillRequest<P>, reason: &'static str, error: &dyn Display) {
-    StillRefused { incident: request.incident, camera: &request.camera, reason, error }.emit();
 }
 
 fn announce<P>(request: &StillRequest<P>, still: Still) -> StillReady {

@@ -31,6 +31,7 @@ use snowgate_core::{
     incidents::{
         CameraSource, Locale, Place, SensorSource, Source, command::CommandId, event::Gateway, verify::VerifySpec,
     },
+    priority::Priority,
     rules::{Finding, Subject},
     sensor::{reading::Reading, rules::Alarm},
     time::{Clock, Moment, Mono},
@@ -80,6 +81,7 @@ impl WatchedRule {
         StillRequest {
             incident,
             verification: None,
+            priority: self.source.priority,
             camera: self.source.of.camera.clone(),
             picture,
             taken: opened,
@@ -129,6 +131,8 @@ pub struct Look {
     pub incident: IncidentId,
     /// The command of the verification that looks again, if one does.
     pub verification: Option<CommandId>,
+    /// Whether its still goes before others.
+    pub priority: Priority,
     /// Its grid.
     pub grid: String,
     /// Where the sensor stands.

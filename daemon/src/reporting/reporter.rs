@@ -151,9 +151,9 @@ impl Reporter {
             return;
         }
         if let (EventKind::Opened, Some(looks)) = (kind, &self.with.looks) {
-            let (grid, place) = (source.target.grid.clone(), source.place.clone());
+            let (grid, place, priority) = (source.target.grid.clone(), source.place.clone(), source.priority);
             // Nobody waits for a picture; that there is none is seen in the incident.
-            let _ = looks.try_send(Look { incident, verification: None, grid, place });
+            let _ = looks.try_send(Look { incident, verification: None, priority, grid, place });
         }
     }
 

@@ -218,6 +218,7 @@ fn source() -> Source<SensorSource> {
         target_during: Vec::new(),
         merge: None,
         quiet_after: Duration::ZERO,
+        priority: Priority::Normal,
     }
 }
 

@@ -139,6 +139,7 @@ fn watched_rule(
         // A checked configuration has no rule that cannot merge and wants to.
         merge: rule.spec.merge().ok().flatten(),
         quiet_after: rule.spec.quiet_after.map_or(Duration::ZERO, |quiet| quiet.0),
+        priority: rule.spec.priority,
     };
     let masks = camera.masks.iter().cloned().collect();
     Some(WatchedRule { source, outline, masks })

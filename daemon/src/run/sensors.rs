@@ -70,6 +70,7 @@ pub fn source(config: &Config, sensor: &SensorConfig, rule: &SensorRuleConfig) -
         // A checked configuration has no rule that cannot merge and wants to.
         merge: rule.spec.merge().ok().flatten(),
         quiet_after: rule.spec.quiet_after.map_or(Duration::ZERO, |quiet| quiet.0),
+        priority: rule.spec.priority,
     })
 }
 

@@ -72,6 +72,7 @@ impl Watchable for Asked {
         Some(StillRequest {
             incident: of.incident,
             verification: Some(of.command),
+            priority: Priority::High,
             camera: id("gate"),
             picture: of.view.picture,
             taken: of.taken,

@@ -9,6 +9,7 @@ use snowgate_core::{
         command::CommandId,
         verify::{Look, Obstacle, Outcome, Seen},
     },
+    priority::Priority,
     time::{Clock, Moment, Mono},
 };
 
@@ -198,6 +199,8 @@ impl<L: FnMut(Looked)> Serving<L> {
         let look = reporting::Look {
             incident: wish.command.incident,
             verification: Some(wish.command.id.clone()),
+            // Somebody waits for it.
+            priority: Priority::High,
             grid: wish.grid.clone(),
             place: wish.place.clone(),
         };

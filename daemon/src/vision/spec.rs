@@ -12,6 +12,8 @@ use snowgate_core::{
 
 use super::execution::{Precision, Provider};
 
+pub use snowgate_core::priority::Priority;
+
 spec! {
     /// How a camera's pictures are looked at.
     pub struct DetectSpec {
@@ -68,18 +70,6 @@ choice! {
         Always = "always",
         /// Everything is decoded, inference runs where pixels move and where things are followed.
         Pixels = "pixels",
-    }
-}
-
-choice! {
-    /// Whose pictures come first when the box has more to do than it can; who comes first is the least.
-    pub enum Priority {
-        /// First to be looked at, last to be degraded.
-        High = "high",
-        /// In between.
-        Normal = "normal",
-        /// Last to be looked at, first to be degraded.
-        Low = "low",
     }
 }
 

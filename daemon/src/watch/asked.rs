@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use snowgate_core::{ids::Id, time::Mono};
+use snowgate_core::{ids::Id, priority::Priority, time::Mono};
 
 use super::{Watched, schedule::Schedule};
 use crate::{
@@ -62,6 +62,8 @@ impl Watchable for AskedCamera {
         Some(StillRequest {
             incident: of.incident,
             verification: Some(of.command),
+            // Somebody waits for it.
+            priority: Priority::High,
             camera: self.watched.camera.clone(),
             picture: of.view.picture,
             taken: of.taken,

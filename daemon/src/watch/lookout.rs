@@ -84,6 +84,7 @@ impl Lookout {
             self.stills.request(StillRequest {
                 incident: look.incident,
                 verification: look.verification.clone(),
+                priority: look.priority,
                 camera: camera.clone(),
                 taken: self.clock.moment_at(key.arrived),
                 picture: Arc::new(picture),
@@ -114,7 +115,7 @@ fn distance(place: Option<&Place>, look: &Look) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use snowgate_core::{ids::CountedIds, ids::IncidentIds as _, time::ManualClock};
+    use snowgate_core::{ids::CountedIds, ids::IncidentIds as _, priority::Priority, time::ManualClock};
 
     use super::*;
     use crate::camera::spec::RingSpec;
@@ -140,6 +141,7 @@ mod tests {
         let mut look = Look {
             incident: CountedIds::default().next(clock.now()),
             verification: None,
+            priority: Priority::Normal,
             grid: "33".into(),
             place: Some(Place { lat: 30.0, lon: 120.0, name: None }),
         };

@@ -27,6 +27,7 @@ use snowgate_core::{
     geometry::{Point, Rect, Segment},
     ids::IncidentId,
     observation::Detection,
+    priority::Priority,
     time::{Moment, Mono},
 };
 use ulid::Ulid;
@@ -146,6 +147,7 @@ pub fn request<P>(picture: P) -> StillRequest<P> {
     StillRequest {
         incident: IncidentId(Ulid::from_parts(1_780_000_000_000, 1)),
         verification: None,
+        priority: Priority::Normal,
         camera: "gate".parse().unwrap(),
         picture,
         taken: now(),

@@ -3,7 +3,7 @@
 use std::{
     fs,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
         mpsc,
     },
@@ -23,10 +23,17 @@ use snowgate::{
     shutdown::Shutdown,
     vision::{masks::Masks, preprocess::PixelRect},
 };
-use snowgate_core::{geometry::Rect, time::ManualClock};
+use snowgate_core::{
+    geometry::Rect,
+    ids::{CountedIds, IncidentId, IncidentIds as _},
+    priority::Priority::{self, High, Low, Normal},
+    time::ManualClock,
+};
 
 use crate::support::{I420, defaults, now, open_models, request};
 
+/// Counters are the process's: who counts requests that are refused runs alone.
+static ALONE: Mutex<()> = Mutex::new(());
 /// Longer than anything here takes; a test that waits so long has failed.
 const LONG: Duration = Duration::from_secs(60);
 
@@ -167,6 +174,7 @@ fn a_full_queue_refuses_the_newest_and_stopping_refuses_the_rest() {
 /// Asks for stills of square pictures while the first is being made: `room` more are taken, the next is refused, and
 /// so are all of them when the daemon stops.
 fn fill(size: usize, room: usize) {
+    let _alone = ALONE.lock();
     let picture = || I420::grey(size, size);
     let (home, shutdown) = (tempfile::tempdir().unwrap(), Shutdown::new());
     let (started, looks) = mpsc::channel::<()>();
@@ -199,6 +207,60 @@ fn fill(size: usize, room: usize) {
     assert_eq!(refused("stopping"), before[1] + 1 + room as u64);
     assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
     assert!(!queue.request(request(picture())), "nobody is there any more");
+}
+
+#[test]
+fn who_matters_most_goes_first_and_stays_longest() {
+    let _alone = ALONE.lock();
+    let (home, shutdown) = (tempfile::tempdir().unwrap(), Shutdown::new());
+    let (started, looks) = mpsc::channel::<()>();
+    let (go, may_go) = mpsc::channel::<()>();
+    let (ready, stills) = mpsc::channel::<StillReady>();
+    let mut gate = Some((started, may_go));
+    let open = {
+        let shutdown = shutdown.clone();
+        move || {
+            let mut gate = gate.take();
+            // The first look waits until the line is as the test wants it.
+            let faces = move || match gate.take() {
+                Some((started, may_go)) => {
+                    started.send(()).unwrap();
+                    may_go.recv().map_err(Into::into)
+                }
+                None => Ok(()),
+            };
+            Ok(scripted(faces, &shutdown))
+        }
+    };
+    let (thread, queue) =
+        worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
+    let mut ids = CountedIds::default();
+    let mut ask = |priority: Priority| {
+        let incident = ids.next(now());
+        let taken = queue.request(StillRequest { incident, priority, ..request(I420::grey(64, 64)) });
+        (incident, taken)
+    };
+    let before = ["gave_way", "queue_full"].map(refused);
+    let made_first = ask(Low).0;
+    looks.recv_timeout(LONG).unwrap();
+    let low: Vec<IncidentId> = (0..2).map(|_| ask(Low).0).collect();
+    let normal: Vec<IncidentId> = (2..QUEUE).map(|_| ask(Normal).0).collect();
+    assert!(!ask(Low).1, "nobody is lower");
+    let (first_high, taken) = ask(High);
+    assert!(taken, "the newest of the lowest gives way");
+    let (late_normal, taken) = ask(Normal);
+    assert!(taken, "and then the other one");
+    assert!(!ask(Normal).1);
+    let (second_high, taken) = ask(High);
+    assert!(taken && !queue.has_room());
+    assert_eq!(["gave_way", "queue_full"].map(refused), [before[0] + 3, before[1] + 2]);
+    go.send(()).unwrap();
+    let made: Vec<IncidentId> = (0..=QUEUE).map(|_| stills.recv_timeout(LONG).unwrap().incident).collect();
+    let in_turn = [made_first, first_high, second_high].into_iter().chain(normal);
+    assert_eq!(made, in_turn.collect::<Vec<_>>());
+    assert!(!made.contains(&late_normal) && low.iter().all(|incident| !made.contains(incident)));
+    shutdown.trigger();
+    thread.join().unwrap();
 }
 
 #[test]

@@ -22,6 +22,7 @@ use snowgate_core::{
         command::UnknownCommandAnswer,
         summary::{DailySummary, Uptime},
     },
+    priority::Priority,
     rules::{Change, Finding, Tally},
     scene::Condition,
     sensor::{
@@ -90,6 +91,7 @@ fn spillway() -> Source<CameraSource> {
         target_during: Vec::new(),
         merge: None,
         quiet_after: Duration::ZERO,
+        priority: Priority::Normal,
     }
 }
 
@@ -336,6 +338,7 @@ fn high_water(story: &mut Story, gauge: &Id) {
         target_during: Vec::new(),
         merge: None,
         quiet_after: Duration::ZERO,
+        priority: Priority::Normal,
     };
     let reading = |value: f64, measured: Option<&str>, verdict| Reading {
         sensor: gauge.clone(),

@@ -216,6 +216,7 @@ impl<I: IncidentIds> Book<I> {
             origin: episode.origin.clone(),
             rule: source.rule.clone(),
             rule_kind: source.rule_kind.clone(),
+            priority: source.priority,
             target: target.clone(),
             place: source.place.clone(),
             title: episode.title,

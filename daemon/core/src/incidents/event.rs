@@ -165,6 +165,7 @@ impl Revision {
                 boot: &incident.boot.0,
                 category: &incident.target.category,
                 severity: incident.target.severity,
+                priority: incident.priority,
                 level: &incident.target.level,
                 level_grid: &incident.target.level_grid,
                 grid: &incident.target.grid,

@@ -37,6 +37,7 @@ pub use time_limit::{Deadline, Light, LightTimer, TimeLimit};
 use self::verify::Verification;
 use crate::{
     ids::{Id, IncidentId},
+    priority::Priority,
     severity::Severity,
     time::{BootId, Moment},
 };
@@ -70,6 +71,9 @@ pub struct Incident {
     pub rule: Id,
     /// The rule's kind: `intrusion`, `line_crossing`, `threshold`…
     pub rule_kind: String,
+    /// Whether it goes before others where not everything can be done at once; `normal` of those that version 0.1.0 stored.
+    #[serde(default)]
+    pub priority: Priority,
     /// How and to whom it is reported.
     pub target: Target,
     /// Where the camera or the sensor stands.

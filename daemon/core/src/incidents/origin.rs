@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{Merge, ModelDigest, Place, Target};
 use crate::{
     ids::Id,
+    priority::Priority,
     rules::Tally,
     scene::Condition,
     schedule::Schedule,
@@ -39,6 +40,8 @@ pub struct Source<O> {
     pub merge: Option<Merge>,
     /// For how long it opens no incident after people have finished with one.
     pub quiet_after: Duration,
+    /// Who goes first where not everything can be done at once.
+    pub priority: Priority,
 }
 
 impl<O> Source<O> {

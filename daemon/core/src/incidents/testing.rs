@@ -6,6 +6,7 @@ use super::{Area, Book, CameraSource, Incident, Locale, Source, Target, TimeLimi
 use crate::{
     calendar::Calendar,
     ids::CountedIds,
+    priority::Priority,
     rules::{Change, Finding, Tally},
     severity::Severity,
     spec::all_defaults,
@@ -48,6 +49,7 @@ pub(super) fn camera() -> Source<CameraSource> {
         target_during: Vec::new(),
         merge: None,
         quiet_after: Duration::ZERO,
+        priority: Priority::Normal,
     }
 }
 

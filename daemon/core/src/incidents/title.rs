@@ -77,6 +77,7 @@ mod tests {
     use super::*;
     use crate::{
         incidents::{Target, testing},
+        priority::Priority,
         severity::Severity,
         time::Mono,
     };
@@ -97,6 +98,7 @@ mod tests {
                 rule_kind: kind.into(),
                 merge: None,
                 quiet_after: Duration::ZERO,
+                priority: Priority::Normal,
                 target_during: Vec::new(),
                 target: Target {
                     category: "c".parse().unwrap(),

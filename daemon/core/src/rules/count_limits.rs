@@ -129,7 +129,7 @@ impl CountSpec {
         GroundPlane::new(zone, size)?;
         let area = size.area();
         // What is written in decimals must not miss a whole number by its last binary digit.
-        let things = |density: f32| (f64::from(density) * area * (1.0 + 1e-6)).floor() as u32;
+        let things = |density: f32| (f64::from(density) * area * (1.0 + 1e-7)).floor() as u32;
         let (limit, end_limit) = (things(density), things(end));
         match limit {
             0 => Err(CountLimitsError::TooSparse { density, area }),

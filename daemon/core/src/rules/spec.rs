@@ -7,6 +7,7 @@ use crate::{
     ids::Id,
     incidents::{Merge, Worse},
     observation::Label,
+    priority::Priority,
     scene::Condition,
     sensor::anomaly::spec::Count,
     severity::Severity,
@@ -97,6 +98,8 @@ spec! {
         /// For how long it opens no other incident after people have closed one of its incidents, or rejected it as a false alarm;
         /// it is never quiet if left out. At most 7 days.
         quiet_after: Maybe<TimeSpan> = Maybe::NONE,
+        /// Whose still is made first when many are wanted at once, and last gives way when they are too many.
+        priority: Priority = Priority::Normal,
         /// How it is reported.
         flatten report: ReportSpec,
         /// What it watches for.

@@ -15,6 +15,7 @@ use snowgate_core::{
         Book, Locale, SensorSource, Source, Target,
         event::{Gateway, Revision},
     },
+    priority::Priority,
     rules::Change,
     sensor::rules::{Alarm, AlarmTally},
     severity::Severity,
@@ -215,5 +216,6 @@ fn source() -> Source<SensorSource> {
         target_during: Vec::new(),
         merge: None,
         quiet_after: Duration::ZERO,
+        priority: Priority::Normal,
     }
 }

@@ -17,6 +17,7 @@ use crate::{
         testing::{self, camera},
         verify::Outcome,
     },
+    priority::Priority,
     rules::Tally,
     scene::Condition,
     schedule::testing::night,
@@ -42,6 +43,7 @@ fn gauge() -> Source<SensorSource> {
         target_during: Vec::new(),
         merge: None,
         quiet_after: Duration::ZERO,
+        priority: Priority::Normal,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
         spec::TimeBase,
         verify::{Obstacle, Outcome},
     },
+    priority::Priority,
     sensor::reading::Verdict,
     severity::Severity,
 };
@@ -76,6 +77,8 @@ pub(super) struct IncidentData<'a> {
     pub(super) category: &'a Id,
     /// How bad it is.
     pub(super) severity: Severity,
+    /// Whether it goes before others where not everything can be done at once: whose still is made first.
+    pub(super) priority: Priority,
     /// The level of the grid tree it starts at.
     pub(super) level: &'a Id,
     /// Code of the node it starts at: `grid` or one above it.

@@ -3,6 +3,7 @@
 use crate::{
     ids::Id,
     incidents::{Merge, Worse},
+    priority::Priority,
     rules::spec::{NoMerge, ReportSpec, merge_within},
     sensor::anomaly::spec::Count,
     spec,
@@ -29,6 +30,8 @@ spec! {
         /// For how long it opens no other incident after people have closed one of its incidents, or rejected it as a false alarm;
         /// it is never quiet if left out. At most 7 days. Not of buttons.
         quiet_after: Maybe<TimeSpan> = Maybe::NONE,
+        /// Whose still is made first when many are wanted at once, and last gives way when they are too many.
+        priority: Priority = Priority::Normal,
         /// How it is reported.
         flatten report: ReportSpec,
         /// What it watches for.
