@@ -194,6 +194,19 @@ fn pre_roll_starts_at_the_key_frame_before() {
 }
 
 #[test]
+fn the_last_arrival_is_that_of_a_unit_that_can_be_decoded() {
+    let ring = ring(1 << 20, Duration::from_secs(60));
+    let arrives = |key, at| {
+        ring.push(arrival(key, Mono(at), 10));
+        ring.last_arrival()
+    };
+    assert_eq!(arrives(false, 1), None, "there is nothing to start decoding with");
+    assert_eq!((arrives(true, 2), arrives(false, 3)), (Some(Mono(2)), Some(Mono(3))));
+    ring.interrupt();
+    assert_eq!((arrives(false, 4), arrives(true, 5)), (Some(Mono(3)), Some(Mono(5))));
+}
+
+#[test]
 fn every_push_wakes() {
     let ring = ring(1 << 20, Duration::from_secs(60));
     let woken = Arc::new(AtomicU64::new(0));

@@ -314,6 +314,22 @@ fn of_a_camera_without_pictures_the_box_cannot_tell() {
 }
 
 #[test]
+fn what_is_known_without_a_picture_is_answered_without_a_still() {
+    for (holds, outcome) in [(true, Outcome::Persists), (false, Outcome::Cleared)] {
+        let mut bench = Bench::new();
+        bench.look("v-1", 5);
+        for _ in 0..6 {
+            bench.clock.advance(Duration::from_secs(1));
+            let known = |rule: &Id, _| (rule.as_str() == "yard").then_some(holds);
+            bench.scene.watchpoint.known(bench.clock.mono(), known);
+            bench.serving.go_on();
+        }
+        assert_eq!(bench.answered(), [("v-1".to_owned(), seen(outcome))]);
+        assert!(lock(&bench.answers)[0].still.is_none());
+    }
+}
+
+#[test]
 fn a_camera_or_rule_that_is_gone_is_answered_at_once() {
     let mut bench = Bench::new();
     for (camera, rule) in [("gone", "yard"), ("gate", "gone")] {

@@ -54,6 +54,18 @@ fn a_refused_commit_leaves_nothing_and_takes_no_number() {
 }
 
 #[test]
+fn what_has_ended_and_is_finished_with_is_read_newest_first() {
+    let home = TempDir::new().unwrap();
+    let store = open(home.path());
+    let finished = |id: &str, active| IncidentRecord { finished: true, ..record(id, 1, active, 1) };
+    let incidents = ["A", "D", "E"].map(|id| finished(id, false)).into_iter();
+    let incidents: Vec<_> = incidents.chain([record("B", 1, false, 1), finished("C", true)]).collect();
+    store.commit(|_| Commit { incidents: incidents.clone(), ..Commit::default() }).unwrap();
+    let ids = |rows| store.finished_incidents(rows).unwrap().into_iter().map(|record| record.id).collect::<Vec<_>>();
+    assert_eq!((ids(2), ids(9)), (vec!["E".into(), "D".into()], vec!["E".into(), "D".into(), "A".into()]));
+}
+
+#[test]
 fn an_incident_never_goes_back() {
     let home = TempDir::new().unwrap();
     let store = open(home.path());
