@@ -290,10 +290,10 @@ fn a_rule_whose_false_alarm_was_rejected_stays_quiet_over_a_restart() {
     desk.alarm(1, Change::Ended);
     desk.clock.advance(Duration::from_secs(1));
     desk.alarm(2, Change::Began);
-    let kinds = ["opened", "ended", "closed", "opened"].map(|kind| format!("org.snowgate.incident.{kind}"));
-    let told = [(); 4].map(|()| desk.next(Class::Incident));
+    let kinds = ["ended", "closed", "opened"].map(|kind| format!("org.snowgate.incident.{kind}"));
+    let told = [(); 3].map(|()| desk.next(Class::Incident));
     assert_eq!(told.each_ref().map(|event| event["type"].as_str().unwrap()), kinds.each_ref().map(String::as_str));
-    assert_ne!(told[3]["subject"], incident.as_str());
+    assert_ne!(told[2]["subject"], incident.as_str());
 }
 
 #[test]
