@@ -64,7 +64,7 @@ fn example() -> PathBuf {
 /// Every file of the example, by its name in the directory.
 fn files() -> Vec<(String, String)> {
     let mut files = Vec::new();
-    for folder in ["", "cameras.d", "sensors.d"] {
+    for folder in ["", "cameras.d", "sensors.d", "rules.d"] {
         for entry in fs::read_dir(example().join(folder)).unwrap() {
             let path = entry.unwrap().path();
             if path.extension().is_some_and(|extension| extension == "toml") {
@@ -105,7 +105,7 @@ fn unbroken_it_is_not_refused() {
     let directory = tempfile::tempdir().unwrap();
     write(directory.path(), &files());
     let config = Config::load(directory.path()).unwrap_or_else(|problems| panic!("{problems}"));
-    assert!(config.cameras.len() + config.sensors.len() > 5);
+    assert!(config.cameras.len() + config.sensors.len() > 5 && config.joined.len() > 3);
 }
 
 proptest! {

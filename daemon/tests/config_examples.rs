@@ -77,7 +77,7 @@ fn switched_on(text: &str) -> String {
 }
 
 /// The example's files, by what they are about.
-fn example_files() -> [(Subject, Vec<String>); 6] {
+fn example_files() -> [(Subject, Vec<String>); 7] {
     let folder = |folder: &str| {
         let files = fs::read_dir(configs().join("example").join(folder)).unwrap();
         files.map(|file| format!("{folder}/{}", file.unwrap().file_name().into_string().unwrap())).collect()
@@ -89,6 +89,7 @@ fn example_files() -> [(Subject, Vec<String>); 6] {
         (Subject::Schedules, vec!["schedules.toml".to_owned()]),
         (Subject::Camera, folder("cameras.d")),
         (Subject::Sensor, folder("sensors.d")),
+        (Subject::Joined, folder("rules.d")),
     ]
 }
 
@@ -100,13 +101,15 @@ fn the_example_has_a_sensor_of_every_protocol_and_a_rule_of_every_kind() {
     let kinds: BTreeSet<&str> =
         config.sensors.iter().flat_map(|sensor| &sensor.rules).map(|rule| rule.spec.kind.tag()).collect();
     assert_eq!(kinds, ["anomaly", "button", "change", "silence", "threshold"].into());
+    let joined: BTreeSet<&str> = config.joined.iter().map(|rule| rule.wiring.spec.when.tag()).collect();
+    assert_eq!(joined, ["all", "any", "at_least", "sequence"].into());
 }
 
 #[test]
 fn the_example_shows_every_key_and_is_valid_with_all_of_them() {
     let example = configs().join("example");
     let directory = tempfile::tempdir().unwrap();
-    for folder in ["cameras.d", "sensors.d"] {
+    for folder in ["cameras.d", "sensors.d", "rules.d"] {
         fs::create_dir_all(directory.path().join(folder)).unwrap();
     }
     let mut missing = Vec::new();
@@ -237,6 +240,7 @@ fn the_defaults_that_the_example_states_are_the_real_ones() {
         "time_limit",
         "tls",
         "username",
+        "within_metres",
         "words",
     ];
     let mut compared = 0;

@@ -90,7 +90,7 @@ pub struct IncidentData {
     pub evidence: Vec<EvidenceReference>,
 }
 
-/// What found an incident: exactly one of the two keys is there.
+/// What found an incident: exactly one of the three keys is there.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Origin {
@@ -98,15 +98,34 @@ pub enum Origin {
     Camera(Id),
     /// A sensor.
     Sensor(Id),
+    /// A joined rule.
+    Joined(Joined),
 }
 
 impl Origin {
-    /// The camera's or the sensor's id.
+    /// The camera's, the sensor's or the joined rule's id.
     pub fn id(&self) -> &Id {
         match self {
             Self::Camera(id) | Self::Sensor(id) => id,
+            Self::Joined(joined) => &joined.rule,
         }
     }
+}
+
+/// What a joined rule joins.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Joined {
+    /// The joined rule.
+    pub rule: Id,
+    /// The incidents.
+    pub incidents: Vec<JoinedIncident>,
+}
+
+/// An incident that a joined rule joins.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct JoinedIncident {
+    /// Its id.
+    pub incident: IncidentId,
 }
 
 /// A picture that an incident refers to.

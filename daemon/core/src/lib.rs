@@ -10,6 +10,7 @@ pub mod geometry;
 pub mod hex;
 pub mod ids;
 pub mod incidents;
+pub mod joined;
 pub mod observation;
 pub mod priority;
 pub mod rate;

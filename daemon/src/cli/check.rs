@@ -9,11 +9,14 @@ use std::{
 
 use clap::Args;
 use serde::Serialize;
-use snowgate_core::sensor::spec::QuantitySpec;
+use snowgate_core::{
+    joined::{Device, Listened},
+    sensor::spec::QuantitySpec,
+};
 
 use super::{Format, exit::Exit, print_json};
 use crate::{
-    config::{Config, ProblemReport, Problems, Severity},
+    config::{Config, JoinedConfig, ProblemReport, Problems, Severity},
     run::models::preflight,
 };
 
@@ -59,17 +62,22 @@ impl Check {
         let problems = format!("{}, {}", plural(errors, "error"), plural(warnings, "warning"));
         let directory = self.config.display();
         let Some(found) = found else { return writeln!(out, "{directory}: not valid; {problems}") };
-        let Counted { cameras, sensors, rules, refused } = found.counted;
+        let Counted { cameras, sensors, rules, joined_rules, refused } = found.counted;
         let mut sources = vec![plural(cameras, "camera")];
         if sensors > 0 {
             sources.push(plural(sensors, "sensor"));
         }
+        let mut all_rules = vec![plural(rules, "rule")];
+        if joined_rules > 0 {
+            all_rules.push(plural(joined_rules, "joined rule"));
+        }
         match refused {
-            0 => writeln!(out, "{directory}: valid: {}, {}; {problems}", sources.join(", "), plural(rules, "rule")),
+            0 => writeln!(out, "{directory}: valid: {}, {}; {problems}", sources.join(", "), all_rules.join(", ")),
             _ => writeln!(out, "{directory}: not valid: {refused} of {} refused; {problems}", sources.join(" and ")),
         }?;
         print_blind_times(&mut out, &found.blind_times)?;
-        print_sensors(&mut out, &found.sensors)
+        print_sensors(&mut out, &found.sensors)?;
+        print_joined(&mut out, &found.joined)
     }
 }
 
@@ -84,6 +92,7 @@ fn print_for_machines(valid: bool, problems: &Problems, found: Option<&Found<'_>
         problems: Vec<ProblemReport<'a>>,
         blind_times: &'a [BlindTime<'a>],
         measured: &'a [Measured<'a>],
+        joined: &'a [Joins<'a>],
     }
     let report = Report {
         valid,
@@ -93,6 +102,7 @@ fn print_for_machines(valid: bool, problems: &Problems, found: Option<&Found<'_>
         problems: problems.report(),
         blind_times: found.map_or(&[], |found| &found.blind_times),
         measured: found.map_or(&[], |found| &found.sensors),
+        joined: found.map_or(&[], |found| &found.joined),
     };
     print_json(&report)
 }
@@ -102,11 +112,17 @@ struct Found<'a> {
     counted: Counted,
     blind_times: Vec<BlindTime<'a>>,
     sensors: Vec<Measured<'a>>,
+    joined: Vec<Joins<'a>>,
 }
 
 impl<'a> Found<'a> {
     fn of(config: &'a Config) -> Self {
-        Self { counted: Counted::of(config), blind_times: blind_times(config), sensors: measured(config) }
+        Self {
+            counted: Counted::of(config),
+            blind_times: blind_times(config),
+            sensors: measured(config),
+            joined: joins(config),
+        }
     }
 }
 
@@ -218,6 +234,40 @@ fn print_sensors(out: &mut impl io::Write, sensors: &[Measured<'_>]) -> io::Resu
     Ok(())
 }
 
+/// What a joined rule listens to.
+#[derive(Debug, Serialize)]
+struct Joins<'a> {
+    rule: &'a str,
+    when: &'static str,
+    /// Of every input, each rule as `camera or sensor/rule`.
+    inputs: Vec<Vec<String>>,
+}
+
+fn joins(config: &Config) -> Vec<Joins<'_>> {
+    let name = |listened: &Listened| match &listened.to.device {
+        Device::Camera(id) | Device::Sensor(id) => format!("{id}/{}", listened.to.rule),
+    };
+    let joins = config.joined.iter().map(|JoinedConfig { wiring, .. }| Joins {
+        rule: wiring.spec.id.as_str(),
+        when: wiring.spec.when.tag(),
+        inputs: wiring.inputs.iter().map(|rules| rules.iter().map(name).collect()).collect(),
+    });
+    joins.collect()
+}
+
+fn print_joined(out: &mut impl io::Write, joined: &[Joins<'_>]) -> io::Result<()> {
+    if joined.is_empty() {
+        return Ok(());
+    }
+    let width = joined.iter().map(|row| row.rule.len()).max().unwrap_or(0);
+    writeln!(out, "joined rules: which rules each input listens to")?;
+    for Joins { rule, when, inputs } in joined {
+        let inputs: Vec<String> = inputs.iter().map(|rules| rules.join(" or ")).collect();
+        writeln!(out, "  {rule:width$}  {when:8}  {}", inputs.join("; "))?;
+    }
+    Ok(())
+}
+
 /// What a configuration that can be loaded amounts to.
 #[derive(Debug, Clone, Copy, Serialize)]
 struct Counted {
@@ -225,6 +275,7 @@ struct Counted {
     sensors: usize,
     /// Of cameras and sensors.
     rules: usize,
+    joined_rules: usize,
     refused: usize,
 }
 
@@ -235,6 +286,7 @@ impl Counted {
             cameras: cameras.len(),
             sensors: sensors.len(),
             rules: cameras.iter().map(|it| it.rules.len()).chain(sensors.iter().map(|it| it.rules.len())).sum(),
+            joined_rules: config.joined.len(),
             refused: cameras.iter().filter(|camera| camera.refused.is_some()).count()
                 + sensors.iter().filter(|sensor| sensor.refused.is_some()).count(),
         }
@@ -272,5 +324,20 @@ mod tests {
         assert_eq!(printed.lines().count(), 1 + config.sensors.len());
         let json = serde_json::to_value(&measured[0]).unwrap();
         assert_eq!(json["quantities"][0]["unit"], "m");
+    }
+    #[test]
+    fn every_joined_rule_is_told_of_with_what_it_listens_to() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/example");
+        let config = Config::load(&example).unwrap();
+        let joins = joins(&config);
+        assert_eq!(Counted::of(&config).joined_rules, joins.len());
+        let mut printed = Vec::new();
+        print_joined(&mut printed, &joins).unwrap();
+        let printed = String::from_utf8(printed).unwrap();
+        let line = "  flash-flood          sequence  hill-rain/downpour; bridge-water-level/rising-fast\n";
+        assert!(printed.contains(line), "{line} is not in\n{printed}");
+        assert_eq!(printed.lines().count(), 1 + joins.len());
+        let json = serde_json::to_value(&joins).unwrap();
+        assert_eq!(json[1]["inputs"][0][0], "hill-rain/downpour");
     }
 }

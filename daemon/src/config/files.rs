@@ -39,6 +39,8 @@ pub const SCHEDULES: &str = "schedules.toml";
 pub const CAMERAS: &str = "cameras.d";
 /// One sensor a file.
 pub const SENSORS: &str = "sensors.d";
+/// One joined rule a file.
+pub const RULES: &str = "rules.d";
 
 /// The files of a configuration directory.
 #[derive(Debug, Default)]
@@ -53,6 +55,8 @@ pub(super) struct Files {
     pub cameras: Vec<Arc<Source>>,
     /// Sorted by name.
     pub sensors: Vec<Arc<Source>>,
+    /// Joined rules, sorted by name.
+    pub rules: Vec<Arc<Source>>,
 }
 
 impl Files {
@@ -76,6 +80,7 @@ impl Files {
                 SCHEDULES => files.schedules = reader.read(path),
                 CAMERAS => files.cameras = reader.read_all(&path, "camera"),
                 SENSORS => files.sensors = reader.read_all(&path, "sensor"),
+                RULES => files.rules = reader.read_all(&path, "joined rule"),
                 other => reader.pass_over(other, path),
             }
         }
@@ -96,6 +101,7 @@ impl Files {
             .chain(self.cameras.iter().map(|source| (format!("{CAMERAS}/{}", file_name(source)), source)))
             .chain(self.categories.iter().map(|source| (CATEGORIES.to_owned(), source)))
             .chain(self.gateway.iter().map(|source| (GATEWAY.to_owned(), source)))
+            .chain(self.rules.iter().map(|source| (format!("{RULES}/{}", file_name(source)), source)))
             .chain(self.schedules.iter().map(|source| (SCHEDULES.to_owned(), source)))
             .chain(self.sensors.iter().map(|source| (format!("{SENSORS}/{}", file_name(source)), source)))
     }
@@ -187,15 +193,15 @@ impl Reader<'_> {
     }
 
     fn pass_over(&mut self, name: &str, path: PathBuf) {
-        let meant = did_you_mean(name, [GATEWAY, CATEGORIES, CALENDAR, SCHEDULES, CAMERAS, SENSORS]);
+        let meant = did_you_mean(name, [GATEWAY, CATEGORIES, CALENDAR, SCHEDULES, CAMERAS, SENSORS, RULES]);
         // Folders of secrets and certificates lie here as well.
         if meant.is_none() && !name.ends_with(".d") && path.is_dir() {
             return;
         }
         let help = meant.map(|meant| format!("did you mean `{meant}`?"));
         let message = format!(
-            "{name} is not read: the configuration is {GATEWAY}, {CATEGORIES}, {CALENDAR}, {SCHEDULES}, {CAMERAS}/*.toml and \
-             {SENSORS}/*.toml"
+            "{name} is not read: the configuration is {GATEWAY}, {CATEGORIES}, {CALENDAR}, {SCHEDULES}, {CAMERAS}/*.toml, \
+             {SENSORS}/*.toml and {RULES}/*.toml"
         );
         self.problems.push(Problem::warning(Place::path(path), message).help(help));
     }

@@ -68,7 +68,7 @@ fn save_files(config: &Config, data: &Path) -> io::Result<()> {
     }
     remove_if_there(&copy)?;
     private_directory(&copy)?;
-    let folders = [copy.join(files::CAMERAS), copy.join(files::SENSORS)];
+    let folders = [files::CAMERAS, files::SENSORS, files::RULES].map(|folder| copy.join(folder));
     folders.iter().try_for_each(|folder| private_directory(folder))?;
     for (name, source) in config.files.all() {
         let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(copy.join(name))?;

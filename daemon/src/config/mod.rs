@@ -1,7 +1,7 @@
 //! Files to one validated configuration.
 //!
 //! [`Config::load`] reads a directory (`files`), takes each file apart by its spec (`toml_errors`, [`spec`]), checks
-//! the parts against each other (`gateway`, `camera`, `sensor`) and answers with everything resolved, or with *all* of its
+//! the parts against each other (`gateway`, `camera`, `sensor`, `joined`) and answers with everything resolved, or with *all* of its
 //! problems, each with file, line, column and a way out. [`preflight()`] then holds it against the models of this
 //! machine; `snowgate run` and `snowgate check` both go this way and no other, so that what one accepts the other does.
 //!
@@ -17,6 +17,7 @@ pub mod directory_watch;
 pub mod edit;
 mod files;
 mod gateway;
+mod joined;
 pub mod last_good;
 mod mend;
 pub mod preflight;
@@ -51,7 +52,7 @@ pub use self::{
     preflight::{KnownModels, preflight},
     problem::{Place, Problem, ProblemReport, Problems, Severity, Source},
     resolved::{
-        CameraConfig, Config, Gateway, ModelsConfig, PlaceConfig, ReportTarget, RuleConfig, SensorConfig,
+        CameraConfig, Config, Gateway, JoinedConfig, ModelsConfig, PlaceConfig, ReportTarget, RuleConfig, SensorConfig,
         SensorNetwork, SensorRuleConfig,
     },
 };
@@ -134,6 +135,7 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
         schedules: schedules.as_ref(),
         households: false,
     };
+    let fatal = problems.count_fatal();
     let mut ids = Vec::new();
     let mut cameras = Vec::new();
     for source in &files.cameras {
@@ -151,6 +153,9 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
     let known = gateway.as_ref().map(|gateway| &gateway.sensors.known);
     let references = References { households: true, ..references };
     let mut sensors = sensor::resolve_all(&files.sensors, base, known, references, &ids, problems);
+    let whole = problems.count_fatal() == fatal && gateway.is_some() && categories.is_some() && calendar.is_some();
+    let rules = joined::Known::new(&cameras, &sensors, whole);
+    let joined = joined::resolve_all(&files.rules, base, &rules, references, problems);
     for (broker, problem) in gateway.iter_mut().flat_map(|gateway| std::mem::take(&mut gateway.sensors.unavailable)) {
         problems.push(sensor::refuse_those_of(&broker, problem, &mut sensors));
     }
@@ -181,6 +186,7 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
         admin: gateway.admin?,
         cameras,
         sensors,
+        joined,
         sensor_network: gateway.sensors.network,
         problems: Problems::default(),
         files,

@@ -203,6 +203,11 @@ impl Problems {
         self.0.iter().any(Problem::is_fatal)
     }
 
+    /// How many of them keep everything from running.
+    pub(super) fn count_fatal(&self) -> usize {
+        self.0.iter().filter(|problem| problem.is_fatal()).count()
+    }
+
     /// Whether there are none at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

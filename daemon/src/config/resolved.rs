@@ -7,7 +7,8 @@ use snowgate_core::{
     calendar::Calendar,
     geometry::Polygon,
     ids::Id,
-    incidents::{GridTree, Locale, TimeLimit, spec::CategorySpec, verify::VerifySpec},
+    incidents::{GridTree, Locale, Place, TimeLimit, spec::CategorySpec, verify::VerifySpec},
+    joined::Wiring,
     rules::spec::{LineSpec, RuleKind, RuleSpec, ZoneSpec},
     scene::{HealthSpec, anomaly::AnomalySpec},
     schedule::Schedules,
@@ -73,6 +74,8 @@ pub struct Config {
     pub cameras: Vec<CameraConfig>,
     /// Every sensor, in the order of the files' names; the disabled and the refused ones included.
     pub sensors: Vec<SensorConfig>,
+    /// Every joined rule, in the order of the files' names.
+    pub joined: Vec<JoinedConfig>,
     /// What sensors share.
     pub sensor_network: SensorNetwork,
     /// What is not in order and yet keeps the box from nothing: warnings, and errors that refuse one camera or sensor.
@@ -269,6 +272,21 @@ pub struct PlaceConfig {
     pub lon: f64,
     /// What people call the place.
     pub name: Option<String>,
+}
+
+impl From<&PlaceConfig> for Place {
+    fn from(place: &PlaceConfig) -> Self {
+        Self { lat: place.lat, lon: place.lon, name: place.name.clone() }
+    }
+}
+
+/// One joined rule and how what it finds is reported.
+#[derive(Debug, Clone)]
+pub struct JoinedConfig {
+    /// The rule, and the rules of cameras and sensors that it listens to.
+    pub wiring: Wiring,
+    /// Where and as what it is reported, by the grid of what completes its condition.
+    pub reports: BTreeMap<String, ReportTarget>,
 }
 
 /// One rule and how what it finds is reported.

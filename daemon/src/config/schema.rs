@@ -2,7 +2,8 @@
 
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings, json_schema};
 use snowgate_core::{
-    calendar::spec::CalendarSpec, choice, incidents::spec::CategoriesSpec, schedule::spec::SchedulesSpec,
+    calendar::spec::CalendarSpec, choice, incidents::spec::CategoriesSpec, joined::spec::JoinedRuleSpec,
+    schedule::spec::SchedulesSpec,
 };
 
 use super::spec::{CameraFile, GatewayFile, SensorFile};
@@ -18,6 +19,8 @@ choice! {
         Camera = "camera",
         /// A file of sensors.d.
         Sensor = "sensor",
+        /// A file of rules.d.
+        Joined = "joined",
         /// categories.toml.
         Categories = "categories",
         /// calendar.toml.
@@ -29,8 +32,16 @@ choice! {
 
 impl Subject {
     /// Every subject.
-    pub const ALL: [Self; 7] =
-        [Self::Config, Self::Gateway, Self::Camera, Self::Sensor, Self::Categories, Self::Calendar, Self::Schedules];
+    pub const ALL: [Self; 8] = [
+        Self::Config,
+        Self::Gateway,
+        Self::Camera,
+        Self::Sensor,
+        Self::Joined,
+        Self::Categories,
+        Self::Calendar,
+        Self::Schedules,
+    ];
 
     /// Its schema.
     pub fn schema(self) -> Schema {
@@ -40,6 +51,7 @@ impl Subject {
             Self::Gateway => generator.into_root_schema_for::<GatewayFile>(),
             Self::Camera => generator.into_root_schema_for::<CameraFile>(),
             Self::Sensor => generator.into_root_schema_for::<SensorFile>(),
+            Self::Joined => generator.into_root_schema_for::<JoinedRuleSpec>(),
             Self::Categories => generator.into_root_schema_for::<CategoriesSpec>(),
             Self::Calendar => generator.into_root_schema_for::<CalendarSpec>(),
             Self::Schedules => generator.into_root_schema_for::<SchedulesSpec>(),
@@ -61,6 +73,7 @@ fn directory(mut generator: SchemaGenerator) -> Schema {
     let schedules = generator.subschema_for::<SchedulesSpec>();
     let camera = generator.subschema_for::<CameraFile>();
     let sensor = generator.subschema_for::<SensorFile>();
+    let joined = generator.subschema_for::<JoinedRuleSpec>();
     json_schema!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "description": "A configuration directory: a property for each file, named by its path in the directory.",
@@ -71,7 +84,11 @@ fn directory(mut generator: SchemaGenerator) -> Schema {
             "calendar.toml": calendar,
             "schedules.toml": schedules,
         },
-        "patternProperties": { r"^cameras\.d/[^/]+\.toml$": camera, r"^sensors\.d/[^/]+\.toml$": sensor },
+        "patternProperties": {
+            r"^cameras\.d/[^/]+\.toml$": camera,
+            r"^sensors\.d/[^/]+\.toml$": sensor,
+            r"^rules\.d/[^/]+\.toml$": joined,
+        },
         "required": ["gateway.toml", "categories.toml"],
         "$defs": generator.take_definitions(true),
     })

@@ -106,17 +106,20 @@ impl Reporter {
     }
 
     fn look_again(&mut self, command: &Verify, incident: &Incident) {
-        let wish = LookAgain {
+        let by = match &incident.origin {
+            Origin::Camera(seen) => Some(Finder::Camera(seen.camera.clone())),
+            Origin::Sensor(told) => Some(Finder::Sensor(told.sensor.clone())),
+            // It is asked of the incidents that are joined: there is nothing else to be seen.
+            Origin::Joined { .. } => None,
+        };
+        let wish = by.map(|by| LookAgain {
             command: command.clone(),
-            by: match &incident.origin {
-                Origin::Camera(seen) => Finder::Camera(seen.camera.clone()),
-                Origin::Sensor(told) => Finder::Sensor(told.sensor.clone()),
-            },
+            by,
             rule: incident.rule.clone(),
             grid: incident.target.grid.clone(),
             place: incident.place.clone(),
-        };
-        if self.with.look_again.try_send(wish).is_err() {
+        });
+        if wish.is_none_or(|wish| self.with.look_again.try_send(wish).is_err()) {
             let now = self.with.clock.now();
             let command = command.clone();
             self.looked(Looked { command, seen: Seen::NOT_WATCHED, from: now, until: now, still: None });

@@ -10,11 +10,17 @@
 //! and what time brings about (lights, times that a synchronised clock fills in, the turn of the day) when no command does
 //! either, but at least once a second.
 //!
-//! A sensor has no picture: when its incident opens, the cameras are asked to look at the same grid ([`Look`]).
+//! A sensor has no picture, and neither has a joined rule: when their incidents open, the cameras are asked to look at the same
+//! grid ([`Look`]).
+//!
+//! What is found is also held against the joined rules ([`Joined`]), each time after its own incident is on disk. Nothing of them
+//! is kept over a restart: their incidents are ended like all others that an earlier run left open, and what began before counts
+//! when it is told anew.
 
 mod commands;
 mod day;
 mod ids;
+mod joined;
 mod reporter;
 #[cfg(test)]
 mod tests;
@@ -37,6 +43,7 @@ use snowgate_core::{
     time::{Clock, Moment, Mono},
 };
 
+pub use self::joined::Joined;
 use self::{
     reporter::Reporter,
     verify::{LookAgain, Looked},
@@ -124,7 +131,7 @@ pub struct Alarmed {
     pub readings: Vec<Reading>,
 }
 
-/// The wish for a still of a place where a sensor's incident has opened, or is looked at again.
+/// The wish for a still of a place where a sensor's or a joined rule's incident has opened, or is looked at again.
 #[derive(Debug, Clone)]
 pub struct Look {
     /// The incident.
@@ -135,7 +142,7 @@ pub struct Look {
     pub priority: Priority,
     /// Its grid.
     pub grid: String,
-    /// Where the sensor stands.
+    /// Where the sensor stands, or what completed the joined rule's condition.
     pub place: Option<Place>,
 }
 
@@ -179,6 +186,8 @@ pub struct Reporting {
     pub gateway: Gateway,
     /// Digest of the configuration in force.
     pub config_digest: String,
+    /// The joined rules.
+    pub joined: Joined,
     /// When people work.
     pub calendar: Arc<Calendar>,
     /// Where revisions are kept.
@@ -187,7 +196,7 @@ pub struct Reporting {
     pub commands: Receiver<Command>,
     /// Who makes stills; none where stills are off.
     pub stills: Option<StillRequests>,
-    /// Who looks at the place of a sensor's incident; none where stills are off or there are no cameras. Policy
+    /// Who looks at the place of a sensor's or a joined rule's incident; none where stills are off or there are no cameras. Policy
     /// `refuse_newest`: an incident that finds it full goes without a still.
     pub looks: Option<Sender<Look>>,
     /// Who looks again. Policy `refuse_newest`: a command that finds it full is answered that nobody can look.

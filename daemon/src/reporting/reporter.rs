@@ -12,12 +12,13 @@ use snowgate_core::{
         summary::Told,
         verify::VerifyLimits,
     },
+    joined::Device,
     rate::TokenBucket,
     rules,
     time::Mono,
 };
 
-use super::{Alarmed, Found, Item, Look, Reporting, day::Day, ids::RandomIds, upkeep::Upkeep};
+use super::{Alarmed, Found, Item, Look, Reporting, day::Day, ids::RandomIds, joined::Heard, upkeep::Upkeep};
 use crate::{
     events::{incident as events, sensor::TelemetryLost},
     evidence::worker::StillReady,
@@ -133,7 +134,17 @@ impl Reporter {
         };
         let (kind, incident, opened) = (revision.kind, revision.incident.id, revision.incident.opened);
         let origin = arrived.filter(|_| finding.change == rules::Change::Began);
-        if !self.commit(Change { revision: Some(as_found(revision)), origin, ..Change::default() }) {
+        let on_disk = self.commit(Change { revision: Some(as_found(revision)), origin, ..Change::default() });
+        let heard = Heard {
+            device: Device::Camera(rule.source.of.camera.clone()),
+            rule: &finding.rule,
+            episode: finding.episode,
+            change: finding.change,
+            at: finding.at,
+            incident,
+        };
+        self.join(heard, on_disk);
+        if !on_disk {
             return;
         }
         if let (EventKind::Opened, Some(sight), Some(stills)) = (kind, sight, &self.with.stills) {
@@ -147,20 +158,34 @@ impl Reporter {
             return self.tell_passed_over();
         };
         let (kind, incident) = (revision.kind, revision.incident.id);
-        if !self.commit(Change { revision: Some(as_found(revision)), ..Change::default() }) {
-            return;
-        }
-        if let (EventKind::Opened, Some(looks)) = (kind, &self.with.looks) {
+        let on_disk = self.commit(Change { revision: Some(as_found(revision)), ..Change::default() });
+        let heard = Heard {
+            device: Device::Sensor(source.of.sensor.clone()),
+            rule: &alarm.rule,
+            episode: alarm.episode,
+            change: alarm.change,
+            at: alarm.at,
+            incident,
+        };
+        self.join(heard, on_disk);
+        if on_disk && kind == EventKind::Opened {
             let (grid, place, priority) = (source.target.grid.clone(), source.place.clone(), source.priority);
-            // Nobody waits for a picture; that there is none is seen in the incident.
-            let _ = looks.try_send(Look { incident, verification: None, priority, grid, place });
+            self.look_at(Look { incident, verification: None, priority, grid, place });
         }
     }
 
     /// What opened no incident since its rule is quiet is told all the same.
-    fn tell_passed_over(&mut self) {
+    pub(super) fn tell_passed_over(&mut self) {
         if let Some((kind, source, rule)) = self.book.take_passed_over() {
             events::PassedOver { kind, source: source.as_str(), rule: rule.as_str() }.emit();
+        }
+    }
+
+    /// Asks the cameras to look at a place, where there are any.
+    pub(super) fn look_at(&self, look: Look) {
+        if let Some(looks) = &self.with.looks {
+            // Nobody waits for a picture; that there is none is seen in the incident.
+            let _ = looks.try_send(look);
         }
     }
 
@@ -296,7 +321,7 @@ impl Reporter {
 }
 
 /// A revision that comes from what was found: no light has changed since the one before.
-fn as_found(revision: Revision) -> (Revision, Option<Light>) {
+pub(super) fn as_found(revision: Revision) -> (Revision, Option<Light>) {
     let light = match revision.kind {
         EventKind::Opened => None,
         _ => light(&revision.incident),

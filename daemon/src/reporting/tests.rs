@@ -1,5 +1,7 @@
 //! The reporting thread on a real store, with a clock that is set by hand.
 
+mod joined;
+
 use std::{
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -37,6 +39,9 @@ struct Desk {
     health: Arc<Health>,
     wishes: Receiver<LookAgain>,
     look_again: Sender<LookAgain>,
+    wished: Receiver<Look>,
+    looks: Sender<Look>,
+    joined: fn() -> Joined,
     running: Option<Running>,
     /// The last row read of each class.
     read: [RowId; Class::COUNT],
@@ -55,10 +60,19 @@ impl Desk {
     }
 
     fn open_at(clock: ManualClock) -> Self {
+        Self::open_with(clock, Joined::default)
+    }
+
+    fn joining(joined: fn() -> Joined) -> Self {
+        Self::open_with(ManualClock::new("boot", START.parse().unwrap()), joined)
+    }
+
+    fn open_with(clock: ManualClock, joined: fn() -> Joined) -> Self {
         let home = TempDir::new().unwrap();
         let clock = Arc::new(clock);
         let store = store(&home, &clock);
         let (look_again, wishes) = crossbeam_channel::bounded(4);
+        let (looks, wished) = crossbeam_channel::bounded(4);
         let mut desk = Self {
             source: Arc::new(source()),
             home,
@@ -68,6 +82,9 @@ impl Desk {
             health: Arc::default(),
             wishes,
             look_again,
+            wished,
+            looks,
+            joined,
             running: None,
             read: [RowId(0); Class::COUNT],
         };
@@ -84,11 +101,12 @@ impl Desk {
             locale: Locale::En,
             gateway: Gateway { id: "gate".parse().unwrap(), time_zone: zone.clone() },
             config_digest: "digest".into(),
+            joined: (self.joined)(),
             calendar: Arc::new(Calendar::new(&all_defaults(), zone).unwrap()),
             store: self.store.clone(),
             commands: commanded,
             stills: None,
-            looks: None,
+            looks: Some(self.looks.clone()),
             look_again: self.look_again.clone(),
             verify: all_defaults(),
             access_log: AccessLog::open(self.home.path()).unwrap().0,

@@ -1,4 +1,4 @@
-//! What time brings about: lights that turn, times that become known, days that end, answers that may be forgotten.
+//! What time brings about: joined rules whose condition is over, lights that turn, times that become known, days that end, answers that may be forgotten.
 
 use std::{collections::HashMap, time::Duration};
 
@@ -178,6 +178,7 @@ impl Reporter {
     /// Does what is due, a little at a time. Answers when there is more to do.
     pub(super) fn look_after(&mut self) -> Mono {
         let recalling = self.recall();
+        self.look_after_joined();
         let next = self.bring_up_to_now();
         if recalling { self.with.clock.mono() } else { next }
     }

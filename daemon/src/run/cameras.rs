@@ -156,7 +156,7 @@ fn area(id: &Id, name: &Option<String>) -> Area {
 
 /// Where a camera or a sensor stands, as incidents tell it.
 pub fn place(place: Option<&PlaceConfig>) -> Option<Place> {
-    place.map(|place| Place { lat: place.lat, lon: place.lon, name: place.name.clone() })
+    place.map(Place::from)
 }
 
 /// How and to whom what a rule finds is reported while schedules hold.

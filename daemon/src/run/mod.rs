@@ -9,6 +9,7 @@ mod board;
 pub mod cameras;
 mod config_state;
 mod fleet;
+mod joined;
 pub mod models;
 mod reload;
 pub mod sensors;
@@ -227,6 +228,7 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
         locale: config.gateway.locale,
         gateway: Gateway { id: config.gateway.id.clone(), time_zone: config.gateway.time_zone.clone() },
         config_digest: config.digest(),
+        joined: joined::joined(&config)?,
         calendar: Arc::clone(&config.calendar),
         store: store.clone(),
         commands: commanded,

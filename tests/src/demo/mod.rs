@@ -18,7 +18,7 @@ use self::{gauge::Gauge, print::Ticker, wanted::Wanted};
 use crate::{
     daemon::{self, Daemon, DaemonError, Launch},
     embedded_broker::{BrokerError, EmbeddedBroker},
-    grid_system::{GridSystem, IncidentEvent, Origin},
+    grid_system::{GridSystem, IncidentEvent, JoinedIncident, Origin, Received},
     metrics::Metrics,
     repository,
     rtsp::RtspServer,
@@ -192,12 +192,30 @@ fn watch(
 }
 
 /// What the demo must show and has not yet.
-fn missing(config: &Config, received: &crate::grid_system::Received) -> Vec<String> {
+fn missing(config: &Config, received: &Received) -> Vec<String> {
     let kinds = Wanted::ALL.into_iter().filter(|kind| !kind.has_arrived(config, received));
     let still = received.stills.is_empty().then(|| "a still".to_owned());
     let of_gauge = |event: &IncidentEvent| matches!(event.data.origin, Origin::Sensor(_));
     let flood = (!received.events.iter().any(of_gauge)).then(|| "an incident of the water level gauge".to_owned());
-    kinds.map(|kind| format!("an incident of kind {kind}")).chain(still).chain(flood).collect()
+    let joined = (!joined_has_arrived(received))
+        .then(|| "a critical incident that joins those of the gauge and of people on the bank".to_owned());
+    kinds.map(|kind| format!("an incident of kind {kind}")).chain(still).chain(flood).chain(joined).collect()
+}
+
+/// Whether a joined incident has arrived that is worse than those it joins, a camera's and a sensor's.
+fn joined_has_arrived(received: &Received) -> bool {
+    let origin = |incident: &JoinedIncident| {
+        let mut events = received.events.iter();
+        events.find(|event| event.data.incident == incident.incident).map(|event| &event.data)
+    };
+    received.events.iter().any(|event| {
+        let Origin::Joined(joined) = &event.data.origin else { return false };
+        let joins: Vec<_> = joined.incidents.iter().filter_map(origin).collect();
+        joins.iter().any(|data| matches!(data.origin, Origin::Camera(_)))
+            && joins.iter().any(|data| matches!(data.origin, Origin::Sensor(_)))
+            && event.data.severity == "critical"
+            && joins.iter().all(|data| data.severity != "critical")
+    })
 }
 
 /// Whether the grid system got what it should have got.
@@ -231,7 +249,7 @@ fn judge(
 }
 
 /// Of every rule that should have reported: what each stage saw, and which saw nothing.
-fn silence(config: &Config, received: &crate::grid_system::Received, metrics: &Metrics) -> Vec<String> {
+fn silence(config: &Config, received: &Received, metrics: &Metrics) -> Vec<String> {
     let mut lines = Vec::new();
     for kind in Wanted::ALL.into_iter().filter(|kind| !kind.has_arrived(config, received)) {
         for (camera, rule) in kind.rules(config) {

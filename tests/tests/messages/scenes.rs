@@ -18,10 +18,11 @@ use snowgate::{
 use snowgate_core::{
     ids::{Id, IncidentId},
     incidents::{
-        Area, CameraSource, ModelDigest, Place, SensorSource, Source, Target, TimeLimit,
+        Area, CameraSource, JoinedSource, ModelDigest, Place, SensorSource, Source, Target, TimeLimit,
         command::UnknownCommandAnswer,
         summary::{DailySummary, Uptime},
     },
+    joined::{Coincidence, Device, Listened, RuleOf},
     priority::Priority,
     rules::{Change, Finding, Tally},
     scene::Condition,
@@ -223,7 +224,7 @@ fn side_roads(story: &mut Story) {
 fn besides(story: &mut Story) {
     let gauge = id("bridge-gauge");
     story.at("12:00:00");
-    high_water(story, &gauge);
+    let water = high_water(story, &gauge);
 
     let topics = story.topics.clone();
     let (gateway, boot) = (story.gateway.id.clone(), story.clock.boot_id().clone());
@@ -279,6 +280,37 @@ fn besides(story: &mut Story) {
     let unknown = UnknownCommandAnswer::new("c-0900".parse().ok());
     story.say(topics.command_answer("snapshot"), &serde_json::to_vec(&unknown).unwrap());
     of_the_whole_scene(story);
+    joined(story, water);
+}
+
+/// Somebody is at the spillway while the water is high.
+fn joined(story: &mut Story, water: IncidentId) {
+    let people = intrusion(story, 4);
+    let Source { place, target_during, merge, .. } = spillway();
+    let source = Source {
+        of: JoinedSource { name: "High water and people at the spillway".to_owned() },
+        place: place.clone(),
+        rule: id("people-at-high-water"),
+        rule_kind: "all".to_owned(),
+        target: target("waterside", "Person at dangerous water", Severity::Major, 1),
+        target_during,
+        merge,
+    };
+    let by = |device, rule: &str| RuleOf { device, rule: id(rule) };
+    let of_people = by(Device::Camera(id("reservoir")), "spillway-intrusion");
+    let at = story.clock.mono();
+    let coincidence = Coincidence {
+        rule: source.rule.clone(),
+        episode: 1,
+        at,
+        change: Change::Began,
+        completed_by: Listened { to: of_people.clone(), grid: source.target.grid.clone(), place },
+        since: at,
+        last_seen: at,
+        joins: vec![(water, by(Device::Sensor(id("bridge-gauge")), "high")), (people, of_people)],
+    };
+    let revision = story.book.coincided(&source, &coincidence, &story.clock).unwrap();
+    story.announce(&revision);
 }
 
 /// The camera is covered; when it sees again, something lies before the spillway that was never there.
@@ -322,7 +354,7 @@ fn of_the_whole_scene(story: &mut Story) {
 }
 
 /// A gauge reads more than it may.
-fn high_water(story: &mut Story, gauge: &Id) {
+fn high_water(story: &mut Story, gauge: &Id) -> IncidentId {
     let source = Source {
         of: SensorSource {
             sensor: gauge.clone(),
@@ -366,8 +398,9 @@ fn high_water(story: &mut Story, gauge: &Id) {
     }
     let revision = story.book.alarmed(&source, &alarm, &readings, &story.clock).unwrap();
     let batch = telemetry.take(gauge, &story.gateway.time_zone).unwrap();
-    story.announce(&revision);
+    let incident = story.announce(&revision);
     story.say(story.topics.telemetry(gauge), &batch.payload);
+    incident
 }
 
 fn sensor_state(story: &mut Story, gauge: &Id) {

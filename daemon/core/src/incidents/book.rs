@@ -6,8 +6,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use self::quiet::Quiet;
 use super::{
-    CameraSource, Deadline, Dispositions, EndReason, Ending, Evidence, Handling, Incident, Locale, Merge, Origin,
-    Scene, SeenByCamera, SensorSource, Source, ToldBySensor,
+    CameraSource, Deadline, Dispositions, EndReason, Ending, Evidence, Handling, Incident, JoinedSource, Locale, Merge,
+    Origin, Scene, SeenByCamera, SensorSource, Source, ToldBySensor,
     disposition::{self, Decision, Disposition, RememberedDisposition},
     event::{EventKind, Revision},
     merge::Newcomer,
@@ -17,6 +17,7 @@ use super::{
 use crate::{
     calendar::Calendar,
     ids::{Id, IncidentId, IncidentIds},
+    joined::Coincidence,
     rules::{Change, Finding},
     sensor::{reading::Reading, rules::Alarm},
     time::{BootId, Clock, Mono, Stamp, Synchronisation},
@@ -39,7 +40,7 @@ pub struct Book<I> {
     quiet: Quiet,
 }
 
-/// `camera` or `sensor`, its id, and its rule.
+/// `camera`, `sensor` or `joined`, its id, and its rule.
 pub type RuleKey = (&'static str, Id, Id);
 
 /// An incident, and the episodes it is made of.
@@ -52,7 +53,7 @@ struct Entry {
     under_way: Vec<(u64, Origin)>,
 }
 
-/// What findings and alarms have in common.
+/// What findings, alarms and coincidences have in common.
 struct Episode {
     number: u64,
     change: Change,
@@ -130,6 +131,26 @@ impl<I: IncidentIds> Book<I> {
             score: alarm.tally.score as f32,
             origin: Origin::Sensor(told),
             title: title::of_sensor(self.locale, source, &alarm.tally),
+        };
+        self.apply(source, episode, clock)
+    }
+
+    /// What a joined rule's coincidence makes of an incident. `None` if it belongs to none that is open.
+    pub fn coincided(
+        &mut self,
+        source: &Source<JoinedSource>,
+        coincidence: &Coincidence,
+        clock: &dyn Clock,
+    ) -> Option<Revision> {
+        let episode = Episode {
+            number: coincidence.episode,
+            change: coincidence.change,
+            at: coincidence.at,
+            since: coincidence.since,
+            last_seen: coincidence.last_seen,
+            score: 0.0,
+            origin: Origin::Joined { joined: coincidence.into() },
+            title: title::of_joined(self.locale, source),
         };
         self.apply(source, episode, clock)
     }

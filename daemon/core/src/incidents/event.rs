@@ -134,6 +134,7 @@ impl Revision {
                     })
                     .collect(),
             },
+            Origin::Joined { joined } => OriginData::Joined { joined },
         }
     }
 

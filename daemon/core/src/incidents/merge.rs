@@ -90,8 +90,8 @@ impl Merge {
             (Origin::Sensor(earlier), Origin::Sensor(both)) => {
                 both.measure = self.measured(earlier.measure, both.measure);
             }
-            // They are of one source.
-            (Origin::Camera(_), Origin::Sensor(_)) | (Origin::Sensor(_), Origin::Camera(_)) => {}
+            // They are of one source, and what joined rules tell does not merge.
+            (Origin::Camera(_) | Origin::Sensor(_) | Origin::Joined { .. }, _) => {}
         }
         both
     }
@@ -124,7 +124,7 @@ impl Origin {
             (Self::Sensor(one), Self::Sensor(other)) => {
                 (&one.sensor, &one.quantity, &one.unit) == (&other.sensor, &other.quantity, &other.unit)
             }
-            (Self::Camera(_), Self::Sensor(_)) | (Self::Sensor(_), Self::Camera(_)) => false,
+            (Self::Camera(_) | Self::Sensor(_) | Self::Joined { .. }, _) => false,
         }
     }
 }
@@ -169,7 +169,7 @@ mod tests {
             Origin::Camera(seen) => {
                 Origin::Camera(SeenByCamera { speed_kmh: figure, height: figure, density_m2: figure, ..seen })
             }
-            Origin::Sensor(_) => unreachable!("it is a camera's"),
+            Origin::Sensor(_) | Origin::Joined { .. } => unreachable!("it is a camera's"),
         };
         let merge = Merge::new(TimeSpan::secs(1), Worse::Latest);
         let together = |earlier, later| {

@@ -1,6 +1,6 @@
 //! Incidents: what becomes of findings.
 //!
-//! [`Book`] is the life cycle: findings of cameras and alarms of sensors go in, *revisions* of incidents come out. An incident carries two states that
+//! [`Book`] is the life cycle: findings of cameras, alarms of sensors and coincidences of joined rules go in, *revisions* of incidents come out. An incident carries two states that
 //! are never mixed: the [`Scene`] (what the box sees) and the [`Handling`] (what people do about it: [`handling`],
 //! [`disposition`]). Either may be over long before the other. Every revision is announced as one event ([`event`]); incident id and revision together are what a receiver removes duplicates by.
 
@@ -29,7 +29,8 @@ pub use grid::GridTree;
 pub use handling::{Dispositions, Handling};
 pub use merge::{Merge, Worse};
 pub use origin::{
-    Area, CameraSource, Counts, Measure, MeasuredValue, Origin, SeenByCamera, SensorSource, Source, ToldBySensor,
+    Area, CameraSource, Counts, JoinedIncident, JoinedIncidents, JoinedSource, Measure, MeasuredValue, Origin,
+    SeenByCamera, SensorSource, Source, ToldBySensor,
 };
 pub use spec::Locale;
 pub use time_limit::{Deadline, Light, LightTimer, TimeLimit};
@@ -91,7 +92,8 @@ pub struct Incident {
     pub deadline: Option<Deadline>,
     /// When it ended, if it has.
     pub ended: Option<Ending>,
-    /// Best score of any thing that took part, 0..1; of a sensor, the highest anomaly score, 0 where that is not watched.
+    /// Best score of any thing that took part, 0..1; of a sensor, the highest anomaly score, 0 where that is not watched; of a
+    /// joined rule 0.
     pub score: f32,
     /// Pictures that belong to it.
     pub evidence: Vec<Evidence>,
@@ -169,6 +171,17 @@ pub struct Place {
     pub lon: f64,
     /// What people call it.
     pub name: Option<String>,
+}
+
+impl Place {
+    /// How far it is to another place, in metres as the crow flies: along a great circle of a sphere with the earth's mean radius.
+    pub fn metres_to(&self, other: &Self) -> f64 {
+        const MEAN_RADIUS: f64 = 6_371_008.8;
+        let (lat, other_lat) = (self.lat.to_radians(), other.lat.to_radians());
+        let (north, east) = ((other_lat - lat) / 2.0, (other.lon - self.lon).to_radians() / 2.0);
+        let haversine = north.sin().powi(2) + lat.cos() * other_lat.cos() * east.sin().powi(2);
+        2.0 * MEAN_RADIUS * haversine.sqrt().min(1.0).asin()
+    }
 }
 
 /// A picture that belongs to an incident.

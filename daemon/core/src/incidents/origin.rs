@@ -1,4 +1,4 @@
-//! What finds incidents, cameras and sensors, and what either tells of them.
+//! What finds incidents, cameras, sensors and joined rules, and what each tells of them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Merge, ModelDigest, Place, Target};
 use crate::{
-    ids::Id,
+    ids::{Id, IncidentId},
+    joined::{Coincidence, Device},
     priority::Priority,
     rules::Tally,
     scene::Condition,
@@ -25,7 +26,7 @@ use crate::{
 pub struct Source<O> {
     /// Whose rule it is.
     pub of: O,
-    /// Where the camera or the sensor stands.
+    /// Where the camera or the sensor stands; of a joined rule, that which completed its condition.
     pub place: Option<Place>,
     /// The rule's id.
     pub rule: Id,
@@ -89,6 +90,13 @@ pub struct SensorSource {
     pub unit: Unit,
 }
 
+/// A joined rule, as its incidents tell of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct JoinedSource {
+    /// What people call the rule.
+    pub name: String,
+}
+
 /// What found an incident, and what it found. In JSON its keys stand among the incident's own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
@@ -97,14 +105,20 @@ pub enum Origin {
     Camera(SeenByCamera),
     /// A sensor.
     Sensor(ToldBySensor),
+    /// A joined rule.
+    Joined {
+        /// What it joins.
+        joined: JoinedIncidents,
+    },
 }
 
 impl Origin {
-    /// `camera` or `sensor`, and its id.
+    /// `camera`, `sensor` or `joined`, and the id of the camera, the sensor or the joined rule.
     pub fn kind_and_id(&self) -> (&'static str, &Id) {
         match self {
             Self::Camera(seen) => ("camera", &seen.camera),
             Self::Sensor(told) => ("sensor", &told.sensor),
+            Self::Joined { joined } => ("joined", &joined.rule),
         }
     }
 
@@ -112,15 +126,28 @@ impl Origin {
     pub fn camera(&self) -> Option<&SeenByCamera> {
         match self {
             Self::Camera(seen) => Some(seen),
-            Self::Sensor(_) => None,
+            Self::Sensor(_) | Self::Joined { .. } => None,
         }
     }
 
     /// What the sensor told, if it is one.
     pub fn sensor(&self) -> Option<&ToldBySensor> {
         match self {
-            Self::Camera(_) => None,
             Self::Sensor(told) => Some(told),
+            Self::Camera(_) | Self::Joined { .. } => None,
+        }
+    }
+
+    /// The readings that it carries.
+    pub(super) fn readings(&self) -> &[MeasuredValue] {
+        self.sensor().map_or(&[], |told| &told.readings)
+    }
+
+    /// The readings that it carries.
+    pub(super) fn readings_mut(&mut self) -> &mut [MeasuredValue] {
+        match self {
+            Self::Sensor(told) => &mut told.readings,
+            Self::Camera(_) | Self::Joined { .. } => &mut [],
         }
     }
 }
@@ -232,5 +259,43 @@ impl From<&Reading> for MeasuredValue {
             measured: reading.measured,
             arrived: reading.arrived,
         }
+    }
+}
+
+/// What a joined rule joins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JoinedIncidents {
+    /// The joined rule.
+    pub rule: Id,
+    /// The incidents, in the order of their joining.
+    #[schemars(length(max = 64))]
+    pub incidents: Vec<JoinedIncident>,
+}
+
+/// An incident that a joined rule joins, and the rule that found it: a camera's or a sensor's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct JoinedIncident {
+    /// Its id.
+    pub incident: IncidentId,
+    /// The camera, if it is a camera's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub camera: Option<Id>,
+    /// The sensor, if it is a sensor's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sensor: Option<Id>,
+    /// The rule.
+    pub rule: Id,
+}
+
+impl From<&Coincidence> for JoinedIncidents {
+    fn from(coincidence: &Coincidence) -> Self {
+        let joins = coincidence.joins.iter().map(|(incident, by)| {
+            let (camera, sensor) = match &by.device {
+                Device::Camera(camera) => (Some(camera.clone()), None),
+                Device::Sensor(sensor) => (None, Some(sensor.clone())),
+            };
+            JoinedIncident { incident: *incident, camera, sensor, rule: by.rule.clone() }
+        });
+        Self { rule: coincidence.rule.clone(), incidents: joins.collect() }
     }
 }

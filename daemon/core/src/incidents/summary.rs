@@ -107,13 +107,13 @@ pub struct GridKey {
     pub grid: String,
 }
 
-/// A rule of a camera or of a sensor.
+/// A rule of a camera or of a sensor, or a joined rule.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "Rule")]
 pub struct RuleKey {
-    /// `camera` or `sensor`.
+    /// `camera`, `sensor` or `joined`.
     pub source_kind: String,
-    /// Its id.
+    /// Its id; of a joined rule the rule's.
     pub source: Id,
     /// The rule's id.
     pub rule: Id,

@@ -1,6 +1,6 @@
 //! An incident's times: filled in once the clock is synchronised, and held against its time limit.
 
-use super::{Ending, Incident, Origin, time_limit::Deadline};
+use super::{Ending, Incident, time_limit::Deadline};
 use crate::{
     calendar::Calendar,
     time::{BootId, Moment, Stamp, Synchronisation},
@@ -76,26 +76,18 @@ impl Incident {
 
     /// The moments that have no boot of their own.
     fn moments(&self) -> impl Iterator<Item = &Moment> {
-        let readings = match &self.origin {
-            Origin::Camera(_) => &[],
-            Origin::Sensor(told) => told.readings.as_slice(),
-        };
         [&self.began, &self.opened, &self.last_seen]
             .into_iter()
             .chain(self.evidence.iter().map(|evidence| &evidence.taken))
-            .chain(readings.iter().map(|reading| &reading.arrived))
+            .chain(self.origin.readings().iter().map(|reading| &reading.arrived))
     }
 
     /// The moments that have no boot of their own.
     fn moments_mut(&mut self) -> impl Iterator<Item = &mut Moment> {
-        let readings = match &mut self.origin {
-            Origin::Camera(_) => &mut [],
-            Origin::Sensor(told) => told.readings.as_mut_slice(),
-        };
         [&mut self.began, &mut self.opened, &mut self.last_seen]
             .into_iter()
             .chain(self.evidence.iter_mut().map(|evidence| &mut evidence.taken))
-            .chain(readings.iter_mut().map(|reading| &mut reading.arrived))
+            .chain(self.origin.readings_mut().iter_mut().map(|reading| &mut reading.arrived))
     }
 }
 

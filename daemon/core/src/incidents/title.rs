@@ -1,6 +1,6 @@
 //! The one line that people read first, in the gateway's language.
 
-use super::{CameraSource, Locale, SensorSource, Source, event::round};
+use super::{CameraSource, JoinedSource, Locale, SensorSource, Source, event::round};
 use crate::{rules::Tally, scene::Condition, sensor::rules::AlarmTally};
 
 /// `人员闯入：北门，院内` or `Intrusion: North gate, yard`; `摄像机异常：北门，被遮挡` or `Camera fault: North gate, covered` of
@@ -61,6 +61,13 @@ pub(super) fn of_sensor(locale: Locale, source: &Source<SensorSource>, tally: &A
     title(locale, &source.target.category_name, sensor_name, Some(&detail))
 }
 
+/// `危险水域有人：涨水时岸边有人，三里桥` or `Person at dangerous water: People at rising water, Three Mile Bridge` where the place is
+/// known at which it was completed.
+pub(super) fn of_joined(locale: Locale, source: &Source<JoinedSource>) -> String {
+    let place = source.place.as_ref().and_then(|place| place.name.as_deref());
+    title(locale, &source.target.category_name, &source.of.name, place)
+}
+
 fn title(locale: Locale, category: &str, name: &str, detail: Option<&str>) -> String {
     let (colon, comma) = match locale {
         Locale::ZhCn => ("：", "，"),
@@ -76,7 +83,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        incidents::{Target, testing},
+        incidents::{Place, Target, testing},
         priority::Priority,
         severity::Severity,
         time::Mono,
@@ -120,6 +127,19 @@ mod tests {
         assert_eq!(of("silence", "m"), "Water: Bridge, level");
         assert_eq!(of("threshold", "1"), "Water: Bridge, level");
     }
+
+    #[test]
+    fn a_joined_rule_is_called_by_its_name_and_place() {
+        let Source { rule, rule_kind, target, target_during, merge, .. } = testing::camera();
+        let of = JoinedSource { name: "Fire with people".into() };
+        let nowhere = Source { of, place: None, rule, rule_kind, target, target_during, merge };
+        let hall = Place { lat: 0.0, lon: 0.0, name: Some("hall".into()) };
+        let somewhere = Source { place: Some(hall), ..nowhere.clone() };
+        assert_eq!(of_joined(Locale::En, &nowhere), "Intrusion: Fire with people");
+        assert_eq!(of_joined(Locale::En, &somewhere), "Intrusion: Fire with people, hall");
+        assert_eq!(of_joined(Locale::ZhCn, &somewhere), "Intrusion：Fire with people，hall");
+    }
+
     #[test]
     fn what_is_wrong_with_a_camera_is_said_in_both_languages() {
         let yard = testing::camera();

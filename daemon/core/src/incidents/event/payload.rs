@@ -8,7 +8,7 @@ use super::{EventKind, LocalTime};
 use crate::{
     ids::{Id, IncidentId},
     incidents::{
-        Deadline, EndReason, Handling, Light, Measure, Place, Scene, SeenByCamera,
+        Deadline, EndReason, Handling, JoinedIncidents, Light, Measure, Place, Scene, SeenByCamera,
         command::CommandId,
         handling::Stage,
         spec::TimeBase,
@@ -90,11 +90,12 @@ pub(super) struct IncidentData<'a> {
     pub(super) grid_path: &'a [String],
     /// The rule that found it.
     pub(super) rule: &'a Id,
-    /// The rule's kind, as in the configuration: `intrusion`, `line_crossing`, `threshold`…
+    /// The rule's kind, as in the configuration: `intrusion`, `line_crossing`, `threshold`…; of a joined rule `all`, `any`,
+    /// `at_least` or `sequence`.
     pub(super) rule_kind: &'a str,
     /// One line for people, in the gateway's language.
     pub(super) title: &'a str,
-    /// Where the camera or the sensor stands, if that is configured.
+    /// Where the camera or the sensor stands, if that is configured; of a joined rule, that which completed its condition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) place: Option<&'a Place>,
     /// When it happened.
@@ -105,7 +106,8 @@ pub(super) struct IncidentData<'a> {
     /// Seconds from `times.began` to `times.last_seen`.
     #[schemars(range(min = 0))]
     pub(super) duration_seconds: f64,
-    /// Best score of any thing that took part; of a sensor the highest anomaly score, 0 where that is not watched.
+    /// Best score of any thing that took part; of a sensor the highest anomaly score, 0 where that is not watched; of a
+    /// joined rule 0.
     #[schemars(range(min = 0, max = 1))]
     pub(super) score: f64,
     #[serde(flatten)]
@@ -116,7 +118,7 @@ pub(super) struct IncidentData<'a> {
     pub(super) config_digest: &'a str,
 }
 
-/// A camera's or a sensor's own keys.
+/// A camera's, a sensor's or a joined rule's own keys.
 #[derive(Serialize, JsonSchema)]
 #[serde(untagged)]
 pub(super) enum OriginData<'a> {
@@ -135,6 +137,11 @@ pub(super) enum OriginData<'a> {
         /// The last readings of the quantity, the oldest first.
         #[schemars(length(max = 24))]
         readings: Vec<ReadingData>,
+    },
+    /// What a joined rule joins.
+    Joined {
+        /// What it joins.
+        joined: &'a JoinedIncidents,
     },
 }
 
