@@ -284,7 +284,7 @@ fn files_that_cannot_be_read() {
         }),
         problems("not_read", |all| {
             all.write("gatewy.toml", b"");
-            all.write("rules.d", b"");
+            all.write("zones.d", b"");
             all.write("cameras.d/east.tml", b"");
             for backup in ["gateway.toml~", ".gateway.toml.swp", "cameras.d/north.toml.bak", "#x#"] {
                 all.write(backup, b"not TOML at all [[[");

@@ -29,6 +29,7 @@ impl ValueEnum for Subject {
             Self::Config(File::Gateway),
             Self::Config(File::Camera),
             Self::Config(File::Sensor),
+            Self::Config(File::Joined),
             Self::Config(File::Categories),
             Self::Config(File::Calendar),
             Self::Config(File::Schedules),

@@ -135,7 +135,13 @@ fn resolve(
     check.report(&wiring.spec.report, References { households: !of_cameras, ..references });
     let disjoint = disjoint(&wiring, check);
     places(&wiring, check);
-    if known.whole && disjoint && wiring.inputs.iter().all(|rules| !rules.is_empty()) && !wiring.can_be_met() {
+    let possible = wiring.spec.needed() <= wiring.inputs.len();
+    if known.whole
+        && possible
+        && disjoint
+        && wiring.inputs.iter().all(|rules| !rules.is_empty())
+        && !wiring.can_be_met()
+    {
         never(&wiring.spec, check);
     }
     let reports = reports(&wiring, references, check);
@@ -180,10 +186,11 @@ fn listened(
         check.error(input.span, "an input names a rule, or the category in which it reports", help);
         return Vec::new();
     }
-    if let (Some(category), Some(categories)) = (&**category, references.categories) {
+    let category_is_known = category.as_ref().zip(references.categories).is_none_or(|(category, categories)| {
         check.known("category", "categories", category.as_str(), category.span, categories.keys().map(Id::as_str));
-    }
-    if !known.whole {
+        categories.contains_key(&category.value)
+    });
+    if !known.whole || !category_is_known {
         return Vec::new();
     }
     for (what, plural, named, of) in

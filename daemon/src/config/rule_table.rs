@@ -20,7 +20,6 @@ const INPUTS: &str = "
 ### `[[inputs]]`
 
 What one input listens to: the rules of cameras and sensors that all keys given here fit. No rule fits two inputs.
-
 ";
 
 /// The table as Markdown.
@@ -40,13 +39,13 @@ fn schema<T: JsonSchema>() -> Value {
 
 fn of<T: JsonSchema>(heading: &str, text: &mut String) {
     let schema = schema::<T>();
-    let _ = write!(text, "\n## {heading}\n\nKeys of every kind:\n\n");
+    let _ = write!(text, "\n## {heading}\n\nKeys of every kind:\n");
     keys(&schema, text);
     for kind in schema["oneOf"].as_array().into_iter().flatten() {
         let Some(of_kind) = kind["properties"].as_object().and_then(|keys| keys.values().find(is_tag)) else {
             continue;
         };
-        let _ = write!(text, "\n### `{}`\n\n{}\n\n", word(&of_kind["const"]), one_line(&of_kind["description"]));
+        let _ = write!(text, "\n### `{}`\n\n{}\n", word(&of_kind["const"]), one_line(&of_kind["description"]));
         keys(kind, text);
     }
 }
@@ -61,7 +60,10 @@ fn keys(schema: &Value, text: &mut String) {
     let none = Map::new();
     let properties = schema["properties"].as_object().unwrap_or(&none);
     let required = |key: &str| schema["required"].as_array().is_some_and(|required| required.iter().any(|r| r == key));
-    text.push_str("| key | default | |\n|---|---|---|\n");
+    if properties.values().all(|property| is_tag(&property)) {
+        return;
+    }
+    text.push_str("\n| key | default | |\n|---|---|---|\n");
     for (key, value) in properties.iter().filter(|(_, property)| !is_tag(property)) {
         let default = match value.get("default") {
             Some(default) => format!("`{default}`"),
