@@ -134,7 +134,7 @@ pub fn limits(rule: &RuleSpec) -> Vec<Limit> {
         // They ask whether the model was ever sure of the thing; the incident carries how sure it was in that moment.
         RuleKind::WrongWay(_) | RuleKind::Speed(_) => vec![height, hold],
         RuleKind::LineCrossing(_) => vec![height],
-        RuleKind::Absence(_) | RuleKind::Tamper(_) | RuleKind::Anomaly(_) => vec![hold],
+        RuleKind::Absence(_) | RuleKind::Tamper(_) | RuleKind::Anomaly(_) | RuleKind::Offline(_) => vec![hold],
     }
 }
 

@@ -27,7 +27,7 @@ pub struct Snapshot(Vec<(PathBuf, u64, i64, i64, u64)>);
 impl Snapshot {
     /// Of the directory as it is now. What cannot be read is not there.
     pub fn of(directory: &Path) -> Self {
-        let folders = [files::CAMERAS, files::SENSORS].map(|folder| directory.join(folder));
+        let folders = [files::CAMERAS, files::SENSORS, files::RULES].map(|folder| directory.join(folder));
         let all = std::iter::once(directory.to_owned()).chain(folders);
         let mut seen: Vec<_> = all.flat_map(|folder| entries(&folder)).collect();
         seen.sort();

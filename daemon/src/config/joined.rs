@@ -124,6 +124,7 @@ fn resolve(
     references: References<'_>,
     check: &mut Checker<'_>,
 ) -> JoinedConfig {
+    check.quiet_after(&spec.id, *spec.quiet_after);
     check.within("/within", spec.within, TimeSpan::secs(0)..=LONGEST_WITHIN);
     if let Some(schedule) = &*spec.schedule {
         check.schedule(schedule, references);

@@ -56,6 +56,16 @@ impl Reporter {
         self.coincided(coincidences);
     }
 
+    /// Other rules are in force: those that are the same go on with what they have heard.
+    pub(super) fn replace_joined(&mut self, joined: Joined) {
+        let Joined { rules, sources } = joined;
+        let mut ended = Vec::new();
+        self.with.joined.rules.replace(rules, &mut ended);
+        // By what their incidents have carried until now.
+        self.coincided(ended);
+        self.with.joined.sources = sources;
+    }
+
     /// Time has passed: what counted may not count any more.
     pub(super) fn look_after_joined(&mut self) {
         let now = self.with.clock.now();
@@ -72,11 +82,15 @@ impl Reporter {
             let key = (coincidence.rule.clone(), completed_by.grid.clone());
             let Some(source) = self.with.joined.sources.get(&key) else { continue };
             let source = Source { place: completed_by.place.clone(), ..source.clone() };
-            let Some(revision) = self.book.coincided(&source, &coincidence, &*self.with.clock) else { continue };
+            let Some(revision) = self.book.coincided(&source, &coincidence, &*self.with.clock) else {
+                self.tell_passed_over();
+                continue;
+            };
             let (kind, incident, grid) = (revision.kind, revision.incident.id, revision.incident.target.grid.clone());
             let change = Change { revision: Some(as_found(revision)), ..Change::default() };
             if self.commit(change) && kind == EventKind::Opened {
-                self.look_at(Look { incident, verification: None, grid, place: source.place });
+                let (priority, place) = (source.priority, source.place);
+                self.look_at(Look { incident, verification: None, priority, grid, place });
             }
         }
     }

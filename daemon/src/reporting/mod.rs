@@ -159,12 +159,17 @@ pub enum Item {
     /// The box has looked again.
     Looked(Box<Looked>),
     /// The configuration has changed: what comes from now on was found by the new one.
-    Configured {
-        /// Its digest.
-        digest: String,
-        /// When people work.
-        calendar: Arc<Calendar>,
-    },
+    Configured(Box<Configured>),
+}
+
+/// What the reporting thread goes by of a configuration.
+pub struct Configured {
+    /// Its digest.
+    pub digest: String,
+    /// When people work.
+    pub calendar: Arc<Calendar>,
+    /// What several sources tell together.
+    pub joined: Joined,
 }
 
 /// Where the reporting thread asks for stills.

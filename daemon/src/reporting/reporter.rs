@@ -4,7 +4,6 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam_channel::{Receiver, never, select_biased};
 use snowgate_core::{
-    calendar::Calendar,
     ids::IncidentId,
     incidents::{
         Book, Deadline, Incident, Light,
@@ -18,7 +17,9 @@ use snowgate_core::{
     time::Mono,
 };
 
-use super::{Alarmed, Found, Item, Look, Reporting, day::Day, ids::RandomIds, joined::Heard, upkeep::Upkeep};
+use super::{
+    Alarmed, Configured, Found, Item, Look, Reporting, day::Day, ids::RandomIds, joined::Heard, upkeep::Upkeep,
+};
 use crate::{
     events::{incident as events, sensor::TelemetryLost},
     evidence::worker::StillReady,
@@ -114,17 +115,19 @@ impl Reporter {
             Item::Telemetry(batches) => self.telemetry(batches),
             Item::Still(still) => self.still_ready(*still),
             Item::Looked(looked) => self.looked(*looked),
-            Item::Configured { digest, calendar } => self.configured(digest, calendar),
+            Item::Configured(configured) => self.configured(*configured),
         }
     }
 
     /// What is open stays as it was opened, but for the days that count.
-    fn configured(&mut self, digest: String, calendar: Arc<Calendar>) {
+    fn configured(&mut self, configured: Configured) {
+        let Configured { digest, calendar, joined } = configured;
         if calendar != self.with.calendar {
             self.with.calendar = Arc::clone(&calendar);
             self.upkeep.plan_anew();
         }
         self.book.configure(digest, calendar);
+        self.replace_joined(joined);
     }
 
     fn found(&mut self, found: Found) {

@@ -1,5 +1,7 @@
 //! From what is configured to what is joined: the joined rules, and what their incidents carry.
 
+use std::time::Duration;
+
 use snowgate_core::{
     incidents::{JoinedSource, Source},
     joined::JoinedRules,
@@ -38,5 +40,7 @@ fn source(config: &Config, rule: &JoinedConfig, report: &ReportTarget) -> Option
         target_during: cameras::target_during(config, report),
         // What several sources tell together is not a condition of one place that comes again.
         merge: None,
+        quiet_after: spec.quiet_after.map_or(Duration::ZERO, |quiet| quiet.0),
+        priority: spec.priority,
     })
 }

@@ -8,6 +8,7 @@
 //! | a camera's zones, lines, rules, names; categories, grids, schedules | it goes on being followed; rules that stay the same keep their state, what is under way of the others ends |
 //! | how a camera is looked at, its models, masks | its stream goes on and is seen with new eyes |
 //! | a camera's stream | it is opened anew |
+//! | joined rules | those that stay the same go on with what they have heard |
 //! | a sensor's rules and quantities | those that stay the same keep what was heard and learnt |
 //! | how a sensor is reached | the adapter of its protocol, bus or broker begins anew, with all of its sensors |
 //! | what the daemon is built upon: other sections of gateway.toml, models that were not loaded yet | the daemon stops in good order and starts anew in the same process |
@@ -22,11 +23,11 @@ use std::{
     time::Instant,
 };
 
-use super::{Daemon, RunError, config_state::Refusal, log_problems, models, verify};
+use super::{Daemon, RunError, config_state::Refusal, joined, log_problems, models, verify};
 use crate::{
     config::{Config, Problems, directory_watch::Snapshot, last_good},
     events::config::{NothingChanged, Refused, Reloaded, StartingAnew},
-    reporting::Item,
+    reporting::{Configured, Item},
 };
 
 /// Takes the wish to reload from whoever has it: SIGHUP.
@@ -114,9 +115,9 @@ impl Daemon {
 
     /// Puts a configuration in the place of the one in force.
     pub(super) fn follow(&mut self, config: Config) -> Result<(), RunError> {
+        let (digest, calendar, joined) = (config.digest(), Arc::clone(&config.calendar), joined::joined(&config)?);
         // Before anything that the new one finds.
-        let (digest, calendar) = (config.digest(), Arc::clone(&config.calendar));
-        let _ = self.items.send(Item::Configured { digest, calendar });
+        let _ = self.items.send(Item::Configured(Box::new(Configured { digest, calendar, joined })));
         self.fleet.follow(Some(&self.config), &config, &self.models)?;
         self.sensors.follow(Some(&self.config), &config, self.models.sensors())?;
         self.adapters.follow(&config);

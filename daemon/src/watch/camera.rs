@@ -140,9 +140,7 @@ impl Watched {
             fps: spec.fps.value,
             slot: Slot::default(),
             telling: Mutex::default(),
-            keeps_hours: AtomicBool::new(
-                watcher.keeps_hours() || scene.rules().keeps_hours() || stream.keeps_hours(),
-            ),
+            keeps_hours: AtomicBool::new(watcher.keeps_hours() || scene.rules().keeps_hours() || stream.keeps_hours()),
             inference: Mutex::new(Inference::new(watcher)),
             scene: Mutex::new(scene),
             stream: Mutex::new(stream),

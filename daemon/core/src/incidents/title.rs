@@ -130,9 +130,9 @@ mod tests {
 
     #[test]
     fn a_joined_rule_is_called_by_its_name_and_place() {
-        let Source { rule, rule_kind, target, target_during, merge, .. } = testing::camera();
+        let Source { rule, rule_kind, target, target_during, merge, quiet_after, priority, .. } = testing::camera();
         let of = JoinedSource { name: "Fire with people".into() };
-        let nowhere = Source { of, place: None, rule, rule_kind, target, target_during, merge };
+        let nowhere = Source { of, place: None, rule, rule_kind, target, target_during, merge, quiet_after, priority };
         let hall = Place { lat: 0.0, lon: 0.0, name: Some("hall".into()) };
         let somewhere = Source { place: Some(hall), ..nowhere.clone() };
         assert_eq!(of_joined(Locale::En, &nowhere), "Intrusion: Fire with people");

@@ -3,6 +3,7 @@
 use crate::{
     choice,
     ids::Id,
+    priority::Priority,
     rules::spec::ReportSpec,
     spec,
     spec::{Bounded, Located, Maybe, TimeSpan},
@@ -30,6 +31,11 @@ spec! {
         cool_down: TimeSpan = TimeSpan::secs(0),
         /// How long the condition must have been over before the incident ends.
         linger: TimeSpan = TimeSpan::secs(0),
+        /// For how long it opens no other incident after people have closed one of its incidents, or rejected it as a false
+        /// alarm; not at all if left out.
+        quiet_after: Maybe<TimeSpan> = Maybe::NONE,
+        /// Whose still is made first when many are wanted at once.
+        priority: Priority = Priority::Normal,
         /// How it is reported. Its grid is that of the input which completes it if left out.
         flatten report: ReportSpec,
         /// What it joins, 2 to 16.

@@ -91,7 +91,10 @@ impl Condition for CountRule {
             }
             _ => {
                 let inside = |t: &&Track| question.filter.admits(t) && self.zone.contains(t.anchor());
-                Verdict::Few { count: counted(question.observation.tracks.iter().filter(inside)), limit: self.limits.limit }
+                Verdict::Few {
+                    count: counted(question.observation.tracks.iter().filter(inside)),
+                    limit: self.limits.limit,
+                }
             }
         }
     }
