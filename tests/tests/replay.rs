@@ -160,7 +160,7 @@ fn a_rule_that_is_silent_says_how_near_it_came() {
     // A `for` longer than anybody stays there, and a score that nobody has.
     let folder = configured("walkers", |camera| {
         let unsure = "id = \"staying-on-middle-road\"\n";
-        camera.replace("for = \"500ms\"", "for = \"1m\"").replace(unsure, &format!("{unsure}min_score = 0.99\n"))
+        camera.replace("for = \"500ms\"", "for = \"1m\"").replace(unsure, &format!("{unsure}min_score = 1.0\n"))
     });
     let (lines, text) = incidents(replay_by(folder.path(), "walkers", &media("vtest.mp4"), &["--explain"]));
     let summaries = |rule: &str| {
@@ -178,7 +178,7 @@ fn a_rule_that_is_silent_says_how_near_it_came() {
     let loiterers = summaries("staying-on-middle-road");
     assert!(!loiterers.iter().any(|line| ["inside", "told", "fired"].map(Value::from).contains(&line["verdict"])));
     let best = numbers(&loiterers, "unsure", "score").into_iter().fold(0.0, f64::max);
-    assert!((0.5..0.99).contains(&best), "{best}");
+    assert!((0.5..1.0).contains(&best), "{best}");
 
     // What is told of is explained as told of in its own picture, and everything in the order of time.
     let now: Vec<_> = lines.iter().filter(|line| line["line"] == "now").collect();
