@@ -86,19 +86,13 @@ impl<P: HasPixels> StillQueue<P> {
     /// `false`.
     pub fn request(&self, request: StillRequest<P>) -> bool {
         let line = &self.0.0;
-        let mut gave_way = Vec::new();
-        let taken = line.lock().take(request, &mut gave_way);
+        let mut turned_away = Vec::new();
+        let is_taken = line.lock().take(request, &mut turned_away);
         line.arrived.notify_one();
-        for request in gave_way {
-            refuse(&request, "gave_way", &"the line is full, and what came later has a higher priority");
+        for TurnedAway { request, reason, error } in turned_away {
+            refuse(&request, reason, &error);
         }
-        match taken {
-            Ok(()) => true,
-            Err(Refused { request, reason, error }) => {
-                refuse(&request, reason, &error);
-                false
-            }
-        }
+        is_taken
     }
 }
 
@@ -151,8 +145,8 @@ impl<P> Line<P> {
     }
 }
 
-/// A request that was not taken.
-struct Refused<P> {
+/// A request that gets no still.
+struct TurnedAway<P> {
     request: StillRequest<P>,
     reason: &'static str,
     error: &'static str,
@@ -165,23 +159,28 @@ impl<P> Waiting<P> {
 }
 
 impl<P: HasPixels> Waiting<P> {
-    fn take(&mut self, request: StillRequest<P>, gave_way: &mut Vec<StillRequest<P>>) -> Result<(), Refused<P>> {
-        if !self.is_served {
-            return Err(Refused { request, reason: "stopping", error: "the daemon stops" });
-        }
-        if !self.could_make_room(request.priority) {
-            return Err(Refused { request, reason: "queue_full", error: "too many stills are wanted at once" });
+    /// Takes a request, if there is room or others give way; whoever gets no still because of that is `turned_away`.
+    fn take(&mut self, request: StillRequest<P>, turned_away: &mut Vec<TurnedAway<P>>) -> bool {
+        let refusal = match (self.is_served, self.could_make_room(request.priority)) {
+            (false, _) => Some(("stopping", "the daemon stops")),
+            (true, false) => Some(("queue_full", "too many stills are wanted at once")),
+            (true, true) => None,
+        };
+        if let Some((reason, error)) = refusal {
+            turned_away.push(TurnedAway { request, reason, error });
+            return false;
         }
         while self.is_full() {
             let lowest = self.requests.iter().enumerate().max_by_key(|(_, request)| request.priority);
             let Some(index) = lowest.map(|(index, _)| index) else { break };
-            let least = self.requests.remove(index);
-            self.bytes -= bytes(&least);
-            gave_way.push(least);
+            let request = self.requests.remove(index);
+            self.bytes -= bytes(&request);
+            let error = "the line is full, and what came later has a higher priority";
+            turned_away.push(TurnedAway { request, reason: "gave_way", error });
         }
         self.bytes += bytes(&request);
         self.requests.push(request);
-        Ok(())
+        true
     }
 
     /// Whether there were room if every request of a lower priority gave way.
