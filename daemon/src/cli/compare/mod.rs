@@ -78,7 +78,7 @@ enum CompareError {
     #[error("two configurations are compared: --config is given {0} time(s), not twice")]
     NotTwo(usize),
     #[error("configuration {side}, {}:\n{source}", directory.display())]
-    Side { side: &'static str, directory: PathBuf, source: ReplayError },
+    Side { side: &'static str, directory: PathBuf, source: Box<ReplayError> },
     #[error("configuration {side}, {}: stills cannot be made: {source}", directory.display())]
     Stills { side: &'static str, directory: PathBuf, source: OpenError },
     #[error(transparent)]
@@ -130,9 +130,9 @@ impl Compare {
                     let (told, cost) = (Sides { a: told_a, b: told_b }, Sides { a: cost_a, b: cost_b });
                     comparison.clips.push(ComparedClip::new(clip.display().to_string(), told, cost));
                 }
-                Err(CompareError::Side { source: ReplayError::Clip(error), .. }) => {
-                    eprintln!("snowgate: {error}");
-                    comparison.unplayable.push(error.to_string());
+                Err(CompareError::Side { source, .. }) if matches!(*source, ReplayError::Clip(_)) => {
+                    eprintln!("snowgate: {source}");
+                    comparison.unplayable.push(source.to_string());
                 }
                 Err(error) => return Err(error),
             }
@@ -160,7 +160,7 @@ impl Compare {
         let (side, directory) = (name, directory.to_owned());
         let prepared = match Prepared::load(&directory, &self.camera, self.start, self.data.as_deref()) {
             Ok(prepared) => prepared,
-            Err(source) => return Err(CompareError::Side { side, directory, source }),
+            Err(source) => return Err(CompareError::Side { side, directory, source: Box::new(source) }),
         };
         let album = match self.html.as_ref().map(|_| Album::open(&prepared)).transpose() {
             Ok(album) => album,
@@ -207,7 +207,7 @@ impl Side {
     /// What it tells of a clip, and what that costs.
     fn play(&mut self, clip: &Path) -> Result<(Vec<Told>, Cost), CompareError> {
         let Self { name, directory, prepared, album } = self;
-        let failed = |source| CompareError::Side { side: name, directory: directory.clone(), source };
+        let failed = |source| CompareError::Side { side: name, directory: directory.clone(), source: Box::new(source) };
         let mut aside = Spent::default();
         let spent_aside = &mut aside;
         let mut make = album.as_mut().map(|album| {

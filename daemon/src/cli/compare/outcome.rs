@@ -43,6 +43,7 @@ pub struct ComparedClip {
 /// An incident of one or of both.
 #[derive(Debug, Serialize)]
 #[serde(tag = "in", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant, reason = "most incidents are told by both, and a clip has few")]
 pub enum Row {
     /// Both tell it.
     Both {
