@@ -16,6 +16,7 @@ use snowgate_core::{
     calendar::Calendar,
     ids::CountedIds,
     incidents::{Book, CameraSource, Handling, Locale, Source, Target},
+    priority::Priority,
     rules::{Change, Finding, Tally},
     severity::Severity,
     spec::{ByteSize, all_defaults},
@@ -94,6 +95,8 @@ fn source(rule: &str) -> Source<CameraSource> {
         target,
         target_during: Vec::new(),
         merge: None,
+        quiet_after: Duration::ZERO,
+        priority: Priority::Normal,
     }
 }
 

@@ -286,7 +286,7 @@ fn besides(story: &mut Story) {
 /// Somebody is at the spillway while the water is high.
 fn joined(story: &mut Story, water: IncidentId) {
     let people = intrusion(story, 4);
-    let Source { place, target_during, merge, .. } = spillway();
+    let Source { place, target_during, merge, quiet_after, priority, .. } = spillway();
     let source = Source {
         of: JoinedSource { name: "High water and people at the spillway".to_owned() },
         place: place.clone(),
@@ -295,6 +295,8 @@ fn joined(story: &mut Story, water: IncidentId) {
         target: target("waterside", "Person at dangerous water", Severity::Major, 1),
         target_during,
         merge,
+        quiet_after,
+        priority,
     };
     let by = |device, rule: &str| RuleOf { device, rule: id(rule) };
     let of_people = by(Device::Camera(id("reservoir")), "spillway-intrusion");

@@ -3,6 +3,7 @@
 use snowgate_core::{
     incidents::{CameraSource, JoinedSource, Place},
     joined::{Device, JoinedRules, Listened, RuleOf, Wiring},
+    priority::Priority,
     rules::{Finding, Tally},
     schedule::Schedules,
     severity::Severity,
@@ -47,18 +48,21 @@ fn joined() -> Joined {
         target,
         target_during: Vec::new(),
         merge: None,
+        quiet_after: Duration::ZERO,
+        priority: Priority::Normal,
     };
     Joined::new(rules, [(("flood".parse().unwrap(), "1".to_owned()), source)])
 }
 
 /// People on the bank, reported as minor.
 fn people(desk: &Desk, episode: u64, change: Change) {
-    let Source { place, rule_kind, target, target_during, merge, .. } = source();
+    let Source { place, rule_kind, target, target_during, merge, quiet_after, priority, .. } = source();
     let rule: Id = "people".parse().unwrap();
     let of =
         CameraSource { camera: "bank".parse().unwrap(), camera_name: "Bank".into(), area: None, models: Vec::new() };
     let target = Target { severity: Severity::Minor, ..target };
-    let source = Source { of, place, rule: rule.clone(), rule_kind, target, target_during, merge };
+    let rule_id = rule.clone();
+    let source = Source { of, place, rule: rule_id, rule_kind, target, target_during, merge, quiet_after, priority };
     let at = desk.clock.mono();
     let tally = Tally { things: 1, peak: 1, score: 0.9, ..Tally::new(at, at) };
     let finding = Finding { rule, episode, at, change, tally, subjects: Vec::new() };
