@@ -219,9 +219,9 @@ fn the_daemon_follows_its_files() {
     site.edit("gateway.toml", |text| text.replace("locale = \"en\"", "locale = \"zh-CN\""));
     daemon.signal(Signal::HUP).unwrap();
     let in_chinese = grid_system.wait_for(A_WHILE, |received| {
-        let titles =
+        let mut titles =
             received.events[before..].iter().map(|event| event.json["data"]["title"].as_str().unwrap_or_default());
-        titles.filter(|title| title.chars().any(|c| ('\u{4e00}'..'\u{9fff}').contains(&c))).next().map(str::to_owned)
+        titles.find(|title| title.chars().any(|c| ('\u{4e00}'..'\u{9fff}').contains(&c))).map(str::to_owned)
     });
     assert!(in_chinese.is_some(), "{}", daemon.last_log_lines(20));
     daemon.ensure_running().unwrap();

@@ -27,7 +27,7 @@ const END_WITHIN: Duration = Duration::from_secs(5);
 /// An adapter: where it listens, and to whom.
 #[derive(Clone, PartialEq)]
 enum Adapter {
-    Mqtt { name: String, broker: Broker, devices: Vec<Device<MqttSource>> },
+    Mqtt { name: String, broker: Box<Broker>, devices: Vec<Device<MqttSource>> },
     Modbus { bus: Bus, devices: Vec<Device<ModbusSource>> },
     Http { settings: HttpSettings, devices: Vec<Device<HttpSource>> },
     Hj212 { listen: Listen, devices: Vec<Device<Hj212Source>> },
@@ -51,7 +51,7 @@ impl Adapter {
         let shared = &config.sensor_network;
         let mut all = BTreeMap::new();
         for (name, broker, devices) in by_broker(config) {
-            all.insert(format!("mqtt {name}"), Self::Mqtt { name, broker: broker.clone(), devices });
+            all.insert(format!("mqtt {name}"), Self::Mqtt { name, broker: Box::new(broker.clone()), devices });
         }
         for bus in &shared.buses {
             let mut devices = devices_of!(config, Modbus);
