@@ -2,12 +2,17 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::{collections::BTreeMap, fs, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
+    fs,
+    time::Duration,
+};
 
 use rustix::process::Signal;
 use serde_json::Value;
 use snowgate_tests::{
-    daemon::Daemon,
+    daemon::{Daemon, Launch},
     grid_system::{GridSystem, Received},
     metrics::Metrics,
     site::Site,
@@ -95,18 +100,54 @@ fn of(metrics: &Metrics, metric: &str, camera: &str) -> f64 {
     metrics.total(metric, &[("camera", camera)])
 }
 
+/// The tracks that a log speaks of, by camera: all of them, and those that it says are gone.
+#[derive(Default)]
+struct Tracks {
+    seen: BTreeMap<String, BTreeSet<u64>>,
+    gone: BTreeMap<String, BTreeSet<u64>>,
+}
+
+/// The same before and after the configuration was reloaded. The log is JSON, and explains what rules do with each track.
+fn tracks(log: &str) -> (Tracks, Tracks) {
+    let (mut before, mut after, mut reloaded) = (Tracks::default(), Tracks::default(), false);
+    for line in log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()) {
+        let message = line["message"].as_str().unwrap_or_default();
+        reloaded |= message == "configuration reloaded";
+        let (Some(camera), Some((_, track))) = (line["camera"].as_str(), message.split_once("track ")) else {
+            continue;
+        };
+        let Ok(track) = track.split(' ').next().unwrap_or_default().parse() else { continue };
+        let tracks = if reloaded { &mut after } else { &mut before };
+        tracks.seen.entry(camera.to_owned()).or_default().insert(track);
+        // What it says at last has no time before it. Both rules say so; the second one makes sure of it.
+        if message.starts_with("track ") && message.contains("rule on-the-right") {
+            tracks.gone.entry(camera.to_owned()).or_default().insert(track);
+        }
+    }
+    (before, after)
+}
+
 /// Sixteen cameras are followed on a box that has too much to do; one zone of one of them is edited. Nobody else notices.
 #[test]
 fn a_reload_under_load_touches_only_the_rule_whose_zone_was_edited() {
     let cameras: Vec<String> = (0..CAMERAS).map(name).collect();
     let site = site(&cameras);
     let grid_system = site.grid_system();
-    let daemon = ready(&site);
+    let launch = Launch { arguments: vec!["--log-format".into(), "json".into()], ..site.launch() };
+    let explained = [("RUST_LOG", OsStr::new("info,snowgate::explain=debug"))];
+    let mut daemon = Daemon::start_with(launch, &explained).unwrap();
+    daemon.wait_ready(PATIENCE).unwrap_or_else(|error| panic!("{error}"));
     let all_told = grid_system.wait_for(A_WHILE, |received| {
         let told = |camera: &String, rule| count(received, camera, rule, "opened") == 1;
         cameras.iter().all(|camera| told(camera, "anywhere") && told(camera, "on-the-right")).then_some(())
     });
     assert!(all_told.is_some(), "{:?}\n{}", grid_system.look(told), daemon.last_log_lines(20));
+
+    let somebody_has_gone = || {
+        let gone = tracks(&daemon.log()).0.gone;
+        cameras.iter().all(|camera| gone.contains_key(camera))
+    };
+    assert!(wait_until(A_WHILE, somebody_has_gone), "{}", daemon.last_log_lines(20));
 
     let (edited, others) = cameras.split_first().unwrap();
     let before = daemon.metrics().unwrap();
@@ -134,6 +175,19 @@ fn a_reload_under_load_touches_only_the_rule_whose_zone_was_edited() {
             assert_eq!(after, before, "{metric} of {camera}\n{}", streams(&daemon));
         }
     }
+    // Who was followed before still is, by the same number; and no number is given a second time.
+    let goes_on = |camera: &String| {
+        let (before, after) = tracks(&daemon.log());
+        let seen = |tracks: &Tracks| tracks.seen.get(camera).cloned().unwrap_or_default();
+        seen(&before).intersection(&seen(&after)).next().is_some()
+    };
+    assert!(wait_until(A_WHILE, || others.iter().all(goes_on)), "{}", daemon.last_log_lines(20));
+    let (before, after) = tracks(&daemon.log());
+    for camera in others {
+        let (gone, seen) = (&before.gone[camera], &after.seen[camera]);
+        assert!(!gone.is_empty() && gone.is_disjoint(seen), "{camera}: {gone:?} were gone, {seen:?} are followed");
+    }
+
     let now = grid_system.look(told);
     let decisive = |told: &BTreeMap<(String, String, String), usize>| -> Vec<_> {
         let kinds = told.iter().filter(|((camera, rule, kind), _)| {
