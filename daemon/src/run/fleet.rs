@@ -178,7 +178,7 @@ impl Fleet {
 
     /// Waits for a moment until what was told to stop has: whoever takes longer is waited for at the end.
     fn see_off(&mut self) {
-        let mut stopping = Stopping::within(CLOSE_WITHIN);
+        let stopping = Stopping::within(CLOSE_WITHIN);
         let leaving = mem::take(&mut self.leaving);
         self.leaving = leaving.into_iter().filter_map(|(name, thread)| stopping.join_in_time(&name, thread)).collect();
     }

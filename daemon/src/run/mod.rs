@@ -325,10 +325,7 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
 impl Daemon {
     /// What is configured is watched from now on. `is_given`: it is what lies in the directory.
     fn begin(&mut self, is_given: bool) -> Result<(), RunError> {
-        self.fleet.follow(None, &self.config, &self.models)?;
-        self.sensors.follow(None, &self.config, self.models.sensors())?;
-        self.watched.set(verify::watchables(&self.fleet.workers, self.sensors.watchables()));
-        self.adapters.follow(&self.config);
+        self.watch(None)?;
         if is_given && let Err(error) = last_good::save(&self.config, &self.data) {
             tracing::error!(%error, "this start's configuration is not kept for a bad one's sake");
         }
@@ -340,6 +337,15 @@ impl Daemon {
             version = env!("CARGO_PKG_VERSION"),
             "snowgate is running"
         );
+        Ok(())
+    }
+
+    /// From now on what is configured is watched; until now it was what is said in `before`.
+    fn watch(&mut self, before: Option<&Config>) -> Result<(), RunError> {
+        self.fleet.follow(before, &self.config, &self.models)?;
+        self.sensors.follow(before, &self.config, self.models.sensors())?;
+        self.adapters.follow(&self.config);
+        self.watched.set(verify::watchables(&self.fleet.workers, self.sensors.watchables()));
         Ok(())
     }
 

@@ -16,6 +16,7 @@
 //! What nothing has changed about notices nothing: it loses no picture and no track.
 
 use std::{
+    mem,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -23,7 +24,7 @@ use std::{
     time::Instant,
 };
 
-use super::{Daemon, RunError, config_state::Refusal, joined, log_problems, models, verify};
+use super::{Daemon, RunError, config_state::Refusal, joined, log_problems, models};
 use crate::{
     config::{Config, Problems, directory_watch::Snapshot, last_good},
     events::config::{NothingChanged, Refused, Reloaded, StartingAnew},
@@ -118,11 +119,7 @@ impl Daemon {
         let (digest, calendar, joined) = (config.digest(), Arc::clone(&config.calendar), joined::joined(&config)?);
         // Before anything that the new one finds.
         let _ = self.items.send(Item::Configured(Box::new(Configured { digest, calendar, joined })));
-        self.fleet.follow(Some(&self.config), &config, &self.models)?;
-        self.sensors.follow(Some(&self.config), &config, self.models.sensors())?;
-        self.adapters.follow(&config);
-        self.watched.set(verify::watchables(&self.fleet.workers, self.sensors.watchables()));
-        self.config = config;
-        Ok(())
+        let before = mem::replace(&mut self.config, config);
+        self.watch(Some(&before))
     }
 }

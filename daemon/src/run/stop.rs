@@ -57,27 +57,20 @@ impl Stopping {
 
     /// Waits for a thread until the deadline.
     pub fn join(&mut self, name: &str, thread: JoinHandle<()>) {
-        while !thread.is_finished() {
-            if Instant::now() >= self.deadline {
-                self.missed.push(name.to_owned());
-                return;
-            }
-            std::thread::sleep(LOOK_AGAIN);
-        }
-        if thread.join().is_err() {
-            tracing::error!(thread = name, "thread ended by a panic");
-        }
+        self.missed.extend(self.join_in_time(name, thread).map(|(name, _)| name));
     }
 
     /// Waits for a thread until the deadline; gives it back if it goes on.
-    pub fn join_in_time(&mut self, name: &str, thread: JoinHandle<()>) -> Option<(String, JoinHandle<()>)> {
+    pub fn join_in_time(&self, name: &str, thread: JoinHandle<()>) -> Option<(String, JoinHandle<()>)> {
         while !thread.is_finished() {
             if Instant::now() >= self.deadline {
                 return Some((name.to_owned(), thread));
             }
             std::thread::sleep(LOOK_AGAIN);
         }
-        self.join(name, thread);
+        if thread.join().is_err() {
+            tracing::error!(thread = name, "thread ended by a panic");
+        }
         None
     }
 
