@@ -1,9 +1,10 @@
 //! Evidence files: `{directory}/{incident}/{name}`.
 //!
 //! - **Whole or not there.** A file is written under a temporary name, synced, renamed, and the directory synced. What
-//!   a power cut leaves under a temporary name is removed at the next start.
+//!   a power cut leaves under a temporary name is removed at the next start. One that is [written bit by bit](PartialFile)
+//!   and never kept disappears.
 //! - **The disk never fills.** Before a file is written the oldest ones go until it fits the quota and leaves the reserve of
-//!   free space; a file that cannot fit is refused. Files older than `keep` go at every sweep.
+//!   free space; a file that cannot fit is refused, and one that is being written has its room put by. Files older than `keep` go at every sweep.
 //! - **Nothing leads outside.** Incident ids and file names are types that cannot hold a separator, and links are neither
 //!   followed nor counted.
 //! - **Nobody else reads it.** Directories are 0700 and files 0600.
@@ -14,11 +15,12 @@
 
 use std::{
     borrow::Cow,
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
-    time::{Duration, SystemTime},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use jiff::Timestamp;
@@ -26,11 +28,15 @@ use sha2::{Digest, Sha256};
 use snowgate_core::{
     hex::hex,
     ids::{Id, IncidentId},
-    incidents::command::CommandId,
+    incidents::{Evidence, command::CommandId},
     time::Moment,
 };
 
-use super::shelf::{FileKey, Shelf};
+use super::{
+    partial::{PARTIAL, PartialFile},
+    provenance::Provenance,
+    shelf::{FileKey, Shelf},
+};
 use crate::{
     durable::sync_directory,
     events::evidence::{EvidenceDeleted, EvidenceHeld, EvidenceUndeletable},
@@ -98,13 +104,23 @@ pub enum FilesError {
     },
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FilesError {
+pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FilesError {
     let path = path.to_owned();
     move |source| FilesError::Io { action, path, source }
 }
 
-/// Temporary names begin with this; no incident id or file name does.
-const TEMPORARY: &str = ".part-";
+/// What a file is, before it is written.
+#[derive(Debug, Clone)]
+pub struct NewFile {
+    /// Its name within the incident.
+    pub name: FileName,
+    /// The camera whose pictures are in it.
+    pub camera: Id,
+    /// Media type of what is in it.
+    pub media_type: &'static str,
+    /// When the first of its pictures was taken.
+    pub taken: Moment,
+}
 
 /// Earlier dates were given by a box whose clock had not been set: the first release is younger.
 const NO_DATE_BEFORE: Timestamp = Timestamp::constant(1_735_689_600, 0); // 2025-01-01
@@ -112,13 +128,9 @@ const NO_DATE_BEFORE: Timestamp = Timestamp::constant(1_735_689_600, 0); // 2025
 /// How far a file's date may lie in the future before it is no date.
 const CLOCK_SLACK: Duration = Duration::from_secs(86_400);
 
-/// The evidence of this box. One owner; a second one on the same directory would not know what the first one writes.
-#[derive(Debug)]
-pub struct EvidenceFiles {
-    directory: PathBuf,
-    limits: Limits,
-    shelf: Shelf,
-}
+/// The evidence of this box; clones are the same. A second one on the same directory would not know what the first one writes.
+#[derive(Debug, Clone)]
+pub struct EvidenceFiles(Arc<Mutex<Files>>);
 
 impl EvidenceFiles {
     /// Opens the directory, makes it if it is not there, counts what lies in it, and removes what was left half written.
@@ -132,61 +144,105 @@ impl EvidenceFiles {
             .create(directory)
             .and_then(|()| fs::set_permissions(directory, fs::Permissions::from_mode(0o700)))
             .map_err(failed("prepare", directory))?;
-        let mut files = Self { directory: directory.to_owned(), limits, shelf: Shelf::default() };
+        let mut files = Files { directory: directory.to_owned(), limits, shelf: Shelf::default(), put_by: 0 };
         files.scan()?;
-        EvidenceHeld { bytes: files.bytes() }.emit();
-        Ok(files)
+        EvidenceHeld { bytes: files.shelf.bytes() }.emit();
+        Ok(Self(Arc::new(Mutex::new(files))))
     }
 
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
-        self.shelf.bytes()
+        self.lock().shelf.bytes()
     }
 
     /// Where a file lies, or would.
-    pub fn path(&self, incident: IncidentId, name: FileName) -> PathBuf {
-        self.directory.join(incident.to_string()).join(name.as_str())
+    pub fn path(&self, incident: IncidentId, name: &FileName) -> PathBuf {
+        self.lock().folder(incident).join(name.as_str())
     }
 
-    /// Writes a file, durably, in place of an earlier one of that name; makes room for it first.
+    /// Writes a file, durably, in place of an earlier one of that name; makes room for it first. Answers what the incident's next
+    /// revision says of it.
     ///
     /// # Errors
     /// It does not fit, or the file system refuses; then no part of it is there.
     pub fn write(
-        &mut self,
-        incident: IncidentId,
-        name: FileName,
+        &self,
+        of: &Arc<Provenance>,
+        file: NewFile,
         contents: &[u8],
         now: Moment,
-    ) -> Result<(), FilesError> {
-        let bytes = contents.len() as u64;
-        self.make_room(bytes)?;
-        let folder = self.directory.join(incident.to_string());
-        let path = folder.join(name.as_str());
-        self.make_folder(&folder)?;
-        let temporary = folder.join(format!("{TEMPORARY}{}", name.as_str()));
-        let written = write_synced(&temporary, contents, now.wall)
-            .map_err(failed("write", &temporary))
-            .and_then(|()| fs::rename(&temporary, &path).map_err(failed("name", &path)));
-        if let Err(error) = written {
-            // Best effort: what stays is removed at the next start.
-            let _ = fs::remove_file(&temporary);
-            let _ = fs::remove_dir(&folder);
-            return Err(error);
-        }
-        let key = FileKey { incident, name: name.as_str().into() };
-        self.shelf.insert(key.clone(), now.wall, bytes);
+    ) -> Result<Evidence, FilesError> {
+        let mut partial = self.begin(of, file, contents.len() as u64)?;
+        partial.write_all(contents).map_err(failed("write", partial.path()))?;
+        partial.keep(now)
+    }
+
+    /// Begins a file of at most so many bytes that is written bit by bit; makes room for all of it first.
+    ///
+    /// # Errors
+    /// It does not fit, or the file system refuses.
+    pub fn begin(&self, of: &Arc<Provenance>, file: NewFile, at_most: u64) -> Result<PartialFile, FilesError> {
+        let folder = {
+            let mut files = self.lock();
+            files.make_room(at_most)?;
+            let folder = files.folder(of.incident);
+            files.make_folder(&folder)?;
+            files.put_by += at_most;
+            folder
+        };
+        PartialFile::create(self.clone(), Arc::clone(of), file, folder, at_most)
+    }
+
+    /// Enters a file that lies under its name.
+    pub(super) fn enter(&self, of: &Provenance, evidence: &Evidence, now: Moment) -> Result<(), FilesError> {
+        let mut files = self.lock();
+        let key = FileKey { incident: of.incident, name: evidence.name.as_str().into() };
+        files.shelf.insert(key.clone(), now.wall, evidence.bytes);
+        let folder = files.folder(of.incident);
         if let Err(error) = sync_directory(&folder) {
             // It may not outlive a power cut: nobody must count on it.
-            self.delete(&key, "disk")?;
+            files.delete(&key, "disk")?;
             return Err(failed("sync", &folder)(error));
         }
-        EvidenceHeld { bytes: self.bytes() }.emit();
+        EvidenceHeld { bytes: files.shelf.bytes() }.emit();
         Ok(())
     }
 
+    /// Room that was put by is free again.
+    pub(super) fn release(&self, put_by: u64) {
+        self.lock().put_by -= put_by;
+    }
+
     /// Removes what is older than it may be, and what is over the quota. Ages count under a synchronised clock only.
-    pub fn sweep(&mut self, now: Moment) {
+    pub fn sweep(&self, now: Moment) {
+        self.lock().sweep(now);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Files> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+struct Files {
+    directory: PathBuf,
+    limits: Limits,
+    shelf: Shelf,
+    /// Bytes put by for files that are being written.
+    put_by: u64,
+}
+
+impl Files {
+    fn folder(&self, incident: IncidentId) -> PathBuf {
+        self.directory.join(incident.to_string())
+    }
+
+    /// Bytes of all files, those put by among them.
+    fn bytes(&self) -> u64 {
+        self.shelf.bytes().saturating_add(self.put_by)
+    }
+
+    fn sweep(&mut self, now: Moment) {
         if now.synchronised {
             self.date_anew(now.wall);
             let oldest_kept = now.wall.saturating_sub(self.limits.keep).unwrap_or(Timestamp::MIN);
@@ -202,7 +258,7 @@ impl EvidenceFiles {
                 break;
             }
         }
-        EvidenceHeld { bytes: self.bytes() }.emit();
+        EvidenceHeld { bytes: self.shelf.bytes() }.emit();
     }
 
     /// Deletes the oldest files until `bytes` more fit the quota and the disk.
@@ -230,7 +286,7 @@ impl EvidenceFiles {
     }
 
     fn delete(&mut self, key: &FileKey, reason: &'static str) -> Result<(), FilesError> {
-        let folder = self.directory.join(key.incident.to_string());
+        let folder = self.folder(key.incident);
         let path = folder.join(&*key.name);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -284,7 +340,7 @@ impl EvidenceFiles {
             if !metadata.is_file() {
                 continue;
             }
-            if name.starts_with(TEMPORARY) {
+            if name.starts_with(PARTIAL) {
                 fs::remove_file(&path).map_err(failed("delete", &path))?;
             } else if name.parse::<Id>().is_ok() {
                 let date = metadata.modified().ok().and_then(|date| Timestamp::try_from(date).ok());
@@ -300,7 +356,7 @@ impl EvidenceFiles {
     fn date_anew(&mut self, now: Timestamp) {
         let latest = now.saturating_add(CLOCK_SLACK).unwrap_or(Timestamp::MAX);
         for key in self.shelf.outside(NO_DATE_BEFORE, latest) {
-            let path = self.directory.join(key.incident.to_string()).join(&*key.name);
+            let path = self.folder(key.incident).join(&*key.name);
             let dated = File::options().write(true).open(&path).and_then(|file| file.set_modified(now.into()));
             let bytes = self.shelf.size(&key);
             // A file whose date cannot be set keeps its old one, and goes first when room is needed.
@@ -309,18 +365,4 @@ impl EvidenceFiles {
             }
         }
     }
-}
-
-fn write_synced(path: &Path, contents: &[u8], date: Timestamp) -> io::Result<()> {
-    let mut file = match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
-        // Left behind by a write that failed and could not be cleaned up.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            fs::remove_file(path)?;
-            OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?
-        }
-        other => other?,
-    };
-    file.write_all(contents)?;
-    file.set_modified(SystemTime::from(date))?;
-    file.sync_all()
 }

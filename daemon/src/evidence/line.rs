@@ -201,5 +201,5 @@ fn bytes<P: HasPixels>(request: &StillRequest<P>) -> usize {
 
 /// Tells that an incident goes without a still.
 pub(super) fn refuse<P>(request: &StillRequest<P>, reason: &'static str, error: &dyn Display) {
-    StillRefused { incident: request.incident, camera: &request.camera, reason, error }.emit();
+    StillRefused { incident: request.of.incident, camera: &request.camera, reason, error }.emit();
 }

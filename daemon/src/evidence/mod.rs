@@ -21,6 +21,8 @@ mod cover;
 pub mod detectors;
 pub mod files;
 mod line;
+mod partial;
+pub mod provenance;
 mod shelf;
 pub mod spec;
 pub mod still;
@@ -28,3 +30,4 @@ mod tiles;
 pub mod worker;
 
 pub use cover::{Find, FindError};
+pub use partial::PartialFile;

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 use snowgate_core::{
     geometry::{Polygon, Rect, Segment},
     hex::hex,
-    ids::{Id, IncidentId},
+    ids::Id,
     incidents::command::CommandId,
     priority::Priority,
     rules::Subject,
@@ -16,6 +16,7 @@ use snowgate_core::{
 use super::{
     canvas::{CanvasError, Covered, Rgb, Uncovered},
     cover::{CoverError, Find, Finder},
+    provenance::Provenance,
     spec::EvidenceSpec,
 };
 use crate::{
@@ -43,7 +44,7 @@ impl HasPixels for Arc<Picture> {
 #[derive(Debug, Clone)]
 pub struct StillRequest<P> {
     /// The incident it belongs to.
-    pub incident: IncidentId,
+    pub of: Arc<Provenance>,
     /// The command of the verification that wants it; none of the incident's own still.
     pub verification: Option<CommandId>,
     /// Whether it goes before others, and who gives way when there are too many.

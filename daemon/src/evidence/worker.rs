@@ -19,7 +19,7 @@ use snowgate_core::{
 };
 
 use super::{
-    files::{EvidenceFiles, FileName, FilesError},
+    files::{EvidenceFiles, FileName, FilesError, NewFile},
     line::{Next, StillServer, line, refuse},
     still::{HasPixels, Still, StillError, StillMaker, StillRequest},
 };
@@ -142,9 +142,9 @@ where
     fn serve<P: HasPixels>(&mut self, request: &StillRequest<P>) {
         let started = self.clock.mono();
         match self.make(request) {
-            Ok(still) => {
+            Ok((still, evidence)) => {
                 StillMade {
-                    incident: request.incident,
+                    incident: request.of.incident,
                     camera: &request.camera,
                     bytes: still.jpeg.len(),
                     faces: still.faces_covered,
@@ -152,13 +152,13 @@ where
                     took: self.clock.mono().since(started),
                 }
                 .emit();
-                (self.ready)(announce(request, still));
+                (self.ready)(announce(request, still, evidence));
             }
             Err(refusal) => refuse(request, refusal.reason(), &refusal),
         }
     }
 
-    fn make<P: HasPixels>(&mut self, request: &StillRequest<P>) -> Result<Still, Refusal> {
+    fn make<P: HasPixels>(&mut self, request: &StillRequest<P>) -> Result<(Still, Evidence), Refusal> {
         let maker = self.maker()?;
         // What a panic leaves of the models is thrown away below.
         let still = match catch_unwind(AssertUnwindSafe(|| maker.make(request))) {
@@ -168,8 +168,14 @@ where
                 return Err(Refusal::Panic(message(&*panic)));
             }
         };
-        self.files.write(request.incident, name(request), &still.jpeg, self.clock.now())?;
-        Ok(still)
+        let file = NewFile {
+            name: name(request),
+            camera: request.camera.clone(),
+            media_type: "image/jpeg",
+            taken: request.taken,
+        };
+        let evidence = self.files.write(&request.of, file, &still.jpeg, self.clock.now())?;
+        Ok((still, evidence))
     }
 
     fn maker(&mut self) -> Result<&mut StillMaker, Refusal> {
@@ -188,17 +194,9 @@ where
     }
 }
 
-fn announce<P>(request: &StillRequest<P>, still: Still) -> StillReady {
-    let evidence = Evidence {
-        name: name(request).as_str().to_owned(),
-        camera: Some(request.camera.clone()),
-        media_type: "image/jpeg".to_owned(),
-        sha256: still.sha256.clone(),
-        bytes: still.jpeg.len() as u64,
-        taken: request.taken,
-    };
+fn announce<P>(request: &StillRequest<P>, still: Still, evidence: Evidence) -> StillReady {
     StillReady {
-        incident: request.incident,
+        incident: request.of.incident,
         verification: request.verification.clone(),
         camera: request.camera.clone(),
         evidence,

@@ -3,6 +3,8 @@
 //! A command is acknowledged to the broker only after what it changed, and its answer, are on disk. One that could not be
 //! stored is not acknowledged: the broker sends it again on the next connection.
 
+use std::sync::Arc;
+
 use serde::{Serialize, de::DeserializeOwned};
 use snowgate_core::{
     ids::Id,
@@ -20,7 +22,7 @@ use super::{
 };
 use crate::{
     events::command as events,
-    evidence::access_log::Access,
+    evidence::{access_log::Access, provenance::Provenance},
     store::{Class, CommandRecord, Message},
     uplink::Command,
 };
@@ -114,6 +116,7 @@ impl Reporter {
         };
         let wish = by.map(|by| LookAgain {
             command: command.clone(),
+            of: Arc::new(Provenance::of(incident)),
             by,
             rule: incident.rule.clone(),
             grid: incident.target.grid.clone(),

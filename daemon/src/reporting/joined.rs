@@ -1,6 +1,6 @@
 //! Joined rules: what the rules of several cameras and sensors tell is joined as soon as their own incidents are on disk.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use snowgate_core::{
     ids::{Id, IncidentId},
@@ -14,6 +14,7 @@ use super::{
     Look,
     reporter::{Change, Reporter, as_found},
 };
+use crate::evidence::provenance::Provenance;
 
 /// The joined rules, and everything that their incidents carry.
 #[derive(Debug, Default)]
@@ -86,11 +87,12 @@ impl Reporter {
                 self.tell_passed_over();
                 continue;
             };
-            let (kind, incident, grid) = (revision.kind, revision.incident.id, revision.incident.target.grid.clone());
+            let (kind, grid) = (revision.kind, revision.incident.target.grid.clone());
+            let of = Provenance::of(&revision.incident);
             let change = Change { revision: Some(as_found(revision)), ..Change::default() };
             if self.commit(change) && kind == EventKind::Opened {
                 let (priority, place) = (source.priority, source.place);
-                self.look_at(Look { incident, verification: None, priority, grid, place });
+                self.look_at(Look { of: Arc::new(of), verification: None, priority, grid, place });
             }
         }
     }

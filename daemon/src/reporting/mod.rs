@@ -33,7 +33,7 @@ use crossbeam_channel::{Receiver, Sender};
 use snowgate_core::{
     calendar::Calendar,
     geometry::{Polygon, Rect},
-    ids::{Id, IncidentId},
+    ids::Id,
     incidents::{
         CameraSource, Locale, Place, SensorSource, Source, command::CommandId, event::Gateway, verify::VerifySpec,
     },
@@ -52,6 +52,7 @@ use crate::{
     camera::picture::Picture,
     evidence::{
         access_log::AccessLog,
+        provenance::Provenance,
         still::{Outline, StillRequest},
         worker::{StillQueue, StillReady},
     },
@@ -80,13 +81,13 @@ impl WatchedRule {
     /// What a still is made of for an incident of this rule that opened at `opened`, with `subjects`, in this picture.
     pub fn still(
         &self,
-        incident: IncidentId,
+        of: Arc<Provenance>,
         opened: Moment,
         subjects: Vec<Subject>,
         Sight { picture, people }: Sight,
     ) -> StillRequest<Arc<Picture>> {
         StillRequest {
-            incident,
+            of,
             verification: None,
             priority: self.source.priority,
             camera: self.source.of.camera.clone(),
@@ -135,7 +136,7 @@ pub struct Alarmed {
 #[derive(Debug, Clone)]
 pub struct Look {
     /// The incident.
-    pub incident: IncidentId,
+    pub of: Arc<Provenance>,
     /// The command of the verification that looks again, if one does.
     pub verification: Option<CommandId>,
     /// Whether its still goes before others.

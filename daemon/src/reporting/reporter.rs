@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     events::{incident as events, sensor::TelemetryLost},
-    evidence::worker::StillReady,
+    evidence::{provenance::Provenance, worker::StillReady},
     health::Part,
     store::{Class, CommandRecord, Commit, IncidentRecord, Message, Store, StoreError},
     uplink::Topics,
@@ -136,6 +136,7 @@ impl Reporter {
             return self.tell_passed_over();
         };
         let (kind, incident, opened) = (revision.kind, revision.incident.id, revision.incident.opened);
+        let of = Provenance::of(&revision.incident);
         let origin = arrived.filter(|_| finding.change == rules::Change::Began);
         let on_disk = self.commit(Change { revision: Some(as_found(revision)), origin, ..Change::default() });
         let heard = Heard {
@@ -151,7 +152,7 @@ impl Reporter {
             return;
         }
         if let (EventKind::Opened, Some(sight), Some(stills)) = (kind, sight, &self.with.stills) {
-            stills.request(rule.still(incident, opened, finding.subjects, sight));
+            stills.request(rule.still(Arc::new(of), opened, finding.subjects, sight));
         }
     }
 
@@ -161,6 +162,7 @@ impl Reporter {
             return self.tell_passed_over();
         };
         let (kind, incident) = (revision.kind, revision.incident.id);
+        let of = Provenance::of(&revision.incident);
         let on_disk = self.commit(Change { revision: Some(as_found(revision)), ..Change::default() });
         let heard = Heard {
             device: Device::Sensor(source.of.sensor.clone()),
@@ -173,7 +175,7 @@ impl Reporter {
         self.join(heard, on_disk);
         if on_disk && kind == EventKind::Opened {
             let (grid, place, priority) = (source.target.grid.clone(), source.place.clone(), source.priority);
-            self.look_at(Look { incident, verification: None, priority, grid, place });
+            self.look_at(Look { of: Arc::new(of), verification: None, priority, grid, place });
         }
     }
 

@@ -1,5 +1,7 @@
 //! Looking again (任务核查), as the reporting thread asks for it and hears of it.
 
+use std::sync::Arc;
+
 use snowgate_core::{
     ids::Id,
     incidents::{
@@ -9,13 +11,15 @@ use snowgate_core::{
     time::Moment,
 };
 
-use crate::evidence::worker::StillReady;
+use crate::evidence::{provenance::Provenance, worker::StillReady};
 
 /// The wish to look again: at what a rule watches, for as long as the command says.
 #[derive(Debug, Clone)]
 pub struct LookAgain {
     /// The command, admitted.
     pub command: Verify,
+    /// The incident.
+    pub of: Arc<Provenance>,
     /// Who found the incident.
     pub by: Finder,
     /// The rule whose condition is held against what is seen.

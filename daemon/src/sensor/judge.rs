@@ -334,6 +334,7 @@ mod tests {
     use super::*;
     use crate::{
         current::Current,
+        evidence::provenance::Provenance,
         reporting::verify::{Finder, LookAgain},
         sensor::asked::AskedSensor,
         verify::{Verifier, Watchable},
@@ -547,7 +548,8 @@ mod tests {
                 for_seconds: LookFor::default(),
             };
             let by = Finder::Sensor(id("gauge"));
-            let wish = LookAgain { command, by, rule: id("high"), grid: "33".into(), place: None };
+            let of = Provenance::any(command.incident);
+            let wish = LookAgain { command, of, by, rule: id("high"), grid: "33".into(), place: None };
             let (wishes, wished) = crossbeam_channel::bounded(1);
             let (looked, answers) = crossbeam_channel::bounded(1);
             let never = crossbeam_channel::never();

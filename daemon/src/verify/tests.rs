@@ -70,7 +70,7 @@ impl Watchable for Asked {
     }
     fn still(&self, _: &Id, of: StillOf) -> Option<StillRequest<Arc<Picture>>> {
         Some(StillRequest {
-            incident: of.incident,
+            of: of.of,
             verification: Some(of.command),
             priority: Priority::High,
             camera: id("gate"),
@@ -219,7 +219,8 @@ fn wish(clock: &dyn Clock, command: &str, by: Finder, rule: &str, seconds: u16) 
         expires: now.wall + Duration::from_secs(600),
         for_seconds: LookFor::try_from(seconds).unwrap(),
     };
-    LookAgain { command, by, rule: id(rule), grid: "33".into(), place: None }
+    let of = Provenance::any(command.incident);
+    LookAgain { command, of, by, rule: id(rule), grid: "33".into(), place: None }
 }
 
 fn somebody(at: Mono) -> Track {
@@ -470,9 +471,9 @@ fn for_a_sensor_a_camera_of_its_grid_gives_the_still() {
     let incident = wish.command.incident;
     bench.serving.begin(wish);
     let look = looks.try_recv().unwrap();
-    assert_eq!((look.incident, look.grid.as_str()), (incident, "33"));
+    assert_eq!((look.of.incident, look.grid.as_str()), (incident, "33"));
     let of = StillOf {
-        incident,
+        of: look.of,
         command: look.verification.unwrap(),
         view: View { picture: Arc::new(picture(bench.clock.mono())), people: Arc::new([]) },
         taken: bench.clock.now(),

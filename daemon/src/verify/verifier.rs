@@ -4,7 +4,7 @@ use std::{collections::HashMap, io, sync::Arc, thread::JoinHandle, time::Duratio
 
 use crossbeam_channel::{Receiver, Sender, never, select};
 use snowgate_core::{
-    ids::{Id, IncidentId},
+    ids::Id,
     incidents::{
         command::CommandId,
         verify::{Look, Obstacle, Outcome, Seen},
@@ -18,7 +18,7 @@ use crate::{
     camera::picture::Picture,
     current::Current,
     events::verify as events,
-    evidence::{still::StillRequest, worker::StillReady},
+    evidence::{provenance::Provenance, still::StillRequest, worker::StillReady},
     reporting::{
         self, StillRequests,
         verify::{Finder, LookAgain, Looked},
@@ -69,7 +69,7 @@ pub enum Viewing {
 /// A picture that a still is to be made of.
 pub struct StillOf {
     /// The incident.
-    pub incident: IncidentId,
+    pub of: Arc<Provenance>,
     /// The command.
     pub command: CommandId,
     /// The picture.
@@ -197,7 +197,7 @@ impl<L: FnMut(Looked)> Serving<L> {
     fn ask_neighbour(&self, wish: &LookAgain, now: Mono) -> Still {
         let Some(lookout) = &self.with.lookout else { return Still::None };
         let look = reporting::Look {
-            incident: wish.command.incident,
+            of: Arc::clone(&wish.of),
             verification: Some(wish.command.id.clone()),
             // Somebody waits for it.
             priority: Priority::High,
@@ -271,9 +271,9 @@ impl OneLook {
         let Still::Wanted(wanted) = &mut self.still else { return };
         let Some(stills) = with.stills.as_ref().filter(|stills| stills.has_room()) else { return };
         let Some(view) = wanted.take() else { return };
-        let (incident, command) = (self.wish.command.incident, self.wish.command.id.clone());
+        let (of, command) = (Arc::clone(&self.wish.of), self.wish.command.id.clone());
         let taken = with.clock.moment_at(view.picture.at());
-        let request = source.still(&self.wish.rule, StillOf { incident, command, view, taken });
+        let request = source.still(&self.wish.rule, StillOf { of, command, view, taken });
         self.still = match request.is_some_and(|request| stills.request(request)) {
             true => Still::Asked(now),
             false => Still::None,

@@ -60,7 +60,7 @@ impl Watchable for AskedCamera {
     fn still(&self, rule: &Id, of: StillOf) -> Option<StillRequest<Arc<Picture>>> {
         let rule = self.watched.rule(rule)?;
         Some(StillRequest {
-            incident: of.incident,
+            of: of.of,
             verification: Some(of.command),
             // Somebody waits for it.
             priority: Priority::High,

@@ -82,7 +82,7 @@ impl Lookout {
                 }
             };
             self.stills.request(StillRequest {
-                incident: look.incident,
+                of: Arc::clone(&look.of),
                 verification: look.verification.clone(),
                 priority: look.priority,
                 camera: camera.clone(),
@@ -118,7 +118,7 @@ mod tests {
     use snowgate_core::{ids::CountedIds, ids::IncidentIds as _, priority::Priority, time::ManualClock};
 
     use super::*;
-    use crate::camera::spec::RingSpec;
+    use crate::{camera::spec::RingSpec, evidence::provenance::Provenance};
 
     fn viewpoint(camera: &str, grid: &str, place: Option<(f64, f64)>) -> Viewpoint {
         Viewpoint {
@@ -139,7 +139,7 @@ mod tests {
         ];
         let clock = ManualClock::new("boot", jiff::Timestamp::UNIX_EPOCH);
         let mut look = Look {
-            incident: CountedIds::default().next(clock.now()),
+            of: Provenance::any(CountedIds::default().next(clock.now())),
             verification: None,
             priority: Priority::Normal,
             grid: "33".into(),

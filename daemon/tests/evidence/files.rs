@@ -1,15 +1,19 @@
 //! Evidence files on a real file system: quota, age, restarts, faults.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+use std::{fs, io::Write as _, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
 use jiff::Timestamp;
 use proptest::prelude::*;
-use snowgate::evidence::files::{EvidenceFiles, FileName, FilesError, Limits};
+use sha2::{Digest as _, Sha256};
+use snowgate::evidence::files::{EvidenceFiles, FileName, FilesError, Limits, NewFile};
 use snowgate_core::{
+    hex::hex,
     ids::IncidentId,
+    incidents::Evidence,
     time::{Moment, Mono},
 };
-use ulid::Ulid;
+
+use crate::support::provenance;
 
 const DAY: u64 = 86_400;
 
@@ -18,7 +22,16 @@ fn limits(quota: u64) -> Limits {
 }
 
 fn incident(number: u128) -> IncidentId {
-    IncidentId(Ulid::from_parts(1_780_000_000_000, number))
+    provenance(number).incident
+}
+
+fn still(taken: Moment) -> NewFile {
+    NewFile { name: FileName::STILL, camera: "gate".parse().unwrap(), media_type: "image/jpeg", taken }
+}
+
+/// Writes a still of an incident.
+fn write(files: &EvidenceFiles, number: u128, contents: &[u8], now: Moment) -> Result<Evidence, FilesError> {
+    files.write(&provenance(number), still(now), contents, now)
 }
 
 /// So many seconds after a day in 2026, under a synchronised clock.
@@ -42,28 +55,28 @@ fn bytes_on_disk(directory: &Path) -> u64 {
 fn a_file_is_there_for_its_owner_only() {
     let home = tempfile::tempdir().unwrap();
     let directory = home.path().join("state/evidence");
-    let mut files = EvidenceFiles::open(&directory, limits(1000)).unwrap();
-    files.write(incident(1), FileName::STILL, b"picture", at(0)).unwrap();
-    let path = files.path(incident(1), FileName::STILL);
+    let files = EvidenceFiles::open(&directory, limits(1000)).unwrap();
+    write(&files, 1, b"picture", at(0)).unwrap();
+    let path = files.path(incident(1), &FileName::STILL);
     assert_eq!(fs::read(&path).unwrap(), b"picture");
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!((mode(&path), mode(path.parent().unwrap()), mode(&directory)), (0o600, 0o700, 0o700));
     // A second one of that name takes its place, on the disk and in the books.
-    files.write(incident(1), FileName::STILL, b"newer picture", at(1)).unwrap();
+    write(&files, 1, b"newer picture", at(1)).unwrap();
     assert_eq!((fs::read(&path).unwrap().as_slice(), files.bytes()), (b"newer picture".as_slice(), 13));
 }
 
 #[test]
 fn the_oldest_give_way_to_the_quota_and_what_cannot_fit_is_refused() {
     let home = tempfile::tempdir().unwrap();
-    let mut files = EvidenceFiles::open(home.path(), limits(250)).unwrap();
+    let files = EvidenceFiles::open(home.path(), limits(250)).unwrap();
     // Written out of the order of their ids: dates decide.
     for (number, second) in [(3, 1), (1, 2), (2, 3)] {
-        files.write(incident(number), FileName::STILL, &[0; 100], at(second)).unwrap();
+        write(&files, number, &[0; 100], at(second)).unwrap();
     }
     let there = |number| home.path().join(incident(number).to_string()).exists();
     assert!(!there(3) && there(1) && there(2), "the folder goes with its last file");
-    let refused = files.write(incident(4), FileName::STILL, &[0; 251], at(4));
+    let refused = write(&files, 4, &[0; 251], at(4));
     assert!(matches!(refused, Err(FilesError::NoRoom { bytes: 251, quota: 250, .. })));
     assert!(there(1) && there(2), "nothing is deleted for what can never fit");
 }
@@ -71,12 +84,12 @@ fn the_oldest_give_way_to_the_quota_and_what_cannot_fit_is_refused() {
 #[test]
 fn the_disk_keeps_its_reserve() {
     let home = tempfile::tempdir().unwrap();
-    let mut files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
-    files.write(incident(1), FileName::STILL, &[0; 100], at(0)).unwrap();
+    let files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
+    write(&files, 1, &[0; 100], at(0)).unwrap();
     drop(files);
     // No disk has so much: evidence gives way, and then is refused.
-    let mut files = EvidenceFiles::open(home.path(), Limits { reserve: u64::MAX, ..limits(1000) }).unwrap();
-    let refused = files.write(incident(2), FileName::STILL, &[0; 100], at(1));
+    let files = EvidenceFiles::open(home.path(), Limits { reserve: u64::MAX, ..limits(1000) }).unwrap();
+    let refused = write(&files, 2, &[0; 100], at(1));
     assert!(matches!(refused, Err(FilesError::NoRoom { free: 0, .. })));
     assert_eq!(files.bytes(), 0);
 }
@@ -84,32 +97,32 @@ fn the_disk_keeps_its_reserve() {
 #[test]
 fn what_is_too_old_goes_but_only_by_a_clock_that_is_right() {
     let home = tempfile::tempdir().unwrap();
-    let mut files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
-    files.write(incident(1), FileName::STILL, &[0; 10], at(0)).unwrap();
-    files.write(incident(2), FileName::STILL, &[0; 10], at(20 * DAY)).unwrap();
+    let files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
+    write(&files, 1, &[0; 10], at(0)).unwrap();
+    write(&files, 2, &[0; 10], at(20 * DAY)).unwrap();
     let later = at(31 * DAY);
     files.sweep(Moment { synchronised: false, ..later });
     assert_eq!(files.bytes(), 20);
     // Dates survive a restart.
     drop(files);
-    let mut files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
+    let files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
     files.sweep(later);
-    assert!(!files.path(incident(1), FileName::STILL).exists());
-    assert!(files.path(incident(2), FileName::STILL).exists());
+    assert!(!files.path(incident(1), &FileName::STILL).exists());
+    assert!(files.path(incident(2), &FileName::STILL).exists());
 }
 
 #[test]
 fn a_file_from_before_the_clock_was_set_is_dated_when_it_is() {
     let home = tempfile::tempdir().unwrap();
-    let mut files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
+    let files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
     let unset = Moment { mono: Mono(0), wall: Timestamp::UNIX_EPOCH, synchronised: false };
-    files.write(incident(1), FileName::STILL, &[0; 10], unset).unwrap();
+    write(&files, 1, &[0; 10], unset).unwrap();
     let future = Moment { wall: "2099-01-01T00:00:00Z".parse().unwrap(), ..unset };
-    files.write(incident(2), FileName::STILL, &[0; 10], future).unwrap();
+    write(&files, 2, &[0; 10], future).unwrap();
     files.sweep(at(0));
     assert_eq!(files.bytes(), 20, "minutes old, whatever their dates said");
     drop(files);
-    let mut files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
+    let files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
     files.sweep(at(29 * DAY));
     assert_eq!(files.bytes(), 20);
     files.sweep(at(31 * DAY));
@@ -119,8 +132,8 @@ fn a_file_from_before_the_clock_was_set_is_dated_when_it_is() {
 #[test]
 fn a_restart_counts_what_is_there_and_clears_what_was_left_half_written() {
     let home = tempfile::tempdir().unwrap();
-    let mut files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
-    files.write(incident(1), FileName::STILL, &[0; 100], at(0)).unwrap();
+    let files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
+    write(&files, 1, &[0; 100], at(0)).unwrap();
     drop(files);
     let folder = home.path().join(incident(1).to_string());
     fs::write(folder.join(".part-still.jpg"), [0; 50]).unwrap();
@@ -132,24 +145,24 @@ fn a_restart_counts_what_is_there_and_clears_what_was_left_half_written() {
     std::os::unix::fs::symlink(foreign.path(), home.path().join(incident(3).to_string())).unwrap();
     fs::write(home.path().join("readme"), "hello").unwrap();
 
-    let mut files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
+    let files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
     assert_eq!(files.bytes(), 100);
     assert!(!folder.join(".part-still.jpg").exists() && !home.path().join(incident(2).to_string()).exists());
     assert!(home.path().join("readme").exists());
-    assert!(matches!(files.write(incident(3), FileName::STILL, b"x", at(1)), Err(FilesError::Io { .. })));
+    assert!(matches!(write(&files, 3, b"x", at(1)), Err(FilesError::Io { .. })));
     assert_eq!(fs::read(foreign.path().join("still.jpg")).unwrap(), [0; 70]);
 }
 
 #[test]
 fn a_smaller_quota_after_a_restart_is_kept_at_the_first_sweep() {
     let home = tempfile::tempdir().unwrap();
-    let mut files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
-    (0..5).for_each(|i| files.write(incident(i.into()), FileName::STILL, &[0; 100], at(i)).unwrap());
+    let files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
+    (0..5).for_each(|i| drop(write(&files, i.into(), &[0; 100], at(i)).unwrap()));
     drop(files);
-    let mut files = EvidenceFiles::open(home.path(), limits(250)).unwrap();
+    let files = EvidenceFiles::open(home.path(), limits(250)).unwrap();
     files.sweep(at(6));
     assert_eq!((files.bytes(), bytes_on_disk(home.path())), (200, 200));
-    assert!(files.path(incident(4), FileName::STILL).exists());
+    assert!(files.path(incident(4), &FileName::STILL).exists());
 }
 
 proptest! {
@@ -161,8 +174,8 @@ proptest! {
         let home = tempfile::tempdir().unwrap();
         let mut files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
         for (number, bytes, second, restart) in writes {
-            files.write(incident(number), FileName::STILL, &vec![0; bytes], at(second)).unwrap();
-            prop_assert!(files.path(incident(number), FileName::STILL).exists(), "what is new is never what gives way");
+            write(&files, number, &vec![0; bytes], at(second)).unwrap();
+            prop_assert!(files.path(incident(number), &FileName::STILL).exists(), "what is new is never what gives way");
             if restart {
                 drop(files);
                 files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
@@ -172,4 +185,29 @@ proptest! {
             prop_assert_eq!(files.bytes(), bytes_on_disk(home.path()));
         }
     }
+}
+
+#[test]
+fn what_is_written_bit_by_bit_is_there_once_it_is_kept_and_its_room_is_put_by() {
+    let home = tempfile::tempdir().unwrap();
+    let files = EvidenceFiles::open(home.path(), limits(1000)).unwrap();
+    let mut clip = files.begin(&provenance(1), still(at(0)), 600).unwrap();
+    clip.write_all(b"first").unwrap();
+    // What comes beside it finds the room gone that it has not yet used.
+    assert!(matches!(write(&files, 2, &[0; 401], at(0)), Err(FilesError::NoRoom { .. })));
+    write(&files, 2, &[0; 400], at(0)).unwrap();
+    assert!(!files.path(incident(1), &FileName::STILL).exists());
+    clip.write_all(b" second").unwrap();
+    let kept = clip.keep(at(1)).unwrap();
+    assert_eq!(fs::read(files.path(incident(1), &FileName::STILL)).unwrap(), b"first second");
+    assert_eq!((kept.bytes, kept.sha256), (12, hex(Sha256::digest(b"first second"))));
+    write(&files, 3, &[0; 580], at(2)).unwrap();
+    assert_eq!(files.bytes(), 992, "what it did not need is free again");
+
+    let mut dropped = files.begin(&provenance(4), still(at(3)), 8).unwrap();
+    assert_eq!(dropped.write(b"more than was said").unwrap(), 8, "never more than the room that was put by");
+    assert!(dropped.write_all(b"x").is_err());
+    drop(dropped);
+    assert!(!home.path().join(incident(4).to_string()).exists());
+    assert_eq!(files.bytes(), 992);
 }

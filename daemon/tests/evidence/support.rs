@@ -11,6 +11,7 @@ use snowgate::{
     camera::pixels::{Chroma, Pixels, Plane},
     evidence::{
         detectors::StillModels,
+        provenance::Provenance,
         spec::EvidenceSpec,
         still::{HasPixels, Outline, StillMaker, StillRequest},
     },
@@ -31,6 +32,17 @@ use snowgate_core::{
     time::{Moment, Mono},
 };
 use ulid::Ulid;
+
+/// That of an incident of this number.
+pub fn provenance(number: u128) -> Arc<Provenance> {
+    Arc::new(Provenance {
+        incident: IncidentId(Ulid::from_parts(1_780_000_000_000, number)),
+        rule: "yard".parse().unwrap(),
+        category: "intrusion".parse().unwrap(),
+        config_digest: "c0ffee".into(),
+        models: Vec::new(),
+    })
+}
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -145,7 +157,7 @@ impl HasPixels for I420 {
 pub fn request<P>(picture: P) -> StillRequest<P> {
     let corner = Point::new(0.0, 0.0);
     StillRequest {
-        incident: IncidentId(Ulid::from_parts(1_780_000_000_000, 1)),
+        of: provenance(1),
         verification: None,
         priority: Priority::Normal,
         camera: "gate".parse().unwrap(),

@@ -17,6 +17,7 @@ use snowgate::{
     evidence::{
         Find, FindError,
         files::{EvidenceFiles, FileName, Limits},
+        provenance::Provenance,
         still::{StillMaker, StillRequest},
         worker::{self, QUEUE, QUEUE_BYTES, StillReady},
     },
@@ -30,7 +31,7 @@ use snowgate_core::{
     time::ManualClock,
 };
 
-use crate::support::{I420, defaults, now, open_models, request};
+use crate::support::{I420, defaults, now, open_models, provenance, request};
 
 /// Counters are the process's: who counts requests that are refused runs alone.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -81,7 +82,7 @@ fn a_request_becomes_a_file_and_a_message() {
     let (thread, queue) =
         worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
     let request = request(I420::sample("faces1.jpg"));
-    let incident = request.incident;
+    let incident = request.of.incident;
     assert!(queue.request(request));
     let made = stills.recv_timeout(LONG).unwrap();
     assert_eq!((made.incident, made.camera.as_str(), made.evidence.taken), (incident, "gate", now()));
@@ -237,7 +238,8 @@ fn who_matters_most_goes_first_and_stays_longest() {
     let mut ids = CountedIds::default();
     let mut ask = |priority: Priority| {
         let incident = ids.next(now());
-        let taken = queue.request(StillRequest { incident, priority, ..request(I420::grey(64, 64)) });
+        let of = Arc::new(Provenance { incident, ..(*provenance(1)).clone() });
+        let taken = queue.request(StillRequest { of, priority, ..request(I420::grey(64, 64)) });
         (incident, taken)
     };
     let before = ["gave_way", "queue_full"].map(refused);

@@ -59,7 +59,7 @@ impl Album {
     /// Makes the still of an incident that has opened, if there is room.
     pub fn add(&mut self, request: &StillRequest<Arc<Picture>>) {
         let still = self.make(request);
-        self.made.insert(request.incident.to_string(), still);
+        self.made.insert(request.of.incident.to_string(), still);
     }
 
     fn make(&mut self, request: &StillRequest<Arc<Picture>>) -> Result<Still, NoStill> {
@@ -68,7 +68,7 @@ impl Album {
             return Err(NoStill::Full);
         }
         let still = maker.make(request).map_err(|error| {
-            eprintln!("snowgate: there is no still of incident {}: {error}", request.incident);
+            eprintln!("snowgate: there is no still of incident {}: {error}", request.of.incident);
             NoStill::Failed
         })?;
         self.room = self.room.saturating_sub(still.jpeg.len());

@@ -30,7 +30,7 @@ use crate::{
         picture::Picture,
     },
     config::{CameraConfig, Config},
-    evidence::still::StillRequest,
+    evidence::{provenance::Provenance, still::StillRequest},
     reporting::{Sight, WatchedRule, people, rule_of},
     run::{
         cameras,
@@ -275,8 +275,8 @@ impl Ledger<'_> {
             let Some(rule) = rule_of(&self.rules, &finding.rule) else { continue };
             let Some(revision) = self.book.found(&rule.source, &finding, &self.clock) else { continue };
             if let (EventKind::Opened, Some(sight), Some(stills)) = (revision.kind, sight, &mut self.stills) {
-                let Incident { id, opened, .. } = &revision.incident;
-                stills(rule.still(*id, *opened, finding.subjects, sight.clone()));
+                let of = Arc::new(Provenance::of(&revision.incident));
+                stills(rule.still(of, revision.incident.opened, finding.subjects, sight.clone()));
             }
             match self.incidents.iter_mut().find(|incident| incident.id == revision.incident.id) {
                 Some(incident) => *incident = revision.incident,

@@ -97,7 +97,7 @@ fn an_alarm_and_a_finding_make_one_incident_of_higher_severity_that_names_both_a
     ]);
     assert_eq!(data["joined"], json!({ "rule": "flood", "incidents": joins }));
     assert!(data.get("camera").is_none() && data.get("sensor").is_none());
-    let wished = || desk.wished.recv_timeout(Duration::from_secs(30)).unwrap().incident.to_string();
+    let wished = || desk.wished.recv_timeout(Duration::from_secs(30)).unwrap().of.incident.to_string();
     assert_eq!(
         [wished(), wished()],
         [water.as_str(), event["subject"].as_str().unwrap()],
