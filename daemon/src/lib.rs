@@ -22,6 +22,7 @@ pub mod reporting;
 pub mod run;
 pub mod sensor;
 pub mod shutdown;
+pub mod signing;
 pub mod store;
 pub mod uplink;
 pub mod uptime;

@@ -29,7 +29,7 @@ const LAYERS: [&str; 16] = [
 ];
 
 /// Everyone may use these; they use only each other.
-const LEAVES: [&str; 7] = ["clock", "current", "durable", "events", "health", "shutdown", "uptime"];
+const LEAVES: [&str; 8] = ["clock", "current", "durable", "events", "health", "shutdown", "signing", "uptime"];
 
 fn sources(directory: &Path, into: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(directory).unwrap() {

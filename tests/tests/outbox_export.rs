@@ -14,8 +14,9 @@ use std::{
 use snowgate::{
     cli::{self, exit::Exit},
     clock::SystemClock,
-    export::{PublicKey, Reader},
+    export::Reader,
     shutdown::Shutdown,
+    signing::PublicKey,
     store::{Class, Commit, Message, Store},
     uplink::{Broker, Fault, MqttSecrets, Progress, Stopped, Why, import, spec::MqttSpec},
 };

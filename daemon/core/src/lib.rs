@@ -14,6 +14,7 @@ pub mod joined;
 pub mod observation;
 pub mod priority;
 pub mod rate;
+pub mod retention;
 pub mod rules;
 pub mod scene;
 pub mod schedule;

@@ -59,6 +59,36 @@ choice! {
 }
 
 spec! {
+    /// What is stated of a camera for those who ask why it is there: the filing with the police, the inspection, the neighbour.
+    pub struct LegalSpec {
+        /// What it is for.
+        purpose: Maybe<String> = Maybe::NONE,
+        /// The provision that allows it.
+        basis: Maybe<String> = Maybe::NONE,
+        /// Where the sign stands that says that there is a camera.
+        sign: Maybe<String> = Maybe::NONE,
+        /// Number under which it is filed.
+        filing_number: Maybe<String> = Maybe::NONE,
+        /// The unit that answers for it.
+        unit: Maybe<String> = Maybe::NONE,
+        /// How long its pictures are said to be kept at the most.
+        retention: Maybe<TimeSpan> = Maybe::NONE,
+    }
+}
+
+impl LegalSpec {
+    /// The keys that are left out.
+    pub fn missing(&self) -> Vec<&'static str> {
+        let Self { purpose, basis, sign, filing_number, unit, retention } = self;
+        let texts =
+            [("purpose", purpose), ("basis", basis), ("sign", sign), ("filing_number", filing_number), ("unit", unit)];
+        let is_missing = |text: &Maybe<String>| text.as_ref().is_none_or(|text| text.trim().is_empty());
+        let texts = texts.into_iter().filter(|(_, text)| is_missing(text)).map(|(key, _)| key);
+        texts.chain(retention.is_none().then_some("retention")).collect()
+    }
+}
+
+spec! {
     /// The ring of encoded pictures kept in memory for decoding and pre-roll; whole GOPs, oldest dropped first.
     pub struct RingSpec {
         /// The most seconds kept.

@@ -37,7 +37,11 @@ pub struct Check {
 impl Check {
     /// Checks and prints; [`Exit::BadConfig`] where there are errors.
     pub fn run(self) -> Exit {
-        let checked = Config::load(&self.config).and_then(preflight);
+        let mut checked = Config::load(&self.config).and_then(preflight);
+        if let Ok((config, ..)) = &mut checked {
+            let warnings = config.legal_warnings();
+            config.problems.extend(warnings);
+        }
         let (problems, found) = match &checked {
             Ok((config, ..)) => (&config.problems, Some(Found::of(config))),
             Err(problems) => (problems, None),

@@ -1,8 +1,10 @@
 //! The command line: one file a subcommand, each with its arguments and its `run`.
 
+pub mod cameras;
 pub mod check;
 mod clips;
 pub mod compare;
+pub mod evidence;
 pub mod exit;
 pub mod learn;
 pub mod log;
@@ -52,6 +54,10 @@ commands! {
     models::Models,
     /// Say what waits for the broker.
     outbox::Outbox,
+    /// List, verify, export and hold the evidence of incidents.
+    evidence::Evidence,
+    /// List the cameras, with what is stated of them for the filing.
+    cameras::Cameras,
     /// Say whether a configuration is valid, and what is wrong with it.
     check::Check,
     /// Print the schemas of the configuration files, or of the MQTT messages.

@@ -45,6 +45,7 @@ pub(super) fn resolve(
     check.within("/anomaly/learn_for", file.anomaly.learn_for, TimeSpan::secs(300)..=TimeSpan::secs(30 * 86_400));
     check.within("/ring/duration", file.ring.duration, TimeSpan::secs(2)..=TimeSpan::secs(300));
     check.within("/ring/size", file.ring.size, ByteSize::mib(1)..=ByteSize::mib(512));
+    check.retention("/evidence", &file.evidence);
     geometry(&file, references, check);
     let rules = rules(&file, references, check);
     let place = file.place.0.map(|place| checks::place(place, "/place", check));
@@ -64,6 +65,8 @@ pub(super) fn resolve(
         face_model: file.detect.face_model.as_ref().map_or(&models.face, |id| &id.value).clone(),
         scene_model: file.detect.scene_model.as_ref().map_or(&models.scene, |id| &id.value).clone(),
         detect: file.detect,
+        evidence: file.evidence,
+        legal: file.legal,
         health: file.health,
         anomaly: file.anomaly,
         masks: file.masks.into_iter().map(|mask| mask.polygon).collect(),

@@ -13,10 +13,11 @@ use snowgate_core::{
     calendar::Calendar,
     ids::Id,
     incidents::{GridTree, TimeLimit, spec::CategorySpec},
+    retention::RetentionSpec,
     rules::spec::{ReportSpec, SeverityDuringSpec},
     schedule::Schedules,
     secret::Secret,
-    spec::{DeserError, Located, Maybe, Span, TimeSpan},
+    spec::{ByteSize, DeserError, Located, Maybe, Span, TimeSpan},
 };
 
 use super::{
@@ -30,6 +31,9 @@ use super::{
 
 /// The level of the grid tree that takes sensors only.
 const HOUSEHOLD: &str = "household";
+
+/// How long evidence may be kept at the most.
+pub(super) const KEEP: RangeInclusive<TimeSpan> = TimeSpan::secs(60)..=TimeSpan::secs(10 * 366 * 86_400);
 
 /// Checks one file and keeps what it finds.
 pub(super) struct Checker<'a> {
@@ -76,6 +80,23 @@ impl<'a> Checker<'a> {
             let (least, most) = (range.start(), range.end());
             let message = format!("{key} must lie between {least} and {most}; {value} does not");
             self.problems.push(Problem::error(place_of(self.source, pointer), message));
+        }
+    }
+
+    /// What is said of how long evidence is kept, in the table at `pointer`.
+    pub fn retention(&mut self, pointer: &str, spec: &RetentionSpec) {
+        let RetentionSpec { keep_at_least, keep, quota } = spec;
+        if let Some(keep) = keep.0 {
+            self.within(&format!("{pointer}/keep"), keep, KEEP);
+        }
+        if let Some(quota) = quota.0 {
+            self.within(&format!("{pointer}/quota"), quota, ByteSize::mib(1)..=ByteSize::mib(16 << 20));
+        }
+        if let (Some(least), Some(most)) = (keep_at_least.0, keep.0)
+            && least > most
+        {
+            let place = place_of(self.source, &format!("{pointer}/keep_at_least"));
+            self.error_at(place, format!("keep_at_least ({least}) is longer than keep ({most})"), None);
         }
     }
 

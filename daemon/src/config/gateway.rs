@@ -26,11 +26,12 @@ use super::{
     sensor_network::{self, ResolvedNetwork},
     spec::{GatewayFile, GatewaySpec},
     suggest::suggestion,
+    toml_errors::place_of,
 };
 use crate::{
     camera::spec::DecodersSpec,
     evidence::spec::EvidenceSpec,
-    export::SigningKey,
+    signing::SigningKey,
     store::spec::StorageSpec,
     uplink::Broker,
     vision::{
@@ -153,7 +154,8 @@ pub(super) fn categories(
     check: &mut Checker<'_>,
 ) -> BTreeMap<Id, CategorySpec> {
     check.unique("category", file.category.iter().map(|category| &category.id));
-    for category in &file.category {
+    for (index, category) in file.category.iter().enumerate() {
+        check.retention(&format!("/category/{index}/evidence"), &category.evidence);
         for (language, name) in [("zh", &category.name.zh), ("en", &category.name.en)] {
             if name.trim().is_empty() {
                 check.error(
@@ -279,7 +281,11 @@ fn models(spec: ModelsSpec, check: &mut Checker<'_>) -> ModelsConfig {
 fn evidence(spec: &EvidenceSpec, check: &mut Checker<'_>) {
     check.within("/evidence/jpeg_quality", *spec.jpeg_quality, 30..=95);
     check.within("/evidence/max_width", *spec.max_width, 320..=3840);
-    check.within("/evidence/keep", spec.keep, TimeSpan::secs(60)..=TimeSpan::secs(10 * 366 * 86_400));
+    check.within("/evidence/keep", spec.keep, checks::KEEP);
+    if spec.keep_at_least > spec.keep {
+        let message = format!("keep_at_least ({}) is longer than keep ({})", spec.keep_at_least, spec.keep);
+        check.error_at(place_of(check.source, "/evidence/keep_at_least"), message, None);
+    }
 }
 
 fn verify(spec: &VerifySpec, check: &mut Checker<'_>) {

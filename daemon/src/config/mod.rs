@@ -19,6 +19,7 @@ mod files;
 mod gateway;
 mod joined;
 pub mod last_good;
+mod legal;
 mod mend;
 pub mod preflight;
 mod problem;

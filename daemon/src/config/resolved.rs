@@ -9,6 +9,7 @@ use snowgate_core::{
     ids::Id,
     incidents::{GridTree, Locale, Place, TimeLimit, spec::CategorySpec, verify::VerifySpec},
     joined::Wiring,
+    retention::{Period, Retention, RetentionSpec},
     rules::spec::{LineSpec, RuleKind, RuleSpec, ZoneSpec},
     scene::{HealthSpec, anomaly::AnomalySpec},
     schedule::Schedules,
@@ -24,9 +25,9 @@ use super::{
     problem::{Problems, Source},
 };
 use crate::{
-    camera::spec::{DecodersSpec, RingSpec, StreamSpec},
+    camera::spec::{DecodersSpec, LegalSpec, RingSpec, StreamSpec},
     evidence::spec::EvidenceSpec,
-    export::SigningKey,
+    signing::SigningKey,
     store::spec::StorageSpec,
     uplink::Broker,
     vision::{
@@ -87,6 +88,18 @@ impl Config {
     /// SHA-256 over all files' names and contents, as hex: incidents carry it.
     pub fn digest(&self) -> String {
         self.files.digest()
+    }
+
+    /// How long evidence is kept, and how much of it.
+    pub fn retention(&self) -> Retention {
+        let cameras = self.cameras.iter().map(|camera| (camera.id.clone(), camera.evidence.clone()));
+        let categories = self.categories.iter().map(|(id, category)| (id.clone(), category.evidence.clone()));
+        Retention {
+            default: Period { at_least: self.evidence.keep_at_least.0, at_most: self.evidence.keep.0 },
+            quota: self.storage.evidence_quota.0,
+            cameras: cameras.collect(),
+            categories: categories.collect(),
+        }
     }
 
     /// The camera of this id.
@@ -153,6 +166,10 @@ pub struct CameraConfig {
     pub ring: RingSpec,
     /// How it is looked at.
     pub detect: DetectSpec,
+    /// How long its evidence is kept, and how much of it.
+    pub evidence: RetentionSpec,
+    /// What is stated of it for those who ask why it is there.
+    pub legal: LegalSpec,
     /// When its pictures cannot be relied upon.
     pub health: HealthSpec,
     /// What is strange in its scene.

@@ -10,6 +10,7 @@ use snowgate_core::{
         spec::{GridSpec, Locale},
         verify::VerifySpec,
     },
+    retention::RetentionSpec,
     rules::spec::{LineSpec, ReportSpec, RuleSpec, ZoneSpec},
     scene::{HealthSpec, anomaly::AnomalySpec},
     sensor::rules::spec::SensorRuleSpec,
@@ -20,7 +21,7 @@ use snowgate_sensors::spec::SourceSpec;
 
 use crate::{
     admin::spec::AdminSpec,
-    camera::spec::{DecodersSpec, RingSpec, StreamSpec},
+    camera::spec::{DecodersSpec, LegalSpec, RingSpec, StreamSpec},
     evidence::spec::EvidenceSpec,
     sensor::spec::SensorsSpec,
     store::spec::StorageSpec,
@@ -93,6 +94,10 @@ spec! {
         ring: RingSpec = all_defaults(),
         /// How it is looked at.
         detect: DetectSpec = all_defaults(),
+        /// How long its evidence is kept, and how much of it.
+        evidence: RetentionSpec = all_defaults(),
+        /// What is stated of it for those who ask why it is there.
+        legal: LegalSpec = all_defaults(),
         /// When its pictures cannot be relied upon.
         health: HealthSpec = all_defaults(),
         /// What is strange in its scene, for rules of the kind "anomaly".

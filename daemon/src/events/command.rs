@@ -148,8 +148,10 @@ impl NotRead<'_> {
     }
 }
 
-/// Who asks cannot be written down, so nobody looks.
+/// Who asks cannot be written down, so nobody looks; or what is deleted cannot, and goes all the same.
 pub struct NotLogged<'a> {
+    /// What is asked: `verify`, `delete`.
+    pub what: &'static str,
     /// Why.
     pub error: &'a dyn fmt::Display,
 }
@@ -157,7 +159,7 @@ pub struct NotLogged<'a> {
 impl NotLogged<'_> {
     /// Logs and counts it.
     pub fn emit(self) {
-        REFUSED.with_label_values(&["verify", "not_logged"]).inc();
-        tracing::error!(error = %self.error, "the access log cannot be written: nobody looks");
+        REFUSED.with_label_values(&[self.what, "not_logged"]).inc();
+        tracing::error!(what = self.what, error = %self.error, "the access log cannot be written");
     }
 }

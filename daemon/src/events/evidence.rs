@@ -24,11 +24,69 @@ static STILL_SECONDS: LazyLock<HistogramVec> = LazyLock::new(|| {
 });
 static EVIDENCE_BYTES: LazyLock<IntGaugeVec> =
     LazyLock::new(|| gauge("snowgate_evidence_bytes", "Bytes of evidence files on this box.", &[]));
+static EVIDENCE_AGE: LazyLock<IntGaugeVec> =
+    LazyLock::new(|| gauge("snowgate_evidence_oldest_age_seconds", "Age of the oldest evidence file.", &[]));
+static EVIDENCE_PROTECTED: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let help = "Bytes of evidence files that are held, or younger than they must become.";
+    gauge("snowgate_evidence_protected_bytes", help, &[])
+});
 static EVIDENCE_DELETED: LazyLock<IntCounterVec> =
     LazyLock::new(|| counter("snowgate_evidence_deleted_total", "Evidence files deleted.", &["reason"]));
 static EVIDENCE_UNDELETABLE: LazyLock<IntCounterVec> = LazyLock::new(|| {
     counter("snowgate_evidence_delete_failures_total", "Evidence files that should be deleted and could not be.", &[])
 });
+
+static ACCESSES: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let help = "Entries of the access log: who asked to see something, what was exported, held, released and deleted.";
+    counter("snowgate_access_log_entries_total", help, &["action", "granted"])
+});
+static ACCESS_LOG_BREAKS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    counter("snowgate_access_log_breaks_total", "Access logs found altered or cut off, and put aside.", &[])
+});
+
+/// There is one more entry in the access log.
+pub struct Accessed {
+    /// `verify`, `export`, `hold`, `release`, `delete`.
+    pub action: &'static str,
+    /// Whether it was granted.
+    pub granted: bool,
+}
+
+impl Accessed {
+    /// Logs and counts.
+    pub fn emit(self) {
+        let Self { action, granted } = self;
+        tracing::debug!(action, granted, "entered into the access log");
+        ACCESSES.with_label_values(&[action, if granted { "true" } else { "false" }]).inc();
+    }
+}
+
+/// The access log has been altered, or has lost lines: it is put aside.
+pub struct AccessLogBroken<'a> {
+    /// Where, and what is wrong there.
+    pub error: &'a dyn Display,
+}
+
+impl AccessLogBroken<'_> {
+    /// Logs and counts.
+    pub fn emit(self) {
+        tracing::error!(error = %self.error, "the access log has been tampered with or damaged: it is put aside");
+        ACCESS_LOG_BREAKS.with_label_values::<&str>(&[]).inc();
+    }
+}
+
+/// The head of the access log cannot be published.
+pub struct NotPublished<'a> {
+    /// Why.
+    pub error: &'a dyn Display,
+}
+
+impl NotPublished<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        tracing::error!(error = %self.error, "the head of the access log cannot be published");
+    }
+}
 
 /// A redacted still lies on disk.
 pub struct StillMade<'a> {
@@ -65,7 +123,7 @@ pub struct StillRefused<'a> {
     pub incident: IncidentId,
     /// Its camera.
     pub camera: &'a Id,
-    /// In a word: `queue_full`, `gave_way`, `stopping`, `unavailable`, `model`, `picture`, `too_large`, `panic`, `no_room`, `disk`.
+    /// In a word: `queue_full`, `gave_way`, `stopping`, `unavailable`, `model`, `picture`, `too_large`, `panic`, `no_room`, `protected`, `disk`.
     pub reason: &'static str,
     /// In full.
     pub error: &'a dyn Display,
@@ -104,6 +162,22 @@ impl EvidenceHeld {
     /// Sets the gauge.
     pub fn emit(self) {
         EVIDENCE_BYTES.with_label_values::<&str>(&[]).set(i64::try_from(self.bytes).unwrap_or(i64::MAX));
+    }
+}
+
+/// How old evidence is, and how much of it must be kept.
+pub struct EvidenceAged {
+    /// The age of the oldest file.
+    pub oldest: Duration,
+    /// Bytes that are held, or younger than they must become.
+    pub kept: u64,
+}
+
+impl EvidenceAged {
+    /// Sets the gauges.
+    pub fn emit(self) {
+        EVIDENCE_AGE.with_label_values::<&str>(&[]).set(i64::try_from(self.oldest.as_secs()).unwrap_or(i64::MAX));
+        EVIDENCE_PROTECTED.with_label_values::<&str>(&[]).set(i64::try_from(self.kept).unwrap_or(i64::MAX));
     }
 }
 

@@ -17,6 +17,7 @@ use std::{
     borrow::Cow,
     fs::{self, DirBuilder, File},
     io::{self, Write},
+    mem,
     os::unix::fs::{DirBuilderExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -24,22 +25,30 @@ use std::{
 };
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 use snowgate_core::{
     hex::hex,
     ids::{Id, IncidentId},
     incidents::{Evidence, command::CommandId},
-    time::Moment,
+    retention::{Group, Period, Retention},
+    time::{BootId, Moment, Stamp},
 };
 
 use super::{
+    access_log::{Access, AccessLog, AccessedFile, Action},
+    hold::{self, HOLD},
+    manifest::{Deleted, MANIFEST, Manifest, ManifestError, Reason},
     partial::{PARTIAL, PartialFile},
     provenance::Provenance,
-    shelf::{FileKey, Shelf},
+    shelf::{FileKey, Shelf, Shelved},
 };
 use crate::{
     durable::sync_directory,
-    events::evidence::{EvidenceDeleted, EvidenceHeld, EvidenceUndeletable},
+    events::command::NotLogged,
+    events::evidence::{EvidenceAged, EvidenceDeleted, EvidenceHeld, EvidenceUndeletable},
+    signing::SigningKey,
 };
 
 /// Name of a file within its incident; a closed set, so that nothing from outside can be one.
@@ -63,20 +72,59 @@ impl FileName {
     }
 }
 
-/// How much evidence is kept.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// The most bytes of all files.
-    pub quota: u64,
-    /// The longest a file is kept.
-    pub keep: Duration,
-    /// Bytes of the file system that evidence leaves free for incidents.
+/// The directory of evidence within the data directory.
+pub const EVIDENCE: &str = "evidence";
+
+/// Bytes of the file system that evidence leaves free for incidents: the store writes them for days after evidence has stopped.
+pub const RESERVE: u64 = 256 << 20;
+
+/// Whose evidence it is, how long it is kept, and where it is written down what becomes of it.
+#[derive(Debug)]
+pub struct Keeping {
+    /// The box.
+    pub gateway: Id,
+    /// What manifests are signed with; unsigned without.
+    pub key: Option<SigningKey>,
+    /// How long, and how much.
+    pub retention: Retention,
+    /// Bytes of the file system that evidence leaves free for incidents: [`RESERVE`].
     pub reserve: u64,
+    /// Where deletions are entered.
+    pub log: AccessLog,
+    /// Which boot this is.
+    pub boot: BootId,
 }
 
-impl Limits {
-    /// A reserve that lets the store write incidents for days after evidence has stopped.
-    pub const RESERVE: u64 = 256 << 20;
+/// A file that was deleted, as it is reported.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DeletedFile {
+    /// The incident it belonged to.
+    pub incident: IncidentId,
+    /// Its name within the incident.
+    pub name: String,
+    /// The camera whose pictures were in it; missing where that is not known any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub camera: Option<Id>,
+    /// SHA-256 of it, hexadecimal; missing where that is not known any more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(extend("pattern" = "^[0-9a-f]{64}$"))]
+    pub sha256: Option<String>,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// When it was deleted.
+    #[schemars(with = "String", extend("format" = "date-time"))]
+    pub at: Timestamp,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Files that the box has deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct DeletionReport {
+    /// The box.
+    pub gateway: Id,
+    /// The files.
+    pub files: Vec<DeletedFile>,
 }
 
 /// Why evidence cannot be kept.
@@ -92,16 +140,33 @@ pub enum FilesError {
         /// What the system says.
         source: io::Error,
     },
-    /// It does not fit, even with all other evidence gone.
-    #[error("evidence: no room for {bytes} bytes (quota {quota}, free on disk beyond the reserve {free})")]
+    /// It does not fit, even with everything gone that may go.
+    #[error(
+        "evidence: no room for {bytes} bytes: {whose} may take {quota}, {kept} of them must be kept, and {free} are free on the disk beyond the reserve"
+    )]
     NoRoom {
         /// Size of the file.
         bytes: u64,
-        /// The most bytes of all files.
+        /// What the quota is of: `all of it`, `that of camera gate`.
+        whose: String,
+        /// The most bytes of that.
         quota: u64,
+        /// Bytes of that which may not be deleted yet, or are held.
+        kept: u64,
         /// What the file system has left beyond the reserve.
         free: u64,
     },
+}
+
+impl FilesError {
+    /// The reason in a word, for metrics: `protected` where what must be kept leaves no room.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoRoom { kept: 0, .. } => "no_room",
+            Self::NoRoom { .. } => "protected",
+            Self::Io { .. } => "disk",
+        }
+    }
 }
 
 pub(super) fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FilesError {
@@ -137,22 +202,33 @@ impl EvidenceFiles {
     ///
     /// # Errors
     /// The directory cannot be made, read or restricted to its owner.
-    pub fn open(directory: &Path, limits: Limits) -> Result<Self, FilesError> {
+    pub fn open(directory: &Path, keeping: Keeping) -> Result<Self, FilesError> {
         DirBuilder::new()
             .recursive(true)
             .mode(0o700)
             .create(directory)
             .and_then(|()| fs::set_permissions(directory, fs::Permissions::from_mode(0o700)))
             .map_err(failed("prepare", directory))?;
-        let mut files = Files { directory: directory.to_owned(), limits, shelf: Shelf::default(), put_by: 0 };
+        let (directory, shelf) = (directory.to_owned(), Shelf::default());
+        let mut files = Files { directory, keeping, shelf, put_by: 0, deleted: Vec::new() };
         files.scan()?;
-        EvidenceHeld { bytes: files.shelf.bytes() }.emit();
+        files.observe(None);
         Ok(Self(Arc::new(Mutex::new(files))))
+    }
+
+    /// From now on evidence is kept by these rules.
+    pub fn keep_by(&self, retention: Retention) {
+        self.lock().keeping.retention = retention;
+    }
+
+    /// Takes what was deleted since it was asked last.
+    pub fn take_deleted(&self) -> Vec<DeletedFile> {
+        mem::take(&mut self.lock().deleted)
     }
 
     /// Bytes of all files.
     pub fn bytes(&self) -> u64 {
-        self.lock().shelf.bytes()
+        self.lock().shelf.bytes(&Group::All)
     }
 
     /// Where a file lies, or would.
@@ -172,7 +248,7 @@ impl EvidenceFiles {
         contents: &[u8],
         now: Moment,
     ) -> Result<Evidence, FilesError> {
-        let mut partial = self.begin(of, file, contents.len() as u64)?;
+        let mut partial = self.begin(of, file, contents.len() as u64, now)?;
         partial.write_all(contents).map_err(failed("write", partial.path()))?;
         partial.keep(now)
     }
@@ -181,10 +257,16 @@ impl EvidenceFiles {
     ///
     /// # Errors
     /// It does not fit, or the file system refuses.
-    pub fn begin(&self, of: &Arc<Provenance>, file: NewFile, at_most: u64) -> Result<PartialFile, FilesError> {
+    pub fn begin(
+        &self,
+        of: &Arc<Provenance>,
+        file: NewFile,
+        at_most: u64,
+        now: Moment,
+    ) -> Result<PartialFile, FilesError> {
         let folder = {
             let mut files = self.lock();
-            files.make_room(at_most)?;
+            files.make_room(at_most, &file.camera, &of.category, now)?;
             let folder = files.folder(of.incident);
             files.make_folder(&folder)?;
             files.put_by += at_most;
@@ -193,18 +275,27 @@ impl EvidenceFiles {
         PartialFile::create(self.clone(), Arc::clone(of), file, folder, at_most)
     }
 
-    /// Enters a file that lies under its name.
+    /// Enters a file that lies under its name, into the books and the incident's manifest.
     pub(super) fn enter(&self, of: &Provenance, evidence: &Evidence, now: Moment) -> Result<(), FilesError> {
         let mut files = self.lock();
         let key = FileKey { incident: of.incident, name: evidence.name.as_str().into() };
-        files.shelf.insert(key.clone(), now.wall, evidence.bytes);
+        files.shelf.insert(
+            key.clone(),
+            Shelved {
+                date: now.wall,
+                bytes: evidence.bytes,
+                camera: evidence.camera.clone(),
+                category: Some(of.category.clone()),
+            },
+        );
         let folder = files.folder(of.incident);
-        if let Err(error) = sync_directory(&folder) {
-            // It may not outlive a power cut: nobody must count on it.
-            files.delete(&key, "disk")?;
-            return Err(failed("sync", &folder)(error));
+        let entered = files.enter_into_manifest(&folder, of, evidence, now);
+        if let Err(error) = entered.and_then(|()| sync_directory(&folder)) {
+            // It may not outlive a power cut, or nobody could prove what it is: nobody must count on it.
+            files.delete(&key, Reason::Disk, now)?;
+            return Err(failed("enter into the manifest of", &folder)(error));
         }
-        EvidenceHeld { bytes: files.shelf.bytes() }.emit();
+        files.observe(None);
         Ok(())
     }
 
@@ -226,10 +317,12 @@ impl EvidenceFiles {
 #[derive(Debug)]
 struct Files {
     directory: PathBuf,
-    limits: Limits,
+    keeping: Keeping,
     shelf: Shelf,
     /// Bytes put by for files that are being written.
     put_by: u64,
+    /// What was deleted and not yet asked for.
+    deleted: Vec<DeletedFile>,
 }
 
 impl Files {
@@ -237,57 +330,104 @@ impl Files {
         self.directory.join(incident.to_string())
     }
 
-    /// Bytes of all files, those put by among them.
-    fn bytes(&self) -> u64 {
-        self.shelf.bytes().saturating_add(self.put_by)
+    /// Bytes of a group; what is put by counts towards all of them.
+    fn bytes(&self, group: &Group) -> u64 {
+        self.shelf.bytes(group).saturating_add(self.put_by)
+    }
+
+    fn period(&self, file: &Shelved) -> Period {
+        self.keeping.retention.period(file.camera.as_ref(), file.category.as_ref())
+    }
+
+    /// Whether a file may be deleted: it is not held, and old enough. While the clock is not right its age is not known.
+    fn may_go(&self, key: &FileKey, file: &Shelved, now: Moment) -> bool {
+        let at_least = self.period(file).at_least;
+        let is_old_enough = at_least.is_zero() || (now.synchronised && age(file, now) >= at_least);
+        is_old_enough && !hold::is_on(&self.folder(key.incident))
     }
 
     fn sweep(&mut self, now: Moment) {
         if now.synchronised {
             self.date_anew(now.wall);
-            let oldest_kept = now.wall.saturating_sub(self.limits.keep).unwrap_or(Timestamp::MIN);
-            while let Some((date, key)) = self.shelf.oldest().cloned() {
-                if date >= oldest_kept || self.delete(&key, "age").is_err() {
+            let expired = self.shelf.oldest_first(&Group::All).filter(|(key, file)| {
+                age(file, now) > self.period(file).at_most && !hold::is_on(&self.folder(key.incident))
+            });
+            let expired: Vec<FileKey> = expired.map(|(key, _)| key.clone()).collect();
+            for key in expired {
+                if self.delete(&key, Reason::Age, now).is_err() {
                     break;
                 }
             }
         }
-        while self.bytes() > self.limits.quota {
-            let Some((_, key)) = self.shelf.oldest().cloned() else { break };
-            if self.delete(&key, "quota").is_err() {
+        for (group, quota) in self.keeping.retention.all_quotas() {
+            let excess = self.shelf.bytes(&group).saturating_sub(quota);
+            let (victims, _) = self.victims(&group, excess, now);
+            if victims.iter().any(|key| self.delete(key, Reason::Quota, now).is_err()) {
                 break;
             }
         }
-        EvidenceHeld { bytes: self.shelf.bytes() }.emit();
+        self.observe(Some(now));
     }
 
-    /// Deletes the oldest files until `bytes` more fit the quota and the disk.
-    fn make_room(&mut self, bytes: u64) -> Result<(), FilesError> {
-        let quota = self.limits.quota;
-        loop {
-            let free = self.free()?;
-            let over_quota = self.bytes().saturating_add(bytes) > quota;
-            if !over_quota && bytes <= free {
-                return Ok(());
+    /// The oldest files of a group that may go, as many as have so many bytes, and the bytes that they have.
+    fn victims(&self, group: &Group, bytes: u64, now: Moment) -> (Vec<FileKey>, u64) {
+        let (mut victims, mut sum) = (Vec::new(), 0);
+        for (key, file) in self.shelf.oldest_first(group) {
+            if sum >= bytes {
+                break;
             }
-            let oldest = self.shelf.oldest().map(|(_, key)| key.clone());
-            match oldest {
-                Some(key) if bytes <= quota => self.delete(&key, if over_quota { "quota" } else { "disk" })?,
-                _ => return Err(FilesError::NoRoom { bytes, quota, free }),
+            if self.may_go(key, file, now) {
+                sum += file.bytes;
+                victims.push(key.clone());
             }
         }
+        (victims, sum)
+    }
+
+    /// Deletes the oldest files that may go until `bytes` more fit every quota and the disk. Nothing is deleted for what cannot
+    /// be made to fit.
+    fn make_room(&mut self, bytes: u64, camera: &Id, category: &Id, now: Moment) -> Result<(), FilesError> {
+        for (group, quota) in self.keeping.retention.quotas(Some(camera), Some(category)) {
+            let excess = self.bytes(&group).saturating_add(bytes).saturating_sub(quota);
+            self.give_way(&group, quota, (bytes, excess), Reason::Quota, now)?;
+        }
+        let short = bytes.saturating_sub(self.free()?);
+        self.give_way(&Group::All, self.keeping.retention.quota, (bytes, short), Reason::Disk, now)
+    }
+
+    /// Has so many bytes of a group give way to a file.
+    fn give_way(
+        &mut self,
+        group: &Group,
+        quota: u64,
+        (bytes, excess): (u64, u64),
+        reason: Reason,
+        now: Moment,
+    ) -> Result<(), FilesError> {
+        let (victims, sum) = self.victims(group, excess, now);
+        if sum < excess {
+            let (whose, kept) = (name(group), self.shelf.bytes(group) - sum);
+            return Err(FilesError::NoRoom { bytes, whose, quota, kept, free: self.free()? });
+        }
+        victims.iter().try_for_each(|key| self.delete(key, reason, now))
     }
 
     /// Bytes of the file system beyond the reserve.
     fn free(&self) -> Result<u64, FilesError> {
         let disk = rustix::fs::statvfs(&self.directory)
             .map_err(|error| failed("measure the disk of", &self.directory)(error.into()))?;
-        Ok(disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(self.limits.reserve))
+        Ok(disk.f_bavail.saturating_mul(disk.f_frsize).saturating_sub(self.keeping.reserve))
     }
 
-    fn delete(&mut self, key: &FileKey, reason: &'static str) -> Result<(), FilesError> {
+    /// Deletes a file: first it is entered into the access log that it goes, then it goes, then its manifest says so.
+    fn delete(&mut self, key: &FileKey, reason: Reason, now: Moment) -> Result<(), FilesError> {
         let folder = self.folder(key.incident);
         let path = folder.join(&*key.name);
+        let mut manifest = Manifest::read(&folder).map(|signed| signed.manifest).ok();
+        let entry = manifest.as_mut().and_then(|manifest| manifest.file_mut(&key.name));
+        let sha256 = entry.as_ref().map(|file| file.evidence.sha256.clone());
+        let at = Stamp { boot: self.keeping.boot.clone(), moment: now };
+        self.log_deletion(key, sha256.clone(), reason, &at);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 let error = failed("delete", &path)(error);
@@ -296,11 +436,68 @@ impl Files {
             }
             _ => {}
         }
-        // Fails while other files are in it, and that is right.
-        let _ = fs::remove_dir(&folder);
-        let bytes = self.shelf.remove(key).unwrap_or(0);
-        EvidenceDeleted { incident: key.incident, name: &key.name, bytes, reason }.emit();
+        if let Some(entry) = entry {
+            entry.deleted = Some(Deleted { at: at.clone(), reason });
+        }
+        let is_last = manifest.as_ref().is_none_or(|manifest| manifest.files.iter().all(|file| file.deleted.is_some()));
+        if is_last {
+            // What of these two fails is seen by the next sweep, or hurts nobody: a folder that something else lies in stays.
+            let _ = fs::remove_file(folder.join(MANIFEST));
+            let _ = fs::remove_dir(&folder);
+        } else if let Some(manifest) = &mut manifest
+            && let Err(error) = manifest.write(&folder, self.keeping.key.as_ref())
+        {
+            // The access log knows.
+            EvidenceUndeletable { error: &failed("write the manifest of", &folder)(error) }.emit();
+        }
+        let file = self.shelf.remove(key);
+        let (bytes, camera) = file.map_or((0, None), |file| (file.bytes, file.camera));
+        EvidenceDeleted { incident: key.incident, name: &key.name, bytes, reason: reason.as_str() }.emit();
+        let (incident, name) = (key.incident, key.name.to_string());
+        self.deleted.push(DeletedFile { incident, name, camera, sha256, bytes, at: now.wall, reason });
         Ok(())
+    }
+
+    fn log_deletion(&mut self, key: &FileKey, sha256: Option<String>, reason: Reason, at: &Stamp) {
+        let access = Access {
+            action: Action::Delete,
+            incident: Some(key.incident),
+            command: None,
+            by: "snowgate".to_owned(),
+            unit: None,
+            reason: reason.as_str().to_owned(),
+            account: None,
+            files: vec![AccessedFile { name: key.name.to_string(), sha256: sha256.unwrap_or_default() }],
+            granted: true,
+            refusal: None,
+        };
+        // On a full disk deleting must go on all the same.
+        if let Err(error) = self.keeping.log.write(&access, at) {
+            NotLogged { what: Action::Delete.as_str(), error: &error }.emit();
+        }
+    }
+
+    fn enter_into_manifest(&self, folder: &Path, of: &Provenance, evidence: &Evidence, now: Moment) -> io::Result<()> {
+        let at = Stamp { boot: self.keeping.boot.clone(), moment: now };
+        let mut manifest = match Manifest::read(folder) {
+            Ok(signed) => signed.manifest,
+            Err(ManifestError::Missing) => Manifest::new(self.keeping.gateway.clone(), of.clone(), at.clone()),
+            Err(error) => return Err(io::Error::other(error)),
+        };
+        manifest.written = at;
+        manifest.enter(evidence.clone());
+        manifest.write(folder, self.keeping.key.as_ref())
+    }
+
+    /// Shows how much there is; at a sweep, also how old it is and how much of it must be kept.
+    fn observe(&self, now: Option<Moment>) {
+        EvidenceHeld { bytes: self.shelf.bytes(&Group::All) }.emit();
+        if let Some(now) = now {
+            let mut all = self.shelf.oldest_first(&Group::All).map(|(_, file)| file);
+            let oldest = all.next().map_or(Duration::ZERO, |file| age(file, now));
+            let kept = self.shelf.oldest_first(&Group::All).filter(|(key, file)| !self.may_go(key, file, now));
+            EvidenceAged { oldest, kept: kept.map(|(_, file)| file.bytes).sum() }.emit();
+        }
     }
 
     fn make_folder(&self, folder: &Path) -> Result<(), FilesError> {
@@ -332,6 +529,7 @@ impl Files {
     }
 
     fn scan_folder(&mut self, incident: IncidentId, folder: &Path) -> Result<(), FilesError> {
+        let manifest = Manifest::read(folder).map(|signed| signed.manifest).ok();
         for entry in fs::read_dir(folder).map_err(failed("read", folder))? {
             let entry = entry.map_err(failed("read", folder))?;
             let path = entry.path();
@@ -342,10 +540,15 @@ impl Files {
             }
             if name.starts_with(PARTIAL) {
                 fs::remove_file(&path).map_err(failed("delete", &path))?;
-            } else if name.parse::<Id>().is_ok() {
+            } else if name.parse::<Id>().is_ok() && name != MANIFEST && name != HOLD {
                 let date = metadata.modified().ok().and_then(|date| Timestamp::try_from(date).ok());
-                let key = FileKey { incident, name: name.into() };
-                self.shelf.insert(key, date.unwrap_or(Timestamp::MIN), metadata.len());
+                let mut entries = manifest.iter().flat_map(|manifest| &manifest.files);
+                let camera =
+                    entries.find(|file| file.evidence.name == name).and_then(|file| file.evidence.camera.clone());
+                let category = manifest.as_ref().map(|manifest| manifest.of.category.clone());
+                let date = date.unwrap_or(Timestamp::MIN);
+                let shelved = Shelved { date, bytes: metadata.len(), camera, category };
+                self.shelf.insert(FileKey { incident, name: name.into() }, shelved);
             }
         }
         // Left empty by a power cut; fails while files are in it.
@@ -358,11 +561,41 @@ impl Files {
         for key in self.shelf.outside(NO_DATE_BEFORE, latest) {
             let path = self.folder(key.incident).join(&*key.name);
             let dated = File::options().write(true).open(&path).and_then(|file| file.set_modified(now.into()));
-            let bytes = self.shelf.size(&key);
+            let known = self.shelf.get(&key).cloned();
             // A file whose date cannot be set keeps its old one, and goes first when room is needed.
-            if let (Ok(()), Some(bytes)) = (dated, bytes) {
-                self.shelf.insert(key, now, bytes);
+            if let (Ok(()), Some(known)) = (dated, known) {
+                self.shelf.insert(key, Shelved { date: now, ..known });
             }
+        }
+    }
+}
+
+fn age(file: &Shelved, now: Moment) -> Duration {
+    now.wall.duration_since(file.date).try_into().unwrap_or(Duration::ZERO)
+}
+
+/// What a group is called.
+fn name(group: &Group) -> String {
+    match group {
+        Group::All => "all of it".to_owned(),
+        Group::Camera(camera) => format!("that of camera {camera}"),
+        Group::Category(category) => format!("that of category {category}"),
+    }
+}
+
+#[cfg(test)]
+impl Keeping {
+    /// So that nothing in a test is too much or too old; the access log lies in the same directory.
+    pub fn any(directory: &Path) -> Self {
+        let default = Period { at_least: Duration::ZERO, at_most: Duration::from_secs(86_400) };
+        let (cameras, categories) = Default::default();
+        Self {
+            gateway: "box-1".parse().unwrap(),
+            key: None,
+            retention: Retention { default, quota: 10 << 20, cameras, categories },
+            reserve: 0,
+            log: AccessLog::open(directory).unwrap(),
+            boot: BootId("boot".into()),
         }
     }
 }

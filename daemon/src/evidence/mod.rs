@@ -16,12 +16,17 @@
 //!   refused and counted.
 
 pub mod access_log;
+pub mod archive;
 mod canvas;
 mod cover;
 pub mod detectors;
+pub mod export;
 pub mod files;
+pub mod hold;
 mod line;
+pub mod manifest;
 mod partial;
+pub mod proof;
 pub mod provenance;
 mod shelf;
 pub mod spec;

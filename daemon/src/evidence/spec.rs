@@ -16,6 +16,8 @@ spec! {
         jpeg_quality: Located<u32> = Located::nowhere(80),
         /// Widest still in pixels; larger pictures are scaled down.
         max_width: Located<u32> = Located::nowhere(1280),
+        /// So long nothing takes evidence away, neither its quota nor a full disk: full of such evidence, new evidence is refused.
+        keep_at_least: TimeSpan = TimeSpan::secs(0),
         /// How long evidence is kept at the most.
         keep: TimeSpan = TimeSpan::secs(30 * 86_400),
     }

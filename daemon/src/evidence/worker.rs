@@ -19,7 +19,7 @@ use snowgate_core::{
 };
 
 use super::{
-    files::{EvidenceFiles, FileName, FilesError, NewFile},
+    files::{DeletedFile, EvidenceFiles, FileName, FilesError, NewFile},
     line::{Next, StillServer, line, refuse},
     still::{HasPixels, Still, StillError, StillMaker, StillRequest},
 };
@@ -51,10 +51,18 @@ pub struct StillReady {
     pub still: Still,
 }
 
+/// What the thread tells.
+pub enum Told {
+    /// A still is made.
+    Ready(Box<StillReady>),
+    /// Evidence was deleted: it had become too old, or gave way.
+    Deleted(Vec<DeletedFile>),
+}
+
 /// Starts the thread.
 ///
-/// `open` loads the models and is called on the thread, first when it starts. `ready` is called on the thread with
-/// each still; while it waits, requests queue.
+/// `open` loads the models and is called on the thread, first when it starts. `tell` is called on the thread; while it waits,
+/// requests queue.
 ///
 /// # Errors
 /// No thread can be had.
@@ -63,11 +71,11 @@ pub fn spawn<P: HasPixels + 'static>(
     files: EvidenceFiles,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
-    ready: impl FnMut(StillReady) + Send + 'static,
+    tell: impl FnMut(Told) + Send + 'static,
 ) -> io::Result<(JoinHandle<()>, StillQueue<P>)> {
     let (queue, server) = line();
     let swept = clock.mono();
-    let worker = Worker { open, maker: None, files, clock, shutdown, ready, swept };
+    let worker = Worker { open, maker: None, files, clock, shutdown, tell, swept };
     let thread = std::thread::Builder::new().name("evidence".to_owned()).spawn(move || worker.run(&server))?;
     Ok((thread, queue))
 }
@@ -75,14 +83,14 @@ pub fn spawn<P: HasPixels + 'static>(
 /// Why models cannot be loaded.
 pub type OpenError = Box<dyn std::error::Error + Send + Sync>;
 
-struct Worker<O, R> {
+struct Worker<O, T> {
     open: O,
     /// `None` until the models are loaded, and after a panic in them.
     maker: Option<StillMaker>,
     files: EvidenceFiles,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
-    ready: R,
+    tell: T,
     swept: Mono,
 }
 
@@ -105,16 +113,15 @@ impl Refusal {
             Self::Unavailable(_) => "unavailable",
             Self::Still(error) => error.reason(),
             Self::Panic(_) => "panic",
-            Self::Files(FilesError::NoRoom { .. }) => "no_room",
-            Self::Files(FilesError::Io { .. }) => "disk",
+            Self::Files(error) => error.reason(),
         }
     }
 }
 
-impl<O, R> Worker<O, R>
+impl<O, T> Worker<O, T>
 where
     O: FnMut() -> Result<StillMaker, OpenError>,
-    R: FnMut(StillReady),
+    T: FnMut(Told),
 {
     fn run<P: HasPixels>(mut self, requests: &StillServer<P>) {
         self.files.sweep(self.clock.now());
@@ -132,6 +139,11 @@ where
             if self.clock.mono().since(self.swept) >= SWEEP_EVERY {
                 self.swept = self.clock.mono();
                 self.files.sweep(self.clock.now());
+            }
+            // Those who record clips have things deleted, too.
+            let deleted = self.files.take_deleted();
+            if !deleted.is_empty() {
+                (self.tell)(Told::Deleted(deleted));
             }
         }
         for request in requests.close() {
@@ -152,7 +164,7 @@ where
                     took: self.clock.mono().since(started),
                 }
                 .emit();
-                (self.ready)(announce(request, still, evidence));
+                (self.tell)(Told::Ready(Box::new(announce(request, still, evidence))));
             }
             Err(refusal) => refuse(request, refusal.reason(), &refusal),
         }

@@ -12,12 +12,12 @@ use snowgate_core::{ids::Id, time::Clock};
 
 use super::{
     format::{FORMAT, Header, VERSION},
-    key::{PublicKey, SigningKey},
     read::{ReadError, Verified, verify},
     write::Writer,
 };
 use crate::{
     durable::sync_directory,
+    signing::{PublicKey, SigningKey},
     store::{Gap, RowId, StoreError, WaitingSnapshot, announce_gaps_beside, remove_exported},
 };
 

@@ -104,18 +104,7 @@ impl Line<'_> {
     }
 }
 
-/// The last line.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Seal {
-    /// SHA-256 of all lines before, line ends included, as hex.
-    pub(super) sha256: String,
-    /// Ed25519 signature over [`signed`], as hex.
-    pub(super) signature: String,
-}
-
-/// What is signed: the hash, and before it what it is the hash of, so that no signature of this key over something else
-/// can be taken for one.
-pub(super) fn signed(sha256: &str) -> String {
-    format!("{FORMAT} {VERSION} {sha256}\n")
+/// What is sealed: its kind and version.
+pub(super) fn sealed() -> String {
+    format!("{FORMAT} {VERSION}")
 }

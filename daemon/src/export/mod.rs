@@ -20,7 +20,6 @@
 
 mod file;
 mod format;
-mod key;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -29,18 +28,5 @@ mod write;
 pub use self::{
     file::{Export, ExportError, Exported},
     format::Header,
-    key::{KeyError, PublicKey, SigningKey},
     read::{ReadError, Reader, Verified, verify},
 };
-
-/// The bytes of lower-case hex digits.
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let digit = |c: u8| match c {
-        b'0'..=b'9' => Some(c - b'0'),
-        b'a'..=b'f' => Some(c - b'a' + 10),
-        _ => None,
-    };
-    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
-    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
-    if rest.is_empty() { bytes } else { None }
-}

@@ -7,12 +7,11 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use snowgate_core::hex::hex;
 
-use super::{
-    format::{FORMAT, Header, Kind, Line, MAX_HEADER, MAX_LINE, Seal, VERSION, signed},
-    key::PublicKey,
-    unhex,
+use super::format::{FORMAT, Header, Kind, Line, MAX_HEADER, MAX_LINE, VERSION, sealed};
+use crate::{
+    signing::{PublicKey, Seal},
+    store::{Class, RowId, WaitingMessage},
 };
-use crate::store::{Class, RowId, WaitingMessage};
 
 /// Why a file is no export of the gateway, or not any more.
 #[derive(Debug, thiserror::Error)]
@@ -170,9 +169,7 @@ impl<R: BufRead> Reader<R> {
         if given != self.header.signing_key {
             return Err(ReadError::OtherKey { signed_with: self.header.signing_key.clone(), given });
         }
-        let valid = unhex(&seal.signature)
-            .is_some_and(|signature| self.key.verifies(&signature, signed(&seal.sha256).as_bytes()));
-        if valid { Ok(seal.sha256) } else { Err(ReadError::Forged) }
+        if seal.is_by(&sealed(), &self.key) { Ok(seal.sha256) } else { Err(ReadError::Forged) }
     }
 }
 

@@ -15,7 +15,10 @@ use super::{
     write::Writer,
     *,
 };
-use crate::store::{Class, Commit, LossReason, Message, RowId, Selection, Store, WaitingMessage, inspect};
+use crate::{
+    signing::{PublicKey, SigningKey},
+    store::{Class, Commit, LossReason, Message, RowId, Selection, Store, WaitingMessage, inspect},
+};
 
 fn pair() -> (SigningKey, PublicKey) {
     let key = PKey::generate_ed25519().unwrap();

@@ -6,11 +6,11 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use snowgate_core::hex::hex;
 
-use super::{
-    format::{Header, Line, Seal, signed},
-    key::SigningKey,
+use super::format::{Header, Line, sealed};
+use crate::{
+    signing::{Seal, SigningKey},
+    store::WaitingMessage,
 };
-use crate::store::WaitingMessage;
 
 /// Hashes what it passes on.
 pub(super) struct Writer<W> {
@@ -35,8 +35,7 @@ impl<W: Write> Writer<W> {
     /// Ends with hash and signature; gives back what it wrote to.
     pub(super) fn seal(mut self, key: &SigningKey) -> io::Result<W> {
         let sha256 = hex(self.hash.finalize_reset());
-        let signature = key.sign(signed(&sha256).as_bytes()).map_err(io::Error::other)?;
-        self.put(&Seal { sha256, signature: hex(&signature) })?;
+        self.put(&Seal::new(&sealed(), sha256, key)?)?;
         Ok(self.out)
     }
 

@@ -10,6 +10,7 @@ use snowgate_core::incidents::{
 };
 
 use crate::{
+    evidence::{access_log::PublishedHead, files::DeletionReport},
     run::{CameraStateMessage, ConfigStateMessage},
     sensor::{Readings, state::SensorStateMessage},
     uplink::{GapReport, Status},
@@ -311,6 +312,39 @@ pub const CHANNELS: &[Channel] = &[
             event: None,
         }],
         content: Content::Json(|generator| generator.subschema_for::<GapReport<'_>>()),
+    },
+    Channel {
+        name: "evidenceDeleted",
+        topic: "evidence-deleted",
+        description: "Reports of evidence that the box has deleted.",
+        direction: Direction::Sent,
+        qos: 1,
+        retained: false,
+        answered_on: None,
+        messages: &[MessageKind {
+            name: "evidenceDeleted",
+            title: "Evidence deleted",
+            summary: "Files that are not on the box any more, and why. The same stands in its access log.",
+            event: None,
+        }],
+        content: Content::Json(|generator| generator.subschema_for::<DeletionReport>()),
+    },
+    Channel {
+        name: "accessLogHead",
+        topic: "access-log/head",
+        description: "The last line of the box's access log, at its start and at the end of each day: from then on nobody \
+                      can cut the log off before it unnoticed. Whoever keeps these can prove it.",
+        direction: Direction::Sent,
+        qos: 1,
+        retained: true,
+        answered_on: None,
+        messages: &[MessageKind {
+            name: "accessLogHead",
+            title: "Head of the access log",
+            summary: "Number and SHA-256 of the line; what `snowgate evidence verify --head` takes.",
+            event: None,
+        }],
+        content: Content::Json(|generator| generator.subschema_for::<PublishedHead>()),
     },
     Channel {
         name: "dailySummary",

@@ -14,6 +14,7 @@ use snowgate_core::{
         disposition::{self, Disposition, DispositionAnswer, RememberedDisposition},
         verify::{self, RememberedVerify, Seen, Verification, Verify, VerifyAnswer},
     },
+    time::Stamp,
 };
 
 use super::{
@@ -22,7 +23,10 @@ use super::{
 };
 use crate::{
     events::command as events,
-    evidence::{access_log::Access, provenance::Provenance},
+    evidence::{
+        access_log::{Access, Action},
+        provenance::Provenance,
+    },
     store::{Class, CommandRecord, Message},
     uplink::Command,
 };
@@ -239,18 +243,21 @@ impl Reporter {
 
     fn log_access(&mut self, command: &Verify, answer: &VerifyAnswer) -> bool {
         let access = Access {
-            action: VERIFY,
-            incident: command.incident,
-            command: command.id.as_str(),
-            by: command.by.as_str(),
-            reason: command.reason.as_str(),
+            action: Action::Verify,
+            incident: Some(command.incident),
+            command: Some(command.id.to_string()),
+            by: command.by.as_str().to_owned(),
+            unit: None,
+            reason: command.reason.as_str().to_owned(),
+            account: None,
+            files: Vec::new(),
             granted: answer.reason.is_none(),
-            refusal: answer.reason.map(verify::VerifyRefusal::as_str),
+            refusal: answer.reason.map(|refusal| refusal.as_str().to_owned()),
         };
-        match self.with.access_log.write(&access, &*self.with.clock) {
+        match self.with.access_log.write(&access, &Stamp::now(&*self.with.clock)) {
             Ok(()) => true,
             Err(error) => {
-                events::NotLogged { error: &error }.emit();
+                events::NotLogged { what: VERIFY, error: &error }.emit();
                 false
             }
         }

@@ -52,12 +52,14 @@ use crate::{
     camera::picture::Picture,
     evidence::{
         access_log::AccessLog,
+        files::DeletedFile,
         provenance::Provenance,
         still::{Outline, StillRequest},
         worker::{StillQueue, StillReady},
     },
     health::Health,
     shutdown::Shutdown,
+    signing::SigningKey,
     store::Store,
     uplink::{Command, RetainedStates},
     uptime::Uptimes,
@@ -159,6 +161,8 @@ pub enum Item {
     Still(Box<StillReady>),
     /// The box has looked again.
     Looked(Box<Looked>),
+    /// Evidence was deleted.
+    Deleted(Vec<DeletedFile>),
     /// The configuration has changed: what comes from now on was found by the new one.
     Configured(Box<Configured>),
 }
@@ -211,6 +215,8 @@ pub struct Reporting {
     pub verify: VerifySpec,
     /// Who has asked to see something, and why.
     pub access_log: AccessLog,
+    /// What its head is signed with as it is published; unsigned without.
+    pub signing_key: Option<SigningKey>,
     /// Where the summary of the day that goes on is shown.
     pub retained: RetainedStates,
     /// How long cameras and sensors were up.

@@ -22,7 +22,11 @@ use super::{
 };
 use crate::{
     events::{incident as events, sensor::TelemetryLost},
-    evidence::{provenance::Provenance, worker::StillReady},
+    evidence::{
+        files::{DeletedFile, DeletionReport},
+        provenance::Provenance,
+        worker::StillReady,
+    },
     health::Part,
     store::{Class, CommandRecord, Commit, IncidentRecord, Message, Store, StoreError},
     uplink::Topics,
@@ -115,6 +119,7 @@ impl Reporter {
             Item::Telemetry(batches) => self.telemetry(batches),
             Item::Still(still) => self.still_ready(*still),
             Item::Looked(looked) => self.looked(*looked),
+            Item::Deleted(files) => self.evidence_deleted(files),
             Item::Configured(configured) => self.configured(*configured),
         }
     }
@@ -212,6 +217,15 @@ impl Reporter {
         let picture = self.picture(ready.incident, &ready.evidence.name, ready.still.jpeg);
         let revision = Some((self.book.add_evidence(stored, ready.evidence), light));
         self.commit(Change { revision, picture: Some(picture), ..Change::default() });
+    }
+
+    /// Tells that evidence was deleted.
+    fn evidence_deleted(&mut self, files: Vec<DeletedFile>) {
+        let report = DeletionReport { gateway: self.with.gateway.id.clone(), files };
+        // A struct of plain fields always serialises.
+        let report = serde_json::to_vec(&report).unwrap_or_default();
+        let messages = vec![message(Class::Summary, self.topics.evidence_deleted(), report)];
+        self.commit(Change { messages, ..Change::default() });
     }
 
     /// The message that carries a picture of an incident.

@@ -13,7 +13,8 @@ use super::{
     reporter::{Change, Reporter, light, message, parse},
 };
 use crate::{
-    events::{command::NotRead, incident as events},
+    events::{command::NotRead, evidence::NotPublished, incident as events},
+    evidence::access_log::PublishedHead,
     store::{Class, Message, Store},
 };
 
@@ -134,6 +135,8 @@ impl Reporter {
         let began = self.with.clock.mono();
         while self.recall() && self.with.clock.mono().since(began) < HEAD_START {}
         self.conclude_left_open();
+        let head: Vec<Message> = self.access_head().into_iter().collect();
+        self.commit(Change { messages: head, ..Change::default() });
     }
 
     /// Learns from the store which rules are quiet.
@@ -244,7 +247,8 @@ impl Reporter {
             over.give(&self.with.uptimes, self.upkeep.lights(), &*self.with.clock);
             let told = Message { retain: true, ..message(Class::Summary, self.topics.daily_summary(), over.message()) };
             // One that no packet can carry is not told; the next day begins all the same.
-            let messages = if self.with.store.check(&told).is_ok() { vec![told] } else { Vec::new() };
+            let mut messages = if self.with.store.check(&told).is_ok() { vec![told] } else { Vec::new() };
+            messages.extend(self.access_head());
             if self.commit(Change { messages, day: Some(next), ..Change::default() }) {
                 self.with.uptimes.begin_day(now);
             }
@@ -257,6 +261,19 @@ impl Reporter {
             events::Unfinished { lights }.emit();
             self.with.retained.set(self.topics.summary_today(), self.day.message());
         }
+    }
+
+    /// The last line of the access log, as it is published: from then on nobody can cut the log off before it unnoticed.
+    fn access_head(&mut self) -> Option<Message> {
+        let Reporting { access_log, signing_key, gateway, clock, .. } = &mut self.with;
+        let head = access_log
+            .publish()
+            .and_then(|head| PublishedHead::new(&gateway.id, head, clock.now(), signing_key.as_ref()))
+            .inspect_err(|error| NotPublished { error }.emit())
+            .ok()?;
+        // A struct of plain fields always serialises.
+        let head = serde_json::to_vec(&head).unwrap_or_default();
+        Some(Message { retain: true, ..message(Class::Summary, self.topics.access_head(), head) })
     }
 
     fn forget_commands(&self) {

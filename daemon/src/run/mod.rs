@@ -62,8 +62,8 @@ use crate::{
     evidence::{
         access_log::{AccessLog, AccessLogError},
         detectors::StillModels,
-        files::{EvidenceFiles, FilesError, Limits},
-        worker::{self, StillReady},
+        files::{EVIDENCE, EvidenceFiles, FilesError, Keeping, RESERVE},
+        worker::{self, StillReady, Told},
     },
     health::{Health, Part},
     reporting::{self, Item, Items, Reporting, StillRequests},
@@ -157,6 +157,8 @@ struct Daemon {
     fleet: Fleet,
     sensors: Sensors,
     adapters: Adapters,
+    /// What evidence there is; none where stills are off.
+    evidence: Option<EvidenceFiles>,
     /// Who can be asked to look again.
     watched: Current<Watchables>,
     items: Items,
@@ -219,7 +221,10 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
     let (items, queued) = reporting::queue();
     let (look_ends, look_queues) = verify::queues();
     let evidence = start_evidence(&config, &models, (items.clone(), look_ends.made), &clock, &shutdown, &data)?;
-    let (evidence_thread, stills) = evidence.unzip();
+    let (evidence_thread, stills, evidence_files) = match evidence {
+        Some(Evidence { thread, stills, files }) => (Some(thread), Some(stills), Some(files)),
+        None => (None, None, None),
+    };
     let verify_stills = stills.clone();
     let lookout_stills = stills.clone();
     let (looks, wished) = crossbeam_channel::bounded(lookout::QUEUED);
@@ -236,7 +241,8 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
         looks: looks.clone(),
         look_again: look_ends.look_again,
         verify: config.verify.clone(),
-        access_log: open_access_log(&data)?,
+        access_log: AccessLog::open(&data)?,
+        signing_key: config.signing_key.clone(),
         retained,
         uptimes,
         health: Arc::clone(&health),
@@ -275,6 +281,7 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
         fleet,
         sensors,
         adapters,
+        evidence: evidence_files,
         watched,
         items,
         state,
@@ -345,6 +352,9 @@ impl Daemon {
         self.fleet.follow(before, &self.config, &self.models)?;
         self.sensors.follow(before, &self.config, self.models.sensors())?;
         self.adapters.follow(&self.config);
+        if let Some(evidence) = &self.evidence {
+            evidence.keep_by(self.config.retention());
+        }
         self.watched.set(verify::watchables(&self.fleet.workers, self.sensors.watchables()));
         Ok(())
     }
@@ -454,16 +464,12 @@ fn log_problems(problems: &Problems) {
     }
 }
 
-/// The access log; one whose chain is broken is put aside for whoever has to look at it, and a new one begun.
-fn open_access_log(data: &Path) -> Result<AccessLog, RunError> {
-    let (log, broken) = AccessLog::open(data)?;
-    if let Some(error) = broken {
-        tracing::error!(%error, "the access log has been tampered with or damaged: it is put aside");
-    }
-    Ok(log)
+/// What makes stills, and keeps them.
+struct Evidence {
+    thread: JoinHandle<()>,
+    stills: StillRequests,
+    files: EvidenceFiles,
 }
-
-type Evidence = (JoinHandle<()>, StillRequests);
 
 fn start_evidence(
     config: &Config,
@@ -476,9 +482,15 @@ fn start_evidence(
     if !config.evidence.stills {
         return Ok(None);
     }
-    let limits =
-        Limits { quota: config.storage.evidence_quota.0, keep: config.evidence.keep.0, reserve: Limits::RESERVE };
-    let files = EvidenceFiles::open(&data.join("evidence"), limits)?;
+    let keeping = Keeping {
+        gateway: config.gateway.id.clone(),
+        key: config.signing_key.clone(),
+        retention: config.retention(),
+        reserve: RESERVE,
+        log: AccessLog::open(data)?,
+        boot: clock.boot_id().clone(),
+    };
+    let files = EvidenceFiles::open(&data.join(EVIDENCE), keeping)?;
     let spec = config.evidence.clone();
     let (stopping, runtime) = (shutdown.clone(), models.runtime().cloned());
     let (face, object) =
@@ -492,15 +504,17 @@ fn start_evidence(
         }
         _ => Err("the gateway's face or object model is not usable".into()),
     };
-    let ready = move |still: StillReady| {
+    let tell = move |told: Told| {
         // The reporting thread outlives this one; it takes every still that is made. One that was made for a look is nobody's
         // once there is no verifier any more.
-        let _ = match still.verification {
-            None => items.send(Item::Still(Box::new(still))).is_ok(),
-            Some(_) => made_for_looks.try_send(still).is_ok(),
+        let _ = match told {
+            Told::Ready(still) if still.verification.is_some() => made_for_looks.try_send(*still).is_ok(),
+            Told::Ready(still) => items.send(Item::Still(still)).is_ok(),
+            Told::Deleted(files) => items.send(Item::Deleted(files)).is_ok(),
         };
     };
-    Ok(Some(worker::spawn(open, files, Arc::clone(clock), shutdown.clone(), ready)?))
+    let (thread, stills) = worker::spawn(open, files.clone(), Arc::clone(clock), shutdown.clone(), tell)?;
+    Ok(Some(Evidence { thread, stills, files }))
 }
 
 /// Starts the decoding and inference threads, and the one that applies the overload policy.

@@ -66,6 +66,16 @@ impl Topics {
         format!("{}/summary/today", self.root)
     }
 
+    /// Reports of evidence that was deleted.
+    pub fn evidence_deleted(&self) -> String {
+        format!("{}/evidence-deleted", self.root)
+    }
+
+    /// The last line of the access log; retained.
+    pub fn access_head(&self) -> String {
+        format!("{}/access-log/head", self.root)
+    }
+
     /// Reports of messages that were given up.
     pub fn gap(&self) -> String {
         format!("{}/gap", self.root)

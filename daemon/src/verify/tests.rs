@@ -23,7 +23,7 @@ use crate::{
     camera::pixels::Pixels,
     evidence::{
         Find, FindError,
-        files::{EvidenceFiles, Limits},
+        files::{EvidenceFiles, Keeping},
         still::StillMaker,
         worker,
     },
@@ -119,15 +119,16 @@ impl Bench {
         clock.advance(Duration::from_secs(1000));
         let shutdown = Shutdown::new();
         let home = tempfile::tempdir().unwrap();
-        let limits = Limits { quota: 10 << 20, keep: Duration::from_secs(86_400), reserve: 0 };
         let (sender, ready) = mpsc::channel();
         let stop = shutdown.clone();
         let open =
             move || Ok(StillMaker::new(Box::new(Finds(work)), Box::new(Finds(true)), &all_defaults(), stop.clone()));
-        let files = EvidenceFiles::open(home.path(), limits).unwrap();
+        let files = EvidenceFiles::open(home.path(), Keeping::any(home.path())).unwrap();
         let (_, stills) =
-            worker::spawn(open, files, Arc::<ManualClock>::clone(&clock), shutdown.clone(), move |still| {
-                let _ = sender.send(still);
+            worker::spawn(open, files, Arc::<ManualClock>::clone(&clock), shutdown.clone(), move |told| {
+                if let worker::Told::Ready(still) = told {
+                    let _ = sender.send(*still);
+                }
             })
             .unwrap();
         let zones = [read("id = 'yard'\npolygon = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]")];

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod files;
+mod proof;
+mod retention;
 mod still;
 mod support;
 mod worker;

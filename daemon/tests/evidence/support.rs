@@ -1,8 +1,10 @@
 //! Pictures and models that the tests share.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use gstreamer_video::prelude::*;
@@ -10,7 +12,9 @@ use image::RgbImage;
 use snowgate::{
     camera::pixels::{Chroma, Pixels, Plane},
     evidence::{
+        access_log::AccessLog,
         detectors::StillModels,
+        files::Keeping,
         provenance::Provenance,
         spec::EvidenceSpec,
         still::{HasPixels, Outline, StillMaker, StillRequest},
@@ -29,9 +33,28 @@ use snowgate_core::{
     ids::IncidentId,
     observation::Detection,
     priority::Priority,
-    time::{Moment, Mono},
+    retention::{Period, Retention},
+    time::{BootId, Moment, Mono},
 };
 use ulid::Ulid;
+
+/// How evidence in a directory is kept: no more than 10 MB, for a day; its access log lies there, too.
+pub fn keeping(directory: &Path) -> Keeping {
+    std::fs::create_dir_all(directory).unwrap();
+    Keeping {
+        gateway: "box-1".parse().unwrap(),
+        key: None,
+        retention: Retention {
+            default: Period { at_least: Duration::ZERO, at_most: Duration::from_secs(86_400) },
+            quota: 10 << 20,
+            cameras: HashMap::new(),
+            categories: HashMap::new(),
+        },
+        reserve: 0,
+        log: AccessLog::open(directory).unwrap(),
+        boot: BootId("boot".into()),
+    }
+}
 
 /// That of an incident of this number.
 pub fn provenance(number: u128) -> Arc<Provenance> {

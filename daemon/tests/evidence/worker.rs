@@ -16,10 +16,10 @@ use snowgate::{
     events::REGISTRY,
     evidence::{
         Find, FindError,
-        files::{EvidenceFiles, FileName, Limits},
+        files::{EvidenceFiles, FileName},
         provenance::Provenance,
         still::{StillMaker, StillRequest},
-        worker::{self, QUEUE, QUEUE_BYTES, StillReady},
+        worker::{self, QUEUE, QUEUE_BYTES, StillReady, Told},
     },
     shutdown::Shutdown,
     vision::{masks::Masks, preprocess::PixelRect},
@@ -31,7 +31,7 @@ use snowgate_core::{
     time::ManualClock,
 };
 
-use crate::support::{I420, defaults, now, open_models, provenance, request};
+use crate::support::{I420, defaults, keeping, now, open_models, provenance, request};
 
 /// Counters are the process's: who counts requests that are refused runs alone.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -43,8 +43,16 @@ fn clock() -> Arc<ManualClock> {
 }
 
 fn files(home: &tempfile::TempDir) -> EvidenceFiles {
-    let limits = Limits { quota: 10 << 20, keep: Duration::from_secs(86_400), reserve: 0 };
-    EvidenceFiles::open(home.path(), limits).unwrap()
+    EvidenceFiles::open(home.path(), keeping(home.path())).unwrap()
+}
+
+/// Passes stills on.
+fn told(ready: mpsc::Sender<StillReady>) -> impl FnMut(Told) + Send + 'static {
+    move |told| {
+        if let Told::Ready(still) = told {
+            ready.send(*still).unwrap();
+        }
+    }
 }
 
 fn refused(reason: &str) -> u64 {
@@ -79,8 +87,7 @@ fn a_request_becomes_a_file_and_a_message() {
         let shutdown = shutdown.clone();
         move || open_models(shutdown.clone())
     };
-    let (thread, queue) =
-        worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
+    let (thread, queue) = worker::spawn(open, files(&home), clock(), shutdown.clone(), told(ready)).unwrap();
     let request = request(I420::sample("faces1.jpg"));
     let incident = request.of.incident;
     assert!(queue.request(request));
@@ -103,29 +110,29 @@ fn the_still_of_a_verification_lies_beside_the_incidents_own() {
         let shutdown = shutdown.clone();
         move || Ok(scripted(|| Ok(()), &shutdown))
     };
-    let (thread, queue) =
-        worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
+    let (thread, queue) = worker::spawn(open, files(&home), clock(), shutdown.clone(), told(ready)).unwrap();
     let commands = [None, Some("../v 1".replace(' ', "/")), Some("v-2".to_owned())];
     for command in &commands {
         let verification = command.clone().map(|command| command.parse().unwrap());
         assert!(queue.request(StillRequest { verification, ..request(I420::grey(64, 64)) }));
     }
     let made: Vec<StillReady> = (0..3).map(|_| stills.recv_timeout(LONG).unwrap()).collect();
-    let told = |still: &StillReady| still.verification.as_ref().map(ToString::to_string);
-    assert_eq!(made.iter().map(told).collect::<Vec<_>>(), commands);
+    let command_of = |still: &StillReady| still.verification.as_ref().map(ToString::to_string);
+    assert_eq!(made.iter().map(command_of).collect::<Vec<_>>(), commands);
     let mut names: Vec<&str> = made.iter().map(|still| still.evidence.name.as_str()).collect();
     assert_eq!(names[0], FileName::STILL.as_str());
     assert!(names[1..].iter().all(|name| name.starts_with("verify-") && name.len() == "verify-.jpg".len() + 16));
     let folder = home.path().join(made[0].incident.to_string());
     let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name()).collect();
+    names.push("manifest.jsonl");
     names.sort_unstable();
     files.sort_unstable();
-    assert_eq!(files, names, "three files, wherever the command's id points to");
+    assert_eq!(files, names, "three files and their manifest, wherever the command's id points to");
     shutdown.trigger();
     thread.join().unwrap();
     let home_again = self::files(&home);
     drop(home_again);
-    assert_eq!(fs::read_dir(home.path().join(made[0].incident.to_string())).unwrap().count(), 3, "and it keeps them");
+    assert_eq!(fs::read_dir(home.path().join(made[0].incident.to_string())).unwrap().count(), 4, "and it keeps them");
 }
 
 #[test]
@@ -149,8 +156,7 @@ fn whatever_fails_there_is_no_still_and_the_next_one_is_made() {
             }
         }
     };
-    let (thread, queue) =
-        worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
+    let (thread, queue) = worker::spawn(open, files(&home), clock(), shutdown.clone(), told(ready)).unwrap();
     let before = ["panic", "unavailable", "model"].map(refused);
     for _ in 0..4 {
         assert!(queue.request(request(I420::grey(64, 64))));
@@ -233,8 +239,7 @@ fn who_matters_most_goes_first_and_stays_longest() {
             Ok(scripted(faces, &shutdown))
         }
     };
-    let (thread, queue) =
-        worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
+    let (thread, queue) = worker::spawn(open, files(&home), clock(), shutdown.clone(), told(ready)).unwrap();
     let mut ids = CountedIds::default();
     let mut ask = |priority: Priority| {
         let incident = ids.next(now());
@@ -268,15 +273,15 @@ fn who_matters_most_goes_first_and_stays_longest() {
 #[test]
 fn a_still_that_cannot_be_kept_is_not_sent() {
     let (home, shutdown) = (tempfile::tempdir().unwrap(), Shutdown::new());
-    let limits = Limits { quota: 100, keep: LONG, reserve: 0 };
-    let files = EvidenceFiles::open(home.path(), limits).unwrap();
+    let mut keeping = keeping(home.path());
+    keeping.retention.quota = 100;
+    let files = EvidenceFiles::open(home.path(), keeping).unwrap();
     let (ready, stills) = mpsc::channel::<StillReady>();
     let open = {
         let shutdown = shutdown.clone();
         move || Ok(scripted(|| Ok(()), &shutdown))
     };
-    let (thread, queue) =
-        worker::spawn(open, files, clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
+    let (thread, queue) = worker::spawn(open, files, clock(), shutdown.clone(), told(ready)).unwrap();
     let before = refused("no_room");
     assert!(queue.request(request(I420::grey(320, 240))));
     // The line is empty and its sender gone: the thread ends after the last request.

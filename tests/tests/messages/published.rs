@@ -117,6 +117,8 @@ fn the_topics_that_the_uplink_uses_are_described() {
         (topics.incident("village", "330110001"), "incident"),
         (topics.evidence(incident, "still.jpg"), "evidence"),
         (topics.gap(), "gap"),
+        (topics.evidence_deleted(), "evidenceDeleted"),
+        (topics.access_head(), "accessLogHead"),
     ] {
         assert_eq!(channel_of(&topic).map(|(channel, _)| channel.name), Some(name), "{topic}");
     }

@@ -5,13 +5,18 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use snowgate::{
     camera::health::CameraState,
-    evidence::files::FileName,
+    evidence::{
+        access_log::{Head, PublishedHead},
+        files::{DeletedFile, DeletionReport, FileName},
+        manifest::Reason,
+    },
     messages::Example,
     run::{CameraStateMessage, ConfigStateMessage, Origin, Refusal},
     sensor::{
         Telemetry,
         state::{Signs, StateSink, StateTeller},
     },
+    signing::SigningKey,
     store::{Class, CommitTime, Gap, LossReason},
     uplink::{Absence, GapReport, Status},
 };
@@ -32,10 +37,16 @@ use snowgate_core::{
         watch::Seen,
     },
     severity::Severity,
-    time::{Clock, Mono},
+    time::{Clock, Moment, Mono},
 };
 
 use crate::story::{DATE, Story, moment, still};
+
+/// The secret key of the first test vector of RFC 8032, §7.1.
+const KEY: &str = "-----BEGIN PRIVATE KEY-----
+MC4CAQAwBQYDK2VwBCIEIJ1hsZ3v/VpguoRK9JLsLMREScVpezJpGXA7rAMcrn9g
+-----END PRIVATE KEY-----
+";
 
 /// Everything that is said, in order: first the loop.
 pub fn all() -> Vec<Example> {
@@ -266,6 +277,24 @@ fn besides(story: &mut Story) {
         let gap = Gap { class: Class::Evidence, reason, messages, bytes, first, last };
         say(topics.gap(), &GapReport::new(&gateway, &gap));
     }
+
+    let (name, reason) = (FileName::STILL.as_str().to_owned(), Reason::Age);
+    let deleted = DeletedFile {
+        incident: water,
+        name,
+        camera: Some(camera.clone()),
+        sha256: Some("5f".repeat(32)),
+        bytes: 61_204,
+        at: moment("23:10:00"),
+        reason,
+    };
+    let report = DeletionReport { gateway: gateway.clone(), files: vec![deleted] };
+    story.say(topics.evidence_deleted(), &serde_json::to_vec(&report).unwrap());
+    let key = SigningKey::from_pem(KEY.as_bytes()).unwrap();
+    let head = Head { number: 218, sha256: "c4".repeat(32) };
+    let now = Moment { mono: Mono(0), wall: moment("23:59:59"), synchronised: true };
+    let head = PublishedHead::new(&gateway, head, now, Some(&key)).unwrap();
+    story.say(topics.access_head(), &serde_json::to_vec(&head).unwrap());
 
     sensor_state(story, &gauge);
     let summary = story.summary();

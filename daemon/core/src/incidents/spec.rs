@@ -8,11 +8,12 @@ use serde::{Serialize, Serializer};
 use crate::{
     choice,
     ids::Id,
+    retention::RetentionSpec,
     severity::Severity,
     spec,
     spec::{
-        DeserError, Deserialize, Error, ErrorKind, Fraction, Located, Maybe, TimeSpan, Value, ValueInner, custom,
-        expected,
+        DeserError, Deserialize, Error, ErrorKind, Fraction, Located, Maybe, TimeSpan, Value, ValueInner, all_defaults,
+        custom, expected,
     },
 };
 
@@ -52,6 +53,8 @@ spec! {
         yellow_from: Located<Fraction> = Located::nowhere(Fraction(0.8)),
         /// Share of the time limit from which its light is red.
         red_from: Located<Fraction> = Located::nowhere(Fraction(1.0)),
+        /// How long its evidence is kept, and how much of it.
+        evidence: RetentionSpec = all_defaults(),
     }
 }
 

@@ -13,7 +13,8 @@ use crate::{
     cli::{Format, exit::Exit, print_json},
     clock::SystemClock,
     config::Config,
-    export::{self, ExportError, SigningKey},
+    export::{self, ExportError},
+    signing::SigningKey,
     uplink::gap_message,
 };
 

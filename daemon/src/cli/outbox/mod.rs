@@ -16,7 +16,8 @@ use clap::{Args, Subcommand};
 use super::exit::Exit;
 use crate::{
     config::Config,
-    export::{PublicKey, ReadError, Verified},
+    export::{ReadError, Verified},
+    signing::PublicKey,
 };
 
 /// Arguments of `snowgate outbox`.

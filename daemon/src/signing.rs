@@ -1,12 +1,14 @@
-//! The gateway's key: Ed25519 (RFC 8032), in PEM as `openssl genpkey -algorithm ed25519` writes it.
+//! The gateway's key, Ed25519 (RFC 8032), in PEM as `openssl genpkey -algorithm ed25519` writes it; and what it seals files
+//! with.
 
-use std::fmt;
+use std::{fmt, io};
 
 use openssl::{
     error::ErrorStack,
     pkey::{HasPublic, Id, PKey, PKeyRef, Private, Public},
     sign::{Signer, Verifier},
 };
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use snowgate_core::hex::hex;
 
@@ -64,16 +66,22 @@ impl SigningKey {
     }
 
     /// The public key that belongs to it.
-    pub(super) fn public(&self) -> Result<PublicKey, ErrorStack> {
+    ///
+    /// # Errors
+    /// OpenSSL fails.
+    pub fn public(&self) -> Result<PublicKey, ErrorStack> {
         PKey::public_key_from_der(&self.0.public_key_to_der()?).map(PublicKey)
     }
 
-    /// SHA-256 of the public key that belongs to it.
-    pub(super) fn fingerprint(&self) -> Result<String, ErrorStack> {
+    /// SHA-256 of the public key that belongs to it (SubjectPublicKeyInfo, DER), as hex.
+    ///
+    /// # Errors
+    /// OpenSSL fails.
+    pub fn fingerprint(&self) -> Result<String, ErrorStack> {
         fingerprint(&self.0)
     }
 
-    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, ErrorStack> {
         Signer::new_without_digest(&self.0)?.sign_oneshot_to_vec(message)
     }
 }
@@ -89,11 +97,14 @@ impl PublicKey {
     }
 
     /// SHA-256 of it (SubjectPublicKeyInfo, DER), as hex.
-    pub(super) fn fingerprint(&self) -> Result<String, ErrorStack> {
+    ///
+    /// # Errors
+    /// OpenSSL fails.
+    pub fn fingerprint(&self) -> Result<String, ErrorStack> {
         fingerprint(&self.0)
     }
 
-    pub(super) fn verifies(&self, signature: &[u8], message: &[u8]) -> bool {
+    fn verifies(&self, signature: &[u8], message: &[u8]) -> bool {
         // What cannot be verified is not valid, for whatever reason.
         let valid = Verifier::new_without_digest(&self.0).and_then(|mut key| key.verify_oneshot(signature, message));
         valid.unwrap_or(false)
@@ -104,9 +115,65 @@ fn fingerprint(key: &PKeyRef<impl HasPublic>) -> Result<String, ErrorStack> {
     Ok(hex(Sha256::digest(key.public_key_to_der()?)))
 }
 
+/// What a file ends with: the hash of what stands before, and the signature over it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seal {
+    /// SHA-256 of everything before, as hex.
+    pub sha256: String,
+    /// Ed25519 signature, as hex, over the file's kind, its version, the hash, and a line feed, with a space between each.
+    pub signature: String,
+}
+
+impl Seal {
+    /// Seals what has this hash. `what` names the file's kind and version, so that no signature of this key over something else
+    /// can be taken for one.
+    ///
+    /// # Errors
+    /// OpenSSL fails.
+    pub fn new(what: &str, sha256: String, key: &SigningKey) -> io::Result<Self> {
+        let signature = key.sign(signed(what, &sha256).as_bytes()).map_err(io::Error::other)?;
+        Ok(Self { sha256, signature: hex(&signature) })
+    }
+
+    /// Whether the signature is by this key, over this hash.
+    pub fn is_by(&self, what: &str, key: &PublicKey) -> bool {
+        unhex(&self.signature).is_some_and(|signature| key.verifies(&signature, signed(what, &self.sha256).as_bytes()))
+    }
+}
+
+fn signed(what: &str, sha256: &str) -> String {
+    format!("{what} {sha256}\n")
+}
+
+/// The bytes of lower-case hex digits.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |c: u8| match c {
+        b'0'..=b'9' => Some(c - b'0'),
+        b'a'..=b'f' => Some(c - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect();
+    if rest.is_empty() { bytes } else { None }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_seal_is_by_its_key_over_its_hash_and_kind_only() {
+        let [key, other] = [(); 2].map(|()| SigningKey(PKey::generate_ed25519().unwrap()));
+        let seal = Seal::new("snowgate-outbox 1", "c0ffee".into(), &key).unwrap();
+        assert!(seal.is_by("snowgate-outbox 1", &key.public().unwrap()));
+        assert!(!seal.is_by("snowgate-evidence 1", &key.public().unwrap()));
+        assert!(!seal.is_by("snowgate-outbox 1", &other.public().unwrap()));
+        let altered = Seal { sha256: "c0ffed".into(), ..seal.clone() };
+        assert!(!altered.is_by("snowgate-outbox 1", &key.public().unwrap()));
+        let cut = Seal { signature: seal.signature[1..].into(), ..seal };
+        assert!(!cut.is_by("snowgate-outbox 1", &key.public().unwrap()));
+    }
 
     #[test]
     fn only_ed25519_keys_of_the_right_half_are_taken() {
