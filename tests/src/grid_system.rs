@@ -171,6 +171,10 @@ pub struct Received {
     pub answers: Vec<(String, serde_json::Value)>,
     /// What the gateway says it had to give up.
     pub gaps: Vec<serde_json::Value>,
+    /// Heads of its access log, as they were published.
+    pub heads: Vec<serde_json::Value>,
+    /// Its reports of evidence that it has deleted.
+    pub deleted: Vec<serde_json::Value>,
     /// What could not be understood, and why.
     pub rejected: Vec<String>,
     /// What is not as the published schemas say, and why.
@@ -388,6 +392,12 @@ impl Inbox {
                 self.take_json(publish, |received, state| {
                     received.states.insert(below.join("/"), state);
                 })
+            }
+            ["access-log", "head"] => {
+                self.take_json(publish, |received, head| received.heads.push(head));
+            }
+            ["evidence-deleted"] => {
+                self.take_json(publish, |received, report| received.deleted.push(report));
             }
             ["gap"] => self.take_json(publish, |received, gap| received.gaps.push(gap)),
             ["cmd-ack", name] => {

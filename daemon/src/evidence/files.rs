@@ -385,31 +385,34 @@ impl Files {
     }
 
     /// Deletes the oldest files that may go until `bytes` more fit every quota and the disk. Nothing is deleted for what cannot
-    /// be made to fit.
+    /// be made to fit its quota.
     fn make_room(&mut self, bytes: u64, camera: &Id, category: &Id, now: Moment) -> Result<(), FilesError> {
         for (group, quota) in self.keeping.retention.quotas(Some(camera), Some(category)) {
             let excess = self.bytes(&group).saturating_add(bytes).saturating_sub(quota);
-            self.give_way(&group, quota, (bytes, excess), Reason::Quota, now)?;
+            let (victims, sum) = self.victims(&group, excess, now);
+            if sum < excess {
+                return Err(self.no_room(bytes, (&group, quota), self.shelf.bytes(&group) - sum)?);
+            }
+            victims.iter().try_for_each(|key| self.delete(key, Reason::Quota, now))?;
         }
-        let short = bytes.saturating_sub(self.free()?);
-        self.give_way(&Group::All, self.keeping.retention.quota, (bytes, short), Reason::Disk, now)
+        // What is deleted need not be free at once, and others write, too.
+        while let short @ 1.. = bytes.saturating_sub(self.free()?) {
+            let (victims, _) = self.victims(&Group::All, short, now);
+            if victims.is_empty() {
+                let all = (&Group::All, self.keeping.retention.quota);
+                return Err(self.no_room(bytes, all, self.shelf.bytes(&Group::All))?);
+            }
+            victims.iter().try_for_each(|key| self.delete(key, Reason::Disk, now))?;
+        }
+        Ok(())
     }
 
-    /// Has so many bytes of a group give way to a file.
-    fn give_way(
-        &mut self,
-        group: &Group,
-        quota: u64,
-        (bytes, excess): (u64, u64),
-        reason: Reason,
-        now: Moment,
-    ) -> Result<(), FilesError> {
-        let (victims, sum) = self.victims(group, excess, now);
-        if sum < excess {
-            let (whose, kept) = (name(group), self.shelf.bytes(group) - sum);
-            return Err(FilesError::NoRoom { bytes, whose, quota, kept, free: self.free()? });
-        }
-        victims.iter().try_for_each(|key| self.delete(key, reason, now))
+    /// Says why there is no room.
+    ///
+    /// # Errors
+    /// Not even that is known.
+    fn no_room(&self, bytes: u64, (group, quota): (&Group, u64), kept: u64) -> Result<FilesError, FilesError> {
+        Ok(FilesError::NoRoom { bytes, whose: name(group), quota, kept, free: self.free()? })
     }
 
     /// Bytes of the file system beyond the reserve.

@@ -97,7 +97,7 @@ fn cameras_and_categories_have_quotas_and_times_of_their_own() {
     assert!(is_there(&files, 1) && !is_there(&files, 2), "the oldest of that camera gives way, not the oldest of all");
     write(&files, 5, "gate", "waste", at(5)).unwrap();
     assert!(is_there(&files, 3) && !is_there(&files, 4), "but what its category protects stays");
-    files.sweep(at(15));
+    files.sweep(at(16));
     assert!(is_there(&files, 3) && !is_there(&files, 5) && is_there(&files, 1));
     files.sweep(at(24));
     assert!(!is_there(&files, 3), "its minimum is over, and the camera's maximum long ago");

@@ -402,9 +402,12 @@ impl PublishedHead {
 /// It cannot be read, or its chain is broken.
 pub fn read_all(directory: &Path, mut show: impl FnMut(&Head, &Entry)) -> Result<Head, AccessLogError> {
     let mut files = put_aside(directory).map_err(failed(directory))?;
+    // Older ones are kept no longer.
+    let may_begin_anywhere = files.len() >= KEPT;
     files.push(directory.join(FILE));
     let published = published(directory)?;
-    let (mut head, mut published_is_there) = (None::<Head>, published.is_none());
+    let mut head = None::<Head>;
+    let mut published_is_there = published.as_ref().is_none_or(|published| published.number == 0);
     for path in files {
         let file = match File::open(&path) {
             Ok(file) => file,
@@ -418,9 +421,12 @@ pub fn read_all(directory: &Path, mut show: impl FnMut(&Head, &Entry)) -> Result
                 show(at, &entry);
             }
         })?;
-        if let (Some(head), Some(first)) = (&head, &chain.before)
-            && head != first
-        {
+        let follows = match (&head, &chain.before) {
+            (_, None) => true,
+            (Some(head), Some(before)) => head == before,
+            (None, Some(before)) => may_begin_anywhere || *before == Head::none(),
+        };
+        if !follows {
             let what = "lines before it are not there any more";
             return Err(AccessLogError::Broken { path, line: 1, what });
         }

@@ -37,6 +37,9 @@ fn open(home: &TempDir) -> AccessLog {
 
 fn three_lines(home: &TempDir) -> PathBuf {
     let mut log = open(home);
+    // Before anything is written, too.
+    assert_eq!(log.publish().unwrap(), Head::none());
+    assert_eq!(written(home), Ok(Vec::new()));
     write(&mut log, "Li");
     write(&mut log, "Wang");
     drop(log);
