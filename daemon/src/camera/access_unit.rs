@@ -118,6 +118,11 @@ impl StreamFormat {
         let side = |field| structure.get::<i32>(field).ok().and_then(|side| u32::try_from(side).ok());
         Some((side("width")?, side("height")?))
     }
+
+    /// Whether its pictures are known to have no colours.
+    pub fn is_grey(&self) -> bool {
+        self.caps.structure(0).is_some_and(|structure| structure.get::<&str>("chroma-format") == Ok("4:0:0"))
+    }
 }
 
 /// An encoded picture that has arrived and has no number yet; [`GopRing::push`](super::gop_ring::GopRing::push) gives it one.

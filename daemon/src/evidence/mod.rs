@@ -18,6 +18,7 @@
 pub mod access_log;
 pub mod archive;
 mod canvas;
+pub mod clip;
 mod cover;
 pub mod detectors;
 pub mod export;
