@@ -7,5 +7,6 @@
 mod boxes;
 pub mod mux;
 mod nal;
+pub mod seal;
 #[cfg(test)]
 mod testing;
