@@ -360,3 +360,40 @@ fn columns_count_characters_and_places_are_exact() {
     let problems = Config::load(directory.path()).unwrap_err();
     assert_eq!(serde_json::to_value(problems.report()).unwrap()[0]["column"], 8);
 }
+
+#[test]
+fn clips_are_checked_before_they_are_wanted() {
+    const KEY: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+    const PRIVATE: &str = "AGE-SECRET-KEY-1GFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPYYSJZGFPQ4EGAEX";
+    let recipients = |keys: &str| format!("[evidence.clips]\nrecipients = [{keys}]\n[mqtt]");
+    let wrong = |keys: &str| problems("clips", |all| all.replace("gateway.toml", "[mqtt]", &recipients(keys)));
+
+    let private = wrong(&format!("\"{PRIVATE}\""));
+    assert!(
+        private.contains("all is refused") && private.contains("no private key may ever come to the box"),
+        "{private}"
+    );
+    assert!(private.contains("gateway.toml:14:"), "{private}");
+    assert!(!private.contains("GFPYYSJZ"), "and it is not shown: {private}");
+    assert!(wrong("\"age1nobody\"").contains("this is no public key of age"));
+    assert!(wrong(&format!("\"{KEY}\", \"{KEY}\"")).contains("this recipient is named twice"));
+    let long = problems("long", |all| {
+        all.replace("gateway.toml", "[mqtt]", "[evidence.clips]\npre_roll = \"9s\"\nlongest = \"8s\"\n[mqtt]");
+    });
+    assert!(long.contains("ends before its incident begins"), "{long}");
+
+    let wanted = |all: &common::Directory| all.replace("categories.toml", "severity = \"major\"", "clip = true");
+    let nobody = problems("nobody", wanted);
+    assert!(nobody.contains("everything runs") && nobody.contains("there is nobody to seal them for"), "{nobody}");
+    let well = problems("well", |all| {
+        wanted(all);
+        all.replace("gateway.toml", "[mqtt]", &recipients(&format!("\"{KEY}\"")));
+    });
+    assert!(!well.contains("clips"), "{well}");
+    let short = problems("short", |all| {
+        wanted(all);
+        all.replace("gateway.toml", "[mqtt]", &recipients(&format!("\"{KEY}\"")));
+        all.replace("cameras.d/north.toml", "[[lines]]", "[ring]\nduration = \"3s\"\n[[lines]]");
+    });
+    assert!(short.contains("the ring holds 3s"), "{short}");
+}

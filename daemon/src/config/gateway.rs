@@ -20,6 +20,7 @@ use snowgate_core::{
 use super::{
     broker,
     checks::{self, Checker},
+    clips,
     files::GATEWAY,
     problem::{Place, Problem, Source},
     resolved::{Gateway, ModelsConfig, PlaceConfig},
@@ -286,6 +287,7 @@ fn evidence(spec: &EvidenceSpec, check: &mut Checker<'_>) {
         let message = format!("keep_at_least ({}) is longer than keep ({})", spec.keep_at_least, spec.keep);
         check.error_at(place_of(check.source, "/evidence/keep_at_least"), message, None);
     }
+    clips::spec(&spec.clips, check);
 }
 
 fn verify(spec: &VerifySpec, check: &mut Checker<'_>) {

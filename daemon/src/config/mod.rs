@@ -13,6 +13,7 @@ mod broker;
 mod camera;
 pub mod changes;
 mod checks;
+mod clips;
 pub mod directory_watch;
 pub mod edit;
 mod files;
@@ -129,6 +130,10 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
             files.calendar.as_ref().or(files.categories.as_ref()),
         ));
     }
+    if let (Some(categories), Some(gateway)) = (&categories, &gateway) {
+        let clips = &gateway.evidence.clips;
+        problems.extend(clips::without_recipients(categories, clips, files.categories.as_ref()));
+    }
     let references = References {
         grid: gateway.as_ref().and_then(|gateway| gateway.grid.as_ref()),
         categories: categories.as_ref(),
@@ -147,7 +152,11 @@ fn resolve(files: Files, base: &Path, problems: &mut Problems) -> Option<Config>
         ids.push((source, file.id.clone()));
         let mut check = Checker::new(source, base);
         let models = gateway.as_ref().map(|gateway| &gateway.models);
-        cameras.extend(camera::resolve(file, models, references, &mut check));
+        let resolved = camera::resolve(file, models, references, &mut check);
+        if let (Some(camera), Some(categories), Some(gateway)) = (&resolved, &categories, &gateway) {
+            check.problems.extend(clips::ring_is_short(camera, categories, &gateway.evidence.clips, source));
+        }
+        cameras.extend(resolved);
         problems.extend(check.problems.into_iter().filter(|problem| whole || problem.severity == Severity::Error));
     }
     unique("camera", &ids, problems);

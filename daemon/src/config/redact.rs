@@ -4,7 +4,10 @@
 /// Words whose value is hidden wherever `word = value` or `word=value` stands.
 const WORDS: [&str; 6] = ["password", "passwd", "pwd", "secret", "token", "pass"];
 
-/// `text` with every byte of such values, and of passwords in addresses (`//user:password@`), replaced by `*`; places in
+/// What private keys of age begin with, wherever they stand.
+const PRIVATE_KEY: &str = "age-secret-key-";
+
+/// `text` with every byte of such values, of private keys, and of passwords in addresses (`//user:password@`), replaced by `*`; places in
 /// it stay the same.
 pub(super) fn redact(text: &str) -> String {
     let mut bytes = text.as_bytes().to_vec();
@@ -16,6 +19,10 @@ pub(super) fn redact(text: &str) -> String {
         for (at, _) in lower.match_indices(word) {
             hide_value(text, at + word.len(), &mut bytes);
         }
+    }
+    for (at, _) in lower.match_indices(PRIVATE_KEY) {
+        let key = text[at..].bytes().take_while(|byte| byte.is_ascii_alphanumeric() || *byte == b'-').count();
+        bytes[at..at + key].fill(b'*');
     }
     // Whole values between ASCII characters were replaced, so this is text still; if not, nothing is shown.
     String::from_utf8(bytes).unwrap_or_default()
@@ -58,6 +65,7 @@ mod tests {
             ("Password=hunter2, x = 1", "Password=*******, x = 1"),
             ("\"password\" = 'a'", "\"password\" = ***"),
             ("password_file = \"secret\"", "password_file = \"secret\""),
+            ("recipients = [\"AGE-SECRET-KEY-1GF\"]", "recipients = [\"******************\"]"),
             ("zone = \"yard\" # no secret here", "zone = \"yard\" # no secret here"),
         ] {
             assert_eq!(redact(shown), hidden);

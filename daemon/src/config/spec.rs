@@ -46,7 +46,7 @@ spec! {
         decoders: DecodersSpec = all_defaults(),
         /// Worker threads.
         workers: WorkersSpec = all_defaults(),
-        /// Stills.
+        /// Stills and clips.
         evidence: EvidenceSpec = all_defaults(),
         /// How often the box may be asked to look again.
         verify: VerifySpec = all_defaults(),

@@ -2,8 +2,10 @@
 
 use snowgate_core::{
     spec,
-    spec::{Fraction, Located, TimeSpan},
+    spec::{Fraction, Located, TimeSpan, all_defaults},
 };
+
+use super::clip::spec::ClipsSpec;
 
 spec! {
     /// Stills of incidents. Faces and heads are always covered; there is no key to turn that off.
@@ -20,5 +22,7 @@ spec! {
         keep_at_least: TimeSpan = TimeSpan::secs(0),
         /// How long evidence is kept at the most.
         keep: TimeSpan = TimeSpan::secs(30 * 86_400),
+        /// Clips, for categories that want them.
+        clips: ClipsSpec = all_defaults(),
     }
 }

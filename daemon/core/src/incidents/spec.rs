@@ -55,6 +55,10 @@ spec! {
         red_from: Located<Fraction> = Located::nowhere(Fraction(1.0)),
         /// How long its evidence is kept, and how much of it.
         evidence: RetentionSpec = all_defaults(),
+        /// Whether its incidents get a clip, sealed for the gateway's recipients. Never of a camera with masks.
+        clip: bool = false,
+        /// Whether they get a covered copy of it: a few pictures a second, with faces, heads and masks covered, not sealed.
+        covered_clip: bool = false,
     }
 }
 

@@ -8,5 +8,6 @@ mod boxes;
 pub mod mux;
 mod nal;
 pub mod seal;
+pub mod spec;
 #[cfg(test)]
 mod testing;
