@@ -5,6 +5,7 @@
 //! contract: prefix `snowgate_`, base units.
 
 pub mod camera;
+pub mod clip;
 pub mod clock;
 pub mod command;
 pub mod config;

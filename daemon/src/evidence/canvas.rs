@@ -11,7 +11,9 @@ use image::{
     imageops::{self, FilterType},
 };
 use snowgate_core::geometry::{Point, Rect};
-use yuv::{YuvBiPlanarImage, YuvPlanarImage, YuvRange, YuvStandardMatrix};
+use yuv::{
+    BufferStoreMut, YuvBiPlanarImage, YuvConversionMode, YuvPlanarImage, YuvPlanarImageMut, YuvRange, YuvStandardMatrix,
+};
 
 use super::cover::Cover;
 use crate::{
@@ -138,6 +140,16 @@ impl Uncovered {
     }
 }
 
+/// The luma and chroma samples of a covered picture (I420), row after row and plane after plane without gaps.
+pub(super) struct Planes {
+    pub i420: Vec<u8>,
+    /// Pixels across and down.
+    pub size: (usize, usize),
+}
+
+/// Rows of so many pixels, and those of chroma of half as many, have no gaps behind them in anybody's memory.
+const PLANE_WIDTH: u32 = 8;
+
 /// A picture in which every area that had to be covered is: it may be shown.
 pub(super) struct Covered(Raster);
 
@@ -197,6 +209,33 @@ impl Covered {
         }
     }
 
+    /// Its samples as video encoders take them, cut on the right and at the bottom to sides that they divide without rest.
+    ///
+    /// # Errors
+    /// Too little is left, or it cannot be converted.
+    pub fn planes(&self) -> Result<Planes, CanvasError> {
+        let Self(Raster { rgb, width: row, height }) = self;
+        let (width, height) = (row & !(PLANE_WIDTH - 1), height & !1);
+        let failed = |reason: String| CanvasError::Picture { width: width as usize, height: height as usize, reason };
+        if width == 0 || height == 0 {
+            return Err(failed("it is too small for an encoder".to_owned()));
+        }
+        let size = (width as usize, height as usize);
+        let pixels = size.0 * size.1;
+        let mut i420 = vec![0; pixels * 3 / 2];
+        let (y_plane, chroma) = i420.split_at_mut(pixels);
+        let (u_plane, v_plane) = chroma.split_at_mut(pixels / 4);
+        let [y_plane, u_plane, v_plane] = [y_plane, u_plane, v_plane].map(BufferStoreMut::Borrowed);
+        let (y_stride, u_stride, v_stride) = (width, width / 2, width / 2);
+        let mut image = YuvPlanarImageMut { y_plane, y_stride, u_plane, u_stride, v_plane, v_stride, width, height };
+        // As players take streams that do not say.
+        let matrix = if height > 576 { YuvStandardMatrix::Bt709 } else { YuvStandardMatrix::Bt601 };
+        let rows = &rgb[..3 * *row as usize * size.1];
+        yuv::rgb_to_yuv420(&mut image, rows, 3 * row, YuvRange::Limited, matrix, YuvConversionMode::Balanced)
+            .map_err(|error| failed(error.to_string()))?;
+        Ok(Planes { i420, size })
+    }
+
     /// Encodes it, at this quality (1 to 100) or the best lower one at which it has at most `limit` bytes.
     ///
     /// # Errors
@@ -243,7 +282,7 @@ fn convert(pixels: &Pixels<'_>) -> Result<Raster, String> {
         Chroma::Interleaved { uv } => {
             let (uv_plane, uv_stride) = (uv.data, stride(uv.stride)?);
             let image = YuvBiPlanarImage { y_plane, y_stride, uv_plane, uv_stride, width, height };
-            yuv::yuv_nv12_to_rgb(&image, &mut rgb, 3 * width, range, matrix, yuv::YuvConversionMode::Balanced)
+            yuv::yuv_nv12_to_rgb(&image, &mut rgb, 3 * width, range, matrix, YuvConversionMode::Balanced)
         }
     };
     converted.map(|()| Raster { rgb, width, height }).map_err(|error| error.to_string())

@@ -115,6 +115,13 @@ impl Cover {
         self.heads
     }
 
+    /// The same, and what had to be covered in other pictures of the same scene: those of another size cannot be held against it.
+    pub fn and<'c>(&self, others: impl Iterator<Item = &'c Self>) -> Self {
+        let others = others.filter(|other| other.frame == self.frame).flat_map(|other| &other.areas);
+        let areas = self.areas.iter().chain(others).copied().collect();
+        Self { areas, frame: self.frame, faces: self.faces, heads: self.heads }
+    }
+
     fn new(frame: (u32, u32), faces: &[Rect], people: &[Rect]) -> Self {
         let areas = faces.iter().map(|face| face_area(face, frame));
         let areas = areas.chain(people.iter().map(|person| head_area(person, has_own_face(person, faces), frame)));

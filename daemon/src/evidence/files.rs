@@ -31,7 +31,7 @@ use sha2::{Digest, Sha256};
 use snowgate_core::{
     hex::hex,
     ids::{Id, IncidentId},
-    incidents::{Evidence, command::CommandId},
+    incidents::{Evidence, Sealing, command::CommandId},
     retention::{Group, Period, Retention},
     time::{BootId, Moment, Stamp},
 };
@@ -58,6 +58,12 @@ pub struct FileName(Cow<'static, str>);
 impl FileName {
     /// The redacted still.
     pub const STILL: Self = Self(Cow::Borrowed("still.jpg"));
+
+    /// The clip, sealed.
+    pub const CLIP: Self = Self(Cow::Borrowed("clip.mp4.age"));
+
+    /// The covered copy of the clip.
+    pub const COVERED_CLIP: Self = Self(Cow::Borrowed("clip-covered.mp4"));
 
     /// The redacted still of the verification with this command id: one for each within an incident. What the id is made of
     /// comes from outside, so only its digest becomes part of the name.
@@ -185,6 +191,8 @@ pub struct NewFile {
     pub media_type: &'static str,
     /// When the first of its pictures was taken.
     pub taken: Moment,
+    /// How it is sealed, if it is.
+    pub sealed: Option<Sealing>,
 }
 
 /// Earlier dates were given by a box whose clock had not been set: the first release is younger.

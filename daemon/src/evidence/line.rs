@@ -82,6 +82,12 @@ impl<P: HasPixels> StillQueue<P> {
         !self.0.0.lock().is_full()
     }
 
+    /// Whether any still waits or is being made.
+    pub fn is_busy(&self) -> bool {
+        let waiting = self.0.0.lock();
+        !waiting.requests.is_empty() || waiting.bytes > 0
+    }
+
     /// Asks for a still, without waiting. When the line is full and no other request gives way it is refused and counted:
     /// `false`.
     pub fn request(&self, request: StillRequest<P>) -> bool {

@@ -82,6 +82,8 @@ impl PartialFile {
             sha256: hex(self.hash.clone().finalize()),
             bytes: self.bytes,
             taken: self.file.taken,
+            duration_ms: None,
+            sealed: self.file.sealed.clone(),
         };
         fs::rename(&self.path, &path).map_err(failed("name", &path))?;
         self.files.enter(&self.of, &evidence, now)?;

@@ -145,6 +145,11 @@ impl StillMaker {
         self
     }
 
+    /// Its models, for whoever covers other pictures than stills.
+    pub(super) fn into_finder(self) -> Finder {
+        self.finder
+    }
+
     /// The still: masks and everything that must be covered are, then it is scaled down, and zone and subjects are drawn.
     ///
     /// # Errors

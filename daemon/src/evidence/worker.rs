@@ -185,6 +185,7 @@ where
             camera: request.camera.clone(),
             media_type: "image/jpeg",
             taken: request.taken,
+            sealed: None,
         };
         let evidence = self.files.write(&request.of, file, &still.jpeg, self.clock.now())?;
         Ok((still, evidence))
@@ -220,7 +221,8 @@ fn name<P>(request: &StillRequest<P>) -> FileName {
     request.verification.as_ref().map_or(FileName::STILL, FileName::of_verification)
 }
 
-fn message(panic: &(dyn std::any::Any + Send)) -> String {
+/// What a panic says.
+pub(super) fn message(panic: &(dyn std::any::Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("no message").to_owned()
 }

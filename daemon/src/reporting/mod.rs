@@ -4,7 +4,7 @@
 //! answer to the command that made it, before the next finding is looked at (I1). While the disk is full the thread waits
 //! and findings queue up behind it: the queue is bounded and blocks (policy `block`), so that overload costs pictures, never
 //! incidents. A still comes back from the evidence thread whenever it is ready and becomes a revision of its own: `opened`
-//! never waits for it.
+//! never waits for it. So does a clip, long after the incident is over; it stays on the box.
 //!
 //! What is found goes before what is asked: commands ([`commands`](Reporting::commands)) are served when no finding waits,
 //! and what time brings about (lights, times that a synchronised clock fills in, the turn of the day) when no command does
@@ -52,6 +52,7 @@ use crate::{
     camera::picture::Picture,
     evidence::{
         access_log::AccessLog,
+        clip::{ClipReady, ClipRequest, ClipRequests, Wanted},
         files::DeletedFile,
         provenance::Provenance,
         still::{Outline, StillRequest},
@@ -77,9 +78,17 @@ pub struct WatchedRule {
     pub outline: Option<Outline>,
     /// What nobody may see.
     pub masks: Arc<[Polygon]>,
+    /// Which clips its incidents get.
+    pub clips: Wanted,
 }
 
 impl WatchedRule {
+    /// The clips of an incident of this rule, as far as they are wanted.
+    pub fn clip(&self, of: Arc<Provenance>, began: Mono, opened: Mono) -> ClipRequest {
+        let (camera, masks) = (self.source.of.camera.clone(), Arc::clone(&self.masks));
+        ClipRequest { of, camera, wanted: self.clips, began, opened, masks }
+    }
+
     /// What a still is made of for an incident of this rule that opened at `opened`, with `subjects`, in this picture.
     pub fn still(
         &self,
@@ -159,6 +168,8 @@ pub enum Item {
     Telemetry(Vec<(Id, Vec<u8>)>),
     /// A still is ready.
     Still(Box<StillReady>),
+    /// A clip is ready.
+    Clip(Box<ClipReady>),
     /// The box has looked again.
     Looked(Box<Looked>),
     /// Evidence was deleted.
@@ -206,6 +217,8 @@ pub struct Reporting {
     pub commands: Receiver<Command>,
     /// Who makes stills; none where stills are off.
     pub stills: Option<StillRequests>,
+    /// Who makes clips. Policy `refuse_newest`: an incident that finds the queue full goes without.
+    pub clips: ClipRequests,
     /// Who looks at the place of a sensor's or a joined rule's incident; none where stills are off or there are no cameras. Policy
     /// `refuse_newest`: an incident that finds it full goes without a still.
     pub looks: Option<Sender<Look>>,

@@ -23,6 +23,7 @@ use super::{
 use crate::{
     events::{incident as events, sensor::TelemetryLost},
     evidence::{
+        clip::ClipReady,
         files::{DeletedFile, DeletionReport},
         provenance::Provenance,
         worker::StillReady,
@@ -118,6 +119,7 @@ impl Reporter {
             Item::Alarmed(alarmed) => self.alarmed(&alarmed),
             Item::Telemetry(batches) => self.telemetry(batches),
             Item::Still(still) => self.still_ready(*still),
+            Item::Clip(clip) => self.clip_ready(*clip),
             Item::Looked(looked) => self.looked(*looked),
             Item::Deleted(files) => self.evidence_deleted(files),
             Item::Configured(configured) => self.configured(*configured),
@@ -141,7 +143,9 @@ impl Reporter {
             return self.tell_passed_over();
         };
         let (kind, incident, opened) = (revision.kind, revision.incident.id, revision.incident.opened);
-        let of = Provenance::of(&revision.incident);
+        let of = Arc::new(Provenance::of(&revision.incident));
+        let began = revision.incident.began.mono;
+        let ended = revision.incident.ended.as_ref().map(|ending| ending.at.mono);
         let origin = arrived.filter(|_| finding.change == rules::Change::Began);
         let on_disk = self.commit(Change { revision: Some(as_found(revision)), origin, ..Change::default() });
         let heard = Heard {
@@ -156,8 +160,14 @@ impl Reporter {
         if !on_disk {
             return;
         }
+        if kind == EventKind::Opened {
+            self.with.clips.opened(rule.clip(Arc::clone(&of), began, opened.mono));
+        }
+        if let Some(ended) = ended {
+            self.with.clips.ended(incident, ended);
+        }
         if let (EventKind::Opened, Some(sight), Some(stills)) = (kind, sight, &self.with.stills) {
-            stills.request(rule.still(Arc::new(of), opened, finding.subjects, sight));
+            stills.request(rule.still(of, opened, finding.subjects, sight));
         }
     }
 
@@ -217,6 +227,13 @@ impl Reporter {
         let picture = self.picture(ready.incident, &ready.evidence.name, ready.still.jpeg);
         let revision = Some((self.book.add_evidence(stored, ready.evidence), light));
         self.commit(Change { revision, picture: Some(picture), ..Change::default() });
+    }
+
+    fn clip_ready(&mut self, ready: ClipReady) {
+        let Ok(Some(stored)) = self.stored(ready.incident) else { return };
+        let light = light(&stored);
+        let revision = Some((self.book.add_evidence(stored, ready.evidence), light));
+        self.commit(Change { revision, ..Change::default() });
     }
 
     /// Tells that evidence was deleted.

@@ -23,6 +23,7 @@ use tempfile::TempDir;
 
 use super::{verify::Finder, *};
 use crate::{
+    evidence::clip,
     store::{Class, Commit, IncidentRecord, OutboxRow, RowId, Selection, spec::StorageSpec},
     uplink::{Fate, Receipt},
 };
@@ -106,6 +107,7 @@ impl Desk {
             store: self.store.clone(),
             commands: commanded,
             stills: None,
+            clips: clip::queue().0,
             looks: Some(self.looks.clone()),
             look_again: self.look_again.clone(),
             verify: all_defaults(),

@@ -21,7 +21,7 @@ use crate::{
     camera::{gop_ring::GopRing, health::HealthTracker},
     config::{CameraConfig, Config, PlaceConfig, ReportTarget, RuleConfig},
     events::explain::Explained,
-    evidence::still::Outline,
+    evidence::{clip::Wanted, still::Outline},
     reporting::WatchedRule,
     vision::{
         analyser::{Analyser, Need},
@@ -142,7 +142,9 @@ fn watched_rule(
         priority: rule.spec.priority,
     };
     let masks = camera.masks.iter().cloned().collect();
-    Some(WatchedRule { source, outline, masks })
+    let category = config.categories.get(&rule.report.category)?;
+    let clips = Wanted { sealed: category.clip, covered: category.covered_clip };
+    Some(WatchedRule { source, outline, masks, clips })
 }
 
 fn zone(camera: &CameraConfig, id: &Id) -> Option<(Area, Outline)> {

@@ -21,6 +21,7 @@ use crate::{
     },
     config::{CameraConfig, Config, changes::CameraChange},
     current::Current,
+    evidence::clip::recorder::EvidenceRings,
     shutdown::Shutdown,
     vision::scene::files::SceneFiles,
     watch::{Judgement, Watched, Workers, lookout::Viewpoint},
@@ -36,6 +37,8 @@ pub struct Fleet {
     leaving: Vec<(String, JoinHandle<()>)>,
     /// Where a sensor's incident can be looked at from.
     pub viewpoints: Current<Vec<Viewpoint>>,
+    /// What clips are made of.
+    pub evidence_rings: EvidenceRings,
     pub workers: Workers,
     pub board: Arc<Board>,
     pub files: SceneFiles,
@@ -46,6 +49,8 @@ pub struct Fleet {
 /// One camera.
 struct Camera {
     ring: Arc<GopRing>,
+    /// The ring of the stream that is kept for evidence, where that is another one.
+    record: Option<Arc<GopRing>>,
     tracker: HealthTracker,
     watched: Arc<Watched>,
     stop: Shutdown,
@@ -62,7 +67,8 @@ impl Fleet {
         shutdown: Shutdown,
     ) -> Self {
         let (cameras, leaving, viewpoints) = (BTreeMap::new(), Vec::new(), Current::new(Vec::new()));
-        Self { cameras, leaving, viewpoints, workers, board, files, clock, shutdown }
+        let evidence_rings = Current::new(BTreeMap::new());
+        Self { cameras, leaving, viewpoints, evidence_rings, workers, board, files, clock, shutdown }
     }
 
     /// From now on the cameras of `after` are watched; until now those of `before` were. Either all of it is done or, if a rule
@@ -115,14 +121,14 @@ impl Fleet {
         }
         let mut fresh = Vec::new();
         for (id, (config, known, (ring, tracker, watched))) in next {
-            let (stop, receivers) = match cameras.remove(&id) {
-                Some(camera) if known => (camera.stop, camera.receivers),
+            let (stop, record, receivers) = match cameras.remove(&id) {
+                Some(camera) if known => (camera.stop, camera.record, camera.receivers),
                 _ => {
                     fresh.push((id.clone(), config));
-                    (self.shutdown.part(), Vec::new())
+                    (self.shutdown.part(), None, Vec::new())
                 }
             };
-            self.cameras.insert(id, Camera { ring, tracker, watched, stop, receivers });
+            self.cameras.insert(id, Camera { ring, record, tracker, watched, stop, receivers });
         }
         self.workers.watch(self.cameras.values().map(|camera| Arc::clone(&camera.watched)).collect());
         for (watched, judgement) in judgements {
@@ -192,7 +198,10 @@ impl Fleet {
                 password: config.password.clone(),
                 ring: match role {
                     StreamRole::Detect => Arc::clone(&camera.ring),
-                    StreamRole::Record => Arc::new(GopRing::new(id.clone(), &config.ring).of(role)),
+                    StreamRole::Record => {
+                        let ring = Arc::new(GopRing::new(id.clone(), &config.ring).of(role));
+                        Arc::clone(camera.record.insert(ring))
+                    }
                 },
                 clock: Arc::clone(&self.clock),
                 shutdown: camera.stop.clone(),
@@ -203,10 +212,13 @@ impl Fleet {
         Ok(())
     }
 
-    /// Tells who looks on demand, and those who want to know how cameras are.
+    /// Tells who makes clips, who looks on demand, and those who want to know how cameras are.
     fn tell(&self, before: Option<&Config>, after: &Config) {
         let viewpoint = |camera: &CameraConfig| Some(cameras::viewpoint(camera, &self.cameras.get(&camera.id)?.ring));
         self.viewpoints.set(after.cameras.iter().filter_map(viewpoint).collect());
+        let evidence_ring = |camera: &Camera| Arc::clone(camera.record.as_ref().unwrap_or(&camera.ring));
+        let rings = self.cameras.iter().map(|(id, camera)| (id.clone(), evidence_ring(camera)));
+        self.evidence_rings.set(rings.collect());
         for camera in before.iter().flat_map(|before| &before.cameras) {
             if !after.camera(&camera.id).is_some_and(|camera| camera.enabled) && self.board.knows(&camera.id) {
                 self.board.forget(&camera.id);

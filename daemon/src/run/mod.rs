@@ -7,6 +7,7 @@
 mod adapters;
 mod board;
 pub mod cameras;
+mod clips;
 mod config_state;
 mod fleet;
 mod joined;
@@ -33,6 +34,7 @@ use snowgate_sensors::intake::Intake;
 use self::{
     adapters::Adapters,
     board::Board,
+    clips::Clips,
     config_state::ConfigState,
     fleet::Fleet,
     models::LoadedModels,
@@ -61,9 +63,11 @@ use crate::{
     },
     evidence::{
         access_log::{AccessLog, AccessLogError},
+        clip,
         detectors::StillModels,
         files::{EVIDENCE, EvidenceFiles, FilesError, Keeping, RESERVE},
-        worker::{self, StillReady, Told},
+        still::StillMaker,
+        worker::{self, OpenError, StillReady, Told},
     },
     health::{Health, Part},
     reporting::{self, Item, Items, Reporting, StillRequests},
@@ -157,8 +161,8 @@ struct Daemon {
     fleet: Fleet,
     sensors: Sensors,
     adapters: Adapters,
-    /// What evidence there is; none where stills are off.
-    evidence: Option<EvidenceFiles>,
+    /// What evidence there is.
+    evidence: EvidenceFiles,
     /// Who can be asked to look again.
     watched: Current<Watchables>,
     items: Items,
@@ -220,13 +224,14 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
 
     let (items, queued) = reporting::queue();
     let (look_ends, look_queues) = verify::queues();
-    let evidence = start_evidence(&config, &models, (items.clone(), look_ends.made), &clock, &shutdown, &data)?;
-    let (evidence_thread, stills, evidence_files) = match evidence {
-        Some(Evidence { thread, stills, files }) => (Some(thread), Some(stills), Some(files)),
-        None => (None, None, None),
-    };
+    let files = open_evidence(&config, &data, &*clock)?;
+    let told = (items.clone(), look_ends.made);
+    let evidence = start_evidence(&config, &models, told, files.clone(), &clock, &shutdown)?;
+    let (evidence_thread, stills) = evidence.unzip();
     let verify_stills = stills.clone();
     let lookout_stills = stills.clone();
+    let clip_stills = stills.clone();
+    let (clips, clip_wishes) = clip::queue();
     let (looks, wished) = crossbeam_channel::bounded(lookout::QUEUED);
     let looks = lookout_stills.is_some().then_some(looks);
     let reporting_thread = Reporting {
@@ -238,6 +243,7 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
         store: store.clone(),
         commands: commanded,
         stills,
+        clips,
         looks: looks.clone(),
         look_again: look_ends.look_again,
         verify: config.verify.clone(),
@@ -260,6 +266,16 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
     // Every thread has its sessions.
     models.let_go_of_files();
     let fleet = Fleet::new(workers.clone(), board, scene_files, Arc::clone(&clock), shutdown.clone());
+    Clips {
+        rings: fleet.evidence_rings.clone(),
+        files: files.clone(),
+        open: still_maker(&config, &models, &shutdown),
+        stills: clip_stills,
+        items: items.clone(),
+        clock: Arc::clone(&clock),
+        shutdown: shutdown.clone(),
+    }
+    .spawn(&config, clip_wishes, &mut threads)?;
     if let Some(stills) = lookout_stills {
         threads.insert("lookout".to_owned(), workers.lookout(fleet.viewpoints.clone(), stills).spawn(wished)?);
     }
@@ -281,7 +297,7 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
         fleet,
         sensors,
         adapters,
-        evidence: evidence_files,
+        evidence: files,
         watched,
         items,
         state,
@@ -352,9 +368,7 @@ impl Daemon {
         self.fleet.follow(before, &self.config, &self.models)?;
         self.sensors.follow(before, &self.config, self.models.sensors())?;
         self.adapters.follow(&self.config);
-        if let Some(evidence) = &self.evidence {
-            evidence.keep_by(self.config.retention());
-        }
+        self.evidence.keep_by(self.config.retention());
         self.watched.set(verify::watchables(&self.fleet.workers, self.sensors.watchables()));
         Ok(())
     }
@@ -464,24 +478,10 @@ fn log_problems(problems: &Problems) {
     }
 }
 
-/// What makes stills, and keeps them.
-struct Evidence {
-    thread: JoinHandle<()>,
-    stills: StillRequests,
-    files: EvidenceFiles,
-}
+type Evidence = (JoinHandle<()>, StillRequests);
 
-fn start_evidence(
-    config: &Config,
-    models: &LoadedModels,
-    (items, made_for_looks): (Items, Sender<StillReady>),
-    clock: &Arc<dyn Clock>,
-    shutdown: &Shutdown,
-    data: &Path,
-) -> Result<Option<Evidence>, RunError> {
-    if !config.evidence.stills {
-        return Ok(None);
-    }
+/// Where evidence lies.
+fn open_evidence(config: &Config, data: &Path, clock: &dyn Clock) -> Result<EvidenceFiles, RunError> {
     let keeping = Keeping {
         gateway: config.gateway.id.clone(),
         key: config.signing_key.clone(),
@@ -490,20 +490,42 @@ fn start_evidence(
         log: AccessLog::open(data)?,
         boot: clock.boot_id().clone(),
     };
-    let files = EvidenceFiles::open(&data.join(EVIDENCE), keeping)?;
+    Ok(EvidenceFiles::open(&data.join(EVIDENCE), keeping)?)
+}
+
+/// What loads the models that stills and covered clips are made with.
+fn still_maker(
+    config: &Config,
+    models: &LoadedModels,
+    shutdown: &Shutdown,
+) -> impl FnMut() -> Result<StillMaker, OpenError> + Send + use<> {
     let spec = config.evidence.clone();
     let (stopping, runtime) = (shutdown.clone(), models.runtime().cloned());
     let (face, object) =
         (models.manifest(&config.models.face).cloned(), models.manifest(&config.models.object).cloned());
     let folder = config.models.directory.clone();
-    let max_bytes = usize::try_from(config.max_packet.0.saturating_sub(STILL_TOPIC)).unwrap_or(usize::MAX);
-    let open = move || match (&runtime, &face, &object) {
+    move || match (&runtime, &face, &object) {
         (Some(runtime), Some(face), Some(object)) => {
-            let maker = StillModels { runtime, face, object, folder: &folder }.open(&spec, stopping.clone())?;
-            Ok(maker.at_most(max_bytes))
+            StillModels { runtime, face, object, folder: &folder }.open(&spec, stopping.clone())
         }
         _ => Err("the gateway's face or object model is not usable".into()),
-    };
+    }
+}
+
+fn start_evidence(
+    config: &Config,
+    models: &LoadedModels,
+    (items, made_for_looks): (Items, Sender<StillReady>),
+    files: EvidenceFiles,
+    clock: &Arc<dyn Clock>,
+    shutdown: &Shutdown,
+) -> Result<Option<Evidence>, RunError> {
+    if !config.evidence.stills {
+        return Ok(None);
+    }
+    let max_bytes = usize::try_from(config.max_packet.0.saturating_sub(STILL_TOPIC)).unwrap_or(usize::MAX);
+    let mut open_models = still_maker(config, models, shutdown);
+    let open = move || open_models().map(|maker| maker.at_most(max_bytes));
     let tell = move |told: Told| {
         // The reporting thread outlives this one; it takes every still that is made. One that was made for a look is nobody's
         // once there is no verifier any more.
@@ -513,8 +535,7 @@ fn start_evidence(
             Told::Deleted(files) => items.send(Item::Deleted(files)).is_ok(),
         };
     };
-    let (thread, stills) = worker::spawn(open, files.clone(), Arc::clone(clock), shutdown.clone(), tell)?;
-    Ok(Some(Evidence { thread, stills, files }))
+    Ok(Some(worker::spawn(open, files, Arc::clone(clock), shutdown.clone(), tell)?))
 }
 
 /// Starts the decoding and inference threads, and the one that applies the overload policy.

@@ -41,7 +41,7 @@ fn incident(number: u128) -> IncidentId {
 }
 
 fn still(taken: Moment) -> NewFile {
-    NewFile { name: FileName::STILL, camera: "gate".parse().unwrap(), media_type: "image/jpeg", taken }
+    NewFile { name: FileName::STILL, camera: "gate".parse().unwrap(), media_type: "image/jpeg", taken, sealed: None }
 }
 
 /// Writes a still of an incident.

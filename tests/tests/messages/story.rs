@@ -209,5 +209,7 @@ pub fn still(name: &str, camera: &str, taken: Moment) -> Evidence {
         sha256: hex(Sha256::digest(name)),
         bytes: 58_211,
         taken,
+        duration_ms: None,
+        sealed: None,
     }
 }

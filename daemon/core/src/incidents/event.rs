@@ -198,6 +198,8 @@ impl Revision {
                         sha256: &evidence.sha256,
                         bytes: evidence.bytes,
                         taken: time(evidence.taken),
+                        duration_ms: evidence.duration_ms,
+                        sealed: evidence.sealed.as_ref(),
                     })
                     .collect(),
                 config_digest: &incident.config_digest,

@@ -95,7 +95,7 @@ pub struct Incident {
     /// Best score of any thing that took part, 0..1; of a sensor, the highest anomaly score, 0 where that is not watched; of a
     /// joined rule 0.
     pub score: f32,
-    /// Pictures that belong to it.
+    /// Pictures and clips that belong to it.
     pub evidence: Vec<Evidence>,
     /// Digest of the configuration it was found under, hexadecimal.
     pub config_digest: String,
@@ -184,7 +184,7 @@ impl Place {
     }
 }
 
-/// A picture that belongs to an incident.
+/// A picture or a clip that belongs to an incident.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Evidence {
     /// Name within the incident: the last part of its topic.
@@ -198,8 +198,31 @@ pub struct Evidence {
     pub sha256: String,
     /// Length in bytes.
     pub bytes: u64,
-    /// When the picture was taken.
+    /// When the picture was taken; of a clip, its first one.
     pub taken: Moment,
+    /// How long a clip takes to play, in milliseconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration_ms: Option<u64>,
+    /// How it is sealed, if it is. Hash and length are those of the sealed file, the media type that of what is in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealing>,
+}
+
+/// How evidence is sealed, and who can open it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Sealing {
+    /// The format.
+    pub format: SealFormat,
+    /// Public keys of those who can open it.
+    pub recipients: Vec<String>,
+}
+
+/// How files are sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SealFormat {
+    /// age-encryption.org/v1, for X25519 recipients.
+    Age,
 }
 
 /// A model that looked.

@@ -164,6 +164,8 @@ fn evidence_is_a_revision_of_its_own_and_is_not_forgotten_by_later_ones() {
         sha256: "00".into(),
         bytes: 1,
         taken: clock.now(),
+        duration_ms: None,
+        sealed: None,
     };
     let with_still = book.add_evidence(opened.incident, still.clone());
     assert_eq!((with_still.kind, with_still.incident.revision), (EventKind::Updated, 2));
@@ -187,6 +189,8 @@ fn what_could_not_be_stored_has_not_happened() {
         sha256: "00".into(),
         bytes: 1,
         taken: clock.now(),
+        duration_ms: None,
+        sealed: None,
     };
     let lost = book.add_evidence(opened.clone(), still).incident;
     assert_eq!((lost.revision, lost.evidence.len()), (2, 1));

@@ -8,7 +8,7 @@ use super::{EventKind, LocalTime};
 use crate::{
     ids::{Id, IncidentId},
     incidents::{
-        Deadline, EndReason, Handling, JoinedIncidents, Light, Measure, Place, Scene, SeenByCamera,
+        Deadline, EndReason, Handling, JoinedIncidents, Light, Measure, Place, Scene, Sealing, SeenByCamera,
         command::CommandId,
         handling::Stage,
         spec::TimeBase,
@@ -259,10 +259,10 @@ fn is_zero(number: &u64) -> bool {
     *number == 0
 }
 
-/// A picture that belongs to an incident.
+/// A picture or a clip that belongs to an incident.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct EvidenceReference<'a> {
-    /// The last part of its topic.
+    /// Its name within the incident; of a picture the last part of its topic. Clips stay on the box and have none.
     pub(super) name: &'a str,
     /// The camera that took it; not known of pictures taken by version 0.1.0 and before.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -274,6 +274,12 @@ pub(super) struct EvidenceReference<'a> {
     pub(super) sha256: &'a str,
     /// Its length in bytes.
     pub(super) bytes: u64,
-    /// When it was taken.
+    /// When it was taken; of a clip, its first picture.
     pub(super) taken: LocalTime,
+    /// How long a clip takes to play, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) duration_ms: Option<u64>,
+    /// How it is sealed, if it is: hash and length are those of the sealed file, the media type is that of what is in it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) sealed: Option<&'a Sealing>,
 }

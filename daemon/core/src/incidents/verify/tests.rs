@@ -111,6 +111,8 @@ fn a_verification_that_gives_way_takes_its_picture_along_and_no_other() {
         sha256: "00".into(),
         bytes: 1,
         taken: clock.now(),
+        duration_ms: None,
+        sealed: None,
     };
     incident.evidence.push(picture("still.jpg"));
     let mut largest = 0;
