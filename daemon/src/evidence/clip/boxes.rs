@@ -172,7 +172,7 @@ fn put(into: &mut Vec<u8>, name: &[u8; 4], content: impl FnOnce(&mut Vec<u8>)) {
 
 fn put_full(into: &mut Vec<u8>, name: &[u8; 4], version: u8, flags: u32, content: impl FnOnce(&mut Vec<u8>)) {
     put(into, name, |into| {
-        numbers(into, &[u32::from(version) << 24 | flags]);
+        numbers(into, &[(u32::from(version) << 24) | flags]);
         content(into);
     });
 }

@@ -205,20 +205,17 @@ impl<R: FnMut(ClipReady) + Send + 'static> Recorder<R> {
     /// Takes what has come into the rings.
     fn follow(&mut self) {
         let now = self.clock.mono();
-        let mut recordings = std::mem::take(&mut self.recordings);
-        let work = Work { spec: &self.spec, recipients: &self.recipients, files: &self.files, clock: &*self.clock };
-        let mut over = Vec::new();
-        let mut index = 0;
-        while index < recordings.len() {
-            match recordings[index].follow(&work, now) {
-                Some(end) => over.push((recordings.swap_remove(index), end)),
-                None => index += 1,
+        for mut recording in std::mem::take(&mut self.recordings) {
+            let end = recording.follow(&self.work(), now);
+            match end {
+                Some(end) => self.finish(recording, end),
+                None => self.recordings.push(recording),
             }
         }
-        self.recordings = recordings;
-        for (recording, end) in over {
-            self.finish(recording, end);
-        }
+    }
+
+    fn work(&self) -> Work<'_> {
+        Work { spec: &self.spec, recipients: &self.recipients, files: &self.files, clock: &*self.clock }
     }
 
     /// What there is becomes the incident's.
