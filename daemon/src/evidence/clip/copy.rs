@@ -198,11 +198,6 @@ impl<W: Write> CoveredCopy<'_, W> {
         if let Some(waiting) = self.waiting.take() {
             self = self.write(waiting, None)?;
         }
-        if let Some(encoder) = &mut self.encoder {
-            encoder.drain();
-            let encoded = encoder.take();
-            self = self.mux(encoded)?;
-        }
         match self.output {
             Output::Begun(muxer) => Ok(muxer.finish()?),
             Output::Wanted(_) => Err(CopyError::Empty.into()),

@@ -117,12 +117,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// Has what is held back come out.
-    pub fn drain(&mut self) {
-        self.source.push_event(gst::event::Eos::new());
-    }
-
-    /// What has come out since the last time.
+    /// What has come out since the last time. It holds nothing back.
     pub fn take(&mut self) -> Vec<EncodedPicture> {
         let buffers = std::mem::take(&mut *self.output());
         let picture = |buffer: gst::Buffer| {
