@@ -382,7 +382,7 @@ fn clips_are_checked_before_they_are_wanted() {
     });
     assert!(long.contains("ends before its incident begins"), "{long}");
 
-    let wanted = |all: &common::Directory| all.replace("categories.toml", "severity = \"major\"", "clip = true");
+    let wanted = |all: &Directory| all.replace("categories.toml", "severity = \"major\"", "clip = true");
     let nobody = problems("nobody", wanted);
     assert!(nobody.contains("everything runs") && nobody.contains("there is nobody to seal them for"), "{nobody}");
     let well = problems("well", |all| {

@@ -238,6 +238,8 @@ mod tests {
             sha256: "00".repeat(32),
             bytes: 3,
             taken: clock.now(),
+            duration_ms: None,
+            sealed: None,
         });
         manifest
     }

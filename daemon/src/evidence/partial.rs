@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use sha2::{Digest, Sha256};
@@ -32,6 +32,7 @@ pub struct PartialFile {
     hash: Sha256,
     bytes: u64,
     at_most: u64,
+    duration_ms: Option<u64>,
 }
 
 impl PartialFile {
@@ -45,7 +46,18 @@ impl PartialFile {
     ) -> Result<Self, FilesError> {
         let path = folder.join(format!("{PARTIAL}{}", file.name.as_str()));
         match create(&path) {
-            Ok(out) => Ok(Self { files, of, file, out, folder, path, hash: Sha256::new(), bytes: 0, at_most }),
+            Ok(out) => Ok(Self {
+                files,
+                of,
+                file,
+                out,
+                folder,
+                path,
+                hash: Sha256::new(),
+                bytes: 0,
+                at_most,
+                duration_ms: None,
+            }),
             Err(error) => {
                 files.release(at_most);
                 // Fails while files are in it, and that is right.
@@ -65,6 +77,12 @@ impl PartialFile {
         self.bytes
     }
 
+    /// The same, which plays for so long.
+    pub fn lasting(mut self, duration: Duration) -> Self {
+        self.duration_ms = Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        self
+    }
+
     /// Puts it on disk under its name, in place of an earlier one. Answers what the incident's next revision says of it.
     ///
     /// # Errors
@@ -82,7 +100,7 @@ impl PartialFile {
             sha256: hex(self.hash.clone().finalize()),
             bytes: self.bytes,
             taken: self.file.taken,
-            duration_ms: None,
+            duration_ms: self.duration_ms,
             sealed: self.file.sealed.clone(),
         };
         fs::rename(&self.path, &path).map_err(failed("name", &path))?;

@@ -46,7 +46,8 @@ impl Bench {
             [(1, FileName::STILL, "one"), (2, FileName::STILL, "two"), (2, again, "two again")]
         {
             let of = provenance(number);
-            let file = NewFile { name, camera: "gate".parse().unwrap(), media_type: "image/jpeg", taken: now() };
+            let file =
+                NewFile { name, camera: "gate".parse().unwrap(), media_type: "image/jpeg", taken: now(), sealed: None };
             let evidence = files.write(&of, file, contents.as_bytes(), now()).unwrap();
             named.entry(of.incident).or_default().push(evidence);
         }
@@ -154,8 +155,13 @@ fn a_manifest_cannot_be_swapped() {
     let other = SigningKey::from_pem(&PKey::generate_ed25519().unwrap().private_key_to_pem_pkcs8().unwrap()).unwrap();
     let forged = Keeping { key: Some(other), ..keeping(bench.home.path()) };
     let files = EvidenceFiles::open(&bench.home.path().join("evidence"), forged).unwrap();
-    let file =
-        NewFile { name: FileName::STILL, camera: "gate".parse().unwrap(), media_type: "image/jpeg", taken: now() };
+    let file = NewFile {
+        name: FileName::STILL,
+        camera: "gate".parse().unwrap(),
+        media_type: "image/jpeg",
+        taken: now(),
+        sealed: None,
+    };
     files.write(&provenance(1), file, b"forged", now()).unwrap();
     let found = wrong(&bench.prove()).join("\n");
     assert!(found.contains("its signature is not by the gateway's key"), "{found}");

@@ -49,7 +49,8 @@ fn write(
     now: Moment,
 ) -> Result<Evidence, FilesError> {
     let of = Arc::new(Provenance { category: id(category), ..(*provenance(number)).clone() });
-    let file = NewFile { name: FileName::STILL, camera: id(camera), media_type: "image/jpeg", taken: now };
+    let file =
+        NewFile { name: FileName::STILL, camera: id(camera), media_type: "image/jpeg", taken: now, sealed: None };
     files.write(&of, file, &[0; 100], now)
 }
 
@@ -134,6 +135,7 @@ fn a_deletion_stands_in_the_log_and_the_manifest_and_is_reported() {
         camera: id("gate"),
         media_type: "image/jpeg",
         taken: at(20),
+        sealed: None,
     };
     files.write(&of, later, b"later", at(20)).unwrap();
     files.sweep(at(31));

@@ -129,7 +129,7 @@ where
         let settings = Settings { camera, masks, fps: self.spec.copy_fps, max_width: self.spec.copy_width };
         let name = FileName::COVERED_CLIP;
         let file = NewFile { name, camera: camera.clone(), media_type: "video/mp4", taken: *taken, sealed: None };
-        let file = self.files.begin(&request.of, file, self.spec.max_size.0)?;
+        let file = self.files.begin(&request.of, file, self.spec.max_size.0, self.clock.now())?;
         let mut worked = Duration::ZERO;
         let made = copy::make(footage.units(), &settings, finder, file, |took| {
             worked += took;
@@ -137,8 +137,7 @@ where
         });
         CopyWorked { took: worked }.emit();
         let (file, Muxed { duration, pictures }) = made?;
-        let mut evidence = file.keep(self.clock.now())?;
-        evidence.duration_ms = Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        let evidence = file.lasting(duration).keep(self.clock.now())?;
         let (incident, kind, bytes) = (request.of.incident, ClipKind::Covered, evidence.bytes);
         ClipMade { incident, camera, kind, bytes, duration, pictures }.emit();
         Ok(ClipReady { incident, evidence })

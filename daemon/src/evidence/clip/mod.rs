@@ -170,8 +170,8 @@ impl Refusal {
             Self::NoKeyFrame | Self::Mux(MuxError::NoStart | MuxError::FormatChanged) => "no_key_frame",
             Self::TooMuchFootage(_) => "too_much_footage",
             Self::Stopping => "stopping",
-            Self::Files(FilesError::NoRoom { .. }) => "no_room",
-            Self::Mux(MuxError::Write(_)) | Self::Files(FilesError::Io { .. }) => "disk",
+            Self::Files(error) => error.reason(),
+            Self::Mux(MuxError::Write(_)) => "disk",
             Self::Copy(error) => error.reason(),
         }
     }

@@ -248,8 +248,7 @@ impl<R: FnMut(ClipReady) + Send + 'static> Recorder<R> {
     fn keep(&self, request: &ClipRequest, muxer: Muxer<Sealed<PartialFile>>) -> Result<ClipReady, Refusal> {
         let (sealed, Muxed { duration, pictures }) = muxer.finish()?;
         let file = sealed.finish().map_err(MuxError::Write)?;
-        let mut evidence = file.keep(self.clock.now())?;
-        evidence.duration_ms = Some(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX));
+        let evidence = file.lasting(duration).keep(self.clock.now())?;
         let (incident, camera, bytes) = (request.of.incident, &request.camera, evidence.bytes);
         ClipMade { incident, camera, kind: ClipKind::Sealed, bytes, duration, pictures }.emit();
         Ok(ClipReady { incident, evidence })
@@ -370,7 +369,7 @@ fn begin(
         taken: work.clock.moment_at(unit.at),
         sealed: Some(Sealing { format: SealFormat::Age, recipients }),
     };
-    let file = work.files.begin(&request.of, file, work.spec.max_size.0)?;
+    let file = work.files.begin(&request.of, file, work.spec.max_size.0, work.clock.now())?;
     let sealed = Sealed::begin(work.recipients, file).map_err(MuxError::Write)?;
     Ok(Muxer::begin(sealed, &unit.format, picture)?)
 }

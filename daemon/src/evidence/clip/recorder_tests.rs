@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use super::{
     super::{
-        super::{files::Limits, provenance::Provenance},
+        super::{files::Keeping, provenance::Provenance},
         Wanted, copier,
         testing::{self, H264, H265},
     },
@@ -41,8 +41,7 @@ impl Desk {
         let clock = Arc::new(ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap()));
         let ring = Arc::new(GopRing::new("gate".parse().unwrap(), &all_defaults::<RingSpec>()));
         let rings = Current::new(BTreeMap::from([("gate".parse().unwrap(), Arc::clone(&ring))]));
-        let limits = Limits { quota: 1 << 30, keep: Duration::from_secs(86_400), reserve: 0 };
-        let files = EvidenceFiles::open(&home.path().join("evidence"), limits).unwrap();
+        let files = EvidenceFiles::open(&home.path().join("evidence"), Keeping::any(home.path())).unwrap();
         let spec = ClipsSpec {
             recipients: vec![Located::nowhere(identity.to_public().to_string())],
             pre_roll: TimeSpan::secs(2),
