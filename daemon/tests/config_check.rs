@@ -120,3 +120,31 @@ fn an_unreadable_secret_refuses_one_camera_and_is_an_error() {
         report["problems"].as_array().unwrap().iter().find(|problem| problem["cameras"] == Json::from(vec!["north"]));
     assert!(of_secret.is_some_and(|problem| problem["message"].as_str().unwrap().contains("gone")), "{printed}");
 }
+
+#[test]
+fn cameras_are_listed_for_the_filing_and_check_warns_of_what_is_not_stated() {
+    let directory = Directory::good();
+    let stated = "[legal]\npurpose = \"market, \\\"north\\\"\"\nbasis = \"§ 1\"\nsign = \"gate\"\n\
+                  filing_number = \"330182-17\"\nunit = \"明亮镇综治中心\"\nretention = \"7d\"\n";
+    let north = directory.read("cameras.d/north.toml");
+    directory.write("cameras.d/north.toml", format!("{north}\n{stated}").as_bytes());
+    let path = directory.path().to_str().unwrap();
+    let listed = snowgate(&["cameras", "--config", path, "--format", "csv"]);
+    assert!(listed.status.success(), "{listed:?}");
+    let text = String::from_utf8(listed.stdout).unwrap();
+    let mut table = csv::Reader::from_reader(text.trim_start_matches('\u{feff}').as_bytes());
+    let column = |name: &str, headers: &csv::StringRecord| headers.iter().position(|header| header == name).unwrap();
+    let headers = table.headers().unwrap().clone();
+    let rows: Vec<csv::StringRecord> = table.records().collect::<Result<_, _>>().unwrap();
+    let cell = |row: usize, name: &str| rows[row][column(name, &headers)].to_owned();
+    assert_eq!((rows.len(), cell(0, "id").as_str(), cell(1, "id").as_str()), (2, "north", "south"));
+    assert_eq!((cell(0, "purpose"), cell(0, "missing")), ("market, \"north\"".to_owned(), String::new()));
+    assert_eq!((cell(0, "kept_at_most_days"), cell(0, "retention")), ("30.0".to_owned(), "7d".to_owned()));
+    assert_eq!(cell(1, "missing"), "purpose basis sign filing_number unit retention");
+
+    let warnings = snowgate::config::Config::load(directory.path()).unwrap().legal_warnings();
+    let warnings: Vec<String> = warnings.iter().map(|problem| problem.message.clone()).collect();
+    assert_eq!(warnings.len(), 2, "{warnings:#?}");
+    assert!(warnings[0].contains("`north` is kept longer than the 7d that are stated"), "{warnings:#?}");
+    assert!(warnings[1].contains("why camera `south` is there: legal has no purpose"), "{warnings:#?}");
+}

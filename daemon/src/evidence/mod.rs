@@ -24,6 +24,7 @@ pub mod detectors;
 pub mod export;
 pub mod files;
 pub mod hold;
+pub mod keeper;
 mod line;
 pub mod manifest;
 mod partial;

@@ -15,11 +15,11 @@ use std::{
 use snowgate_core::{
     ids::{Id, IncidentId},
     incidents::{Evidence, command::CommandId},
-    time::{Clock, Mono},
+    time::Clock,
 };
 
 use super::{
-    files::{DeletedFile, EvidenceFiles, FileName, FilesError, NewFile},
+    files::{EvidenceFiles, FileName, FilesError, NewFile},
     line::{Next, StillServer, line, refuse},
     still::{HasPixels, Still, StillError, StillMaker, StillRequest},
 };
@@ -30,11 +30,8 @@ use crate::{
 
 pub use super::line::{QUEUE, QUEUE_BYTES, StillQueue};
 
-/// How often the thread looks whether it is time to stop or to sweep.
+/// How often the thread looks whether it is time to stop.
 const LOOK_UP: Duration = Duration::from_millis(200);
-
-/// How often files are looked through for those that are too old.
-const SWEEP_EVERY: Duration = Duration::from_secs(600);
 
 /// A still is made and lies on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,17 +48,9 @@ pub struct StillReady {
     pub still: Still,
 }
 
-/// What the thread tells.
-pub enum Told {
-    /// A still is made.
-    Ready(Box<StillReady>),
-    /// Evidence was deleted: it had become too old, or gave way.
-    Deleted(Vec<DeletedFile>),
-}
-
 /// Starts the thread.
 ///
-/// `open` loads the models and is called on the thread, first when it starts. `tell` is called on the thread; while it waits,
+/// `open` loads the models and is called on the thread, first when it starts. `ready` is called on the thread with each still; while it waits,
 /// requests queue.
 ///
 /// # Errors
@@ -71,11 +60,10 @@ pub fn spawn<P: HasPixels + 'static>(
     files: EvidenceFiles,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
-    tell: impl FnMut(Told) + Send + 'static,
+    ready: impl FnMut(StillReady) + Send + 'static,
 ) -> io::Result<(JoinHandle<()>, StillQueue<P>)> {
     let (queue, server) = line();
-    let swept = clock.mono();
-    let worker = Worker { open, maker: None, files, clock, shutdown, tell, swept };
+    let worker = Worker { open, maker: None, files, clock, shutdown, ready };
     let thread = std::thread::Builder::new().name("evidence".to_owned()).spawn(move || worker.run(&server))?;
     Ok((thread, queue))
 }
@@ -83,15 +71,14 @@ pub fn spawn<P: HasPixels + 'static>(
 /// Why models cannot be loaded.
 pub type OpenError = Box<dyn std::error::Error + Send + Sync>;
 
-struct Worker<O, T> {
+struct Worker<O, R> {
     open: O,
     /// `None` until the models are loaded, and after a panic in them.
     maker: Option<StillMaker>,
     files: EvidenceFiles,
     clock: Arc<dyn Clock>,
     shutdown: Shutdown,
-    tell: T,
-    swept: Mono,
+    ready: R,
 }
 
 /// Why a request was refused.
@@ -118,13 +105,12 @@ impl Refusal {
     }
 }
 
-impl<O, T> Worker<O, T>
+impl<O, R> Worker<O, R>
 where
     O: FnMut() -> Result<StillMaker, OpenError>,
-    T: FnMut(Told),
+    R: FnMut(StillReady),
 {
     fn run<P: HasPixels>(mut self, requests: &StillServer<P>) {
-        self.files.sweep(self.clock.now());
         // Before the first incident: loading takes long, and a missing model should be known early.
         let _ = self.maker();
         while !self.shutdown.is_triggered() {
@@ -135,15 +121,6 @@ where
                 }
                 Next::Nothing => {}
                 Next::Over => break,
-            }
-            if self.clock.mono().since(self.swept) >= SWEEP_EVERY {
-                self.swept = self.clock.mono();
-                self.files.sweep(self.clock.now());
-            }
-            // Those who record clips have things deleted, too.
-            let deleted = self.files.take_deleted();
-            if !deleted.is_empty() {
-                (self.tell)(Told::Deleted(deleted));
             }
         }
         for request in requests.close() {
@@ -164,7 +141,7 @@ where
                     took: self.clock.mono().since(started),
                 }
                 .emit();
-                (self.tell)(Told::Ready(Box::new(announce(request, still, evidence))));
+                (self.ready)(announce(request, still, evidence));
             }
             Err(refusal) => refuse(request, refusal.reason(), &refusal),
         }

@@ -66,8 +66,9 @@ use crate::{
         clip,
         detectors::StillModels,
         files::{EVIDENCE, EvidenceFiles, FilesError, Keeping, RESERVE},
+        keeper,
         still::StillMaker,
-        worker::{self, OpenError, StillReady, Told},
+        worker::{self, OpenError, StillReady},
     },
     health::{Health, Part},
     reporting::{self, Item, Items, Reporting, StillRequests},
@@ -225,8 +226,8 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
     let (items, queued) = reporting::queue();
     let (look_ends, look_queues) = verify::queues();
     let files = open_evidence(&config, &data, &*clock)?;
-    let told = (items.clone(), look_ends.made);
-    let evidence = start_evidence(&config, &models, told, files.clone(), &clock, &shutdown)?;
+    let ready = (items.clone(), look_ends.made);
+    let evidence = start_evidence(&config, &models, ready, files.clone(), &clock, &shutdown)?;
     let (evidence_thread, stills) = evidence.unzip();
     let verify_stills = stills.clone();
     let lookout_stills = stills.clone();
@@ -266,6 +267,9 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
     // Every thread has its sessions.
     models.let_go_of_files();
     let fleet = Fleet::new(workers.clone(), board, scene_files, Arc::clone(&clock), shutdown.clone());
+    let reported = items.clone();
+    let tell = move |deleted| drop(reported.send(Item::Deleted(deleted)));
+    threads.insert("retention".to_owned(), keeper::spawn(files.clone(), Arc::clone(&clock), shutdown.clone(), tell)?);
     Clips {
         rings: fleet.evidence_rings.clone(),
         files: files.clone(),
@@ -526,16 +530,15 @@ fn start_evidence(
     let max_bytes = usize::try_from(config.max_packet.0.saturating_sub(STILL_TOPIC)).unwrap_or(usize::MAX);
     let mut open_models = still_maker(config, models, shutdown);
     let open = move || open_models().map(|maker| maker.at_most(max_bytes));
-    let tell = move |told: Told| {
+    let ready = move |still: StillReady| {
         // The reporting thread outlives this one; it takes every still that is made. One that was made for a look is nobody's
         // once there is no verifier any more.
-        let _ = match told {
-            Told::Ready(still) if still.verification.is_some() => made_for_looks.try_send(*still).is_ok(),
-            Told::Ready(still) => items.send(Item::Still(still)).is_ok(),
-            Told::Deleted(files) => items.send(Item::Deleted(files)).is_ok(),
+        let _ = match still.verification {
+            None => items.send(Item::Still(Box::new(still))).is_ok(),
+            Some(_) => made_for_looks.try_send(still).is_ok(),
         };
     };
-    Ok(Some(worker::spawn(open, files, Arc::clone(clock), shutdown.clone(), tell)?))
+    Ok(Some(worker::spawn(open, files, Arc::clone(clock), shutdown.clone(), ready)?))
 }
 
 /// Starts the decoding and inference threads, and the one that applies the overload policy.

@@ -125,10 +125,8 @@ impl Bench {
             move || Ok(StillMaker::new(Box::new(Finds(work)), Box::new(Finds(true)), &all_defaults(), stop.clone()));
         let files = EvidenceFiles::open(home.path(), Keeping::any(home.path())).unwrap();
         let (_, stills) =
-            worker::spawn(open, files, Arc::<ManualClock>::clone(&clock), shutdown.clone(), move |told| {
-                if let worker::Told::Ready(still) = told {
-                    let _ = sender.send(*still);
-                }
+            worker::spawn(open, files, Arc::<ManualClock>::clone(&clock), shutdown.clone(), move |still| {
+                let _ = sender.send(still);
             })
             .unwrap();
         let zones = [read("id = 'yard'\npolygon = [[0.0, 0.0], [1.0, 0.0], [1.0, 1.0], [0.0, 1.0]]")];

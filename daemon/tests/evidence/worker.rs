@@ -19,7 +19,7 @@ use snowgate::{
         files::{EvidenceFiles, FileName},
         provenance::Provenance,
         still::{StillMaker, StillRequest},
-        worker::{self, QUEUE, QUEUE_BYTES, StillReady, Told},
+        worker::{self, QUEUE, QUEUE_BYTES, StillReady},
     },
     shutdown::Shutdown,
     vision::{masks::Masks, preprocess::PixelRect},
@@ -50,15 +50,6 @@ fn files(home: &tempfile::TempDir) -> EvidenceFiles {
 fn folders(home: &tempfile::TempDir) -> usize {
     let entries = fs::read_dir(home.path()).unwrap();
     entries.filter(|entry| entry.as_ref().unwrap().file_type().unwrap().is_dir()).count()
-}
-
-/// Passes stills on.
-fn told(ready: mpsc::Sender<StillReady>) -> impl FnMut(Told) + Send + 'static {
-    move |told| {
-        if let Told::Ready(still) = told {
-            ready.send(*still).unwrap();
-        }
-    }
 }
 
 fn refused(reason: &str) -> u64 {
@@ -93,7 +84,8 @@ fn a_request_becomes_a_file_and_a_message() {
         let shutdown = shutdown.clone();
         move || open_models(shutdown.clone())
     };
-    let (thread, queue) = worker::spawn(open, files(&home), clock(), shutdown.clone(), told(ready)).unwrap();
+    let (thread, queue) =
+        worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
     let request = request(I420::sample("faces1.jpg"));
     let incident = request.of.incident;
     assert!(queue.request(request));
@@ -116,7 +108,8 @@ fn the_still_of_a_verification_lies_beside_the_incidents_own() {
         let shutdown = shutdown.clone();
         move || Ok(scripted(|| Ok(()), &shutdown))
     };
-    let (thread, queue) = worker::spawn(open, files(&home), clock(), shutdown.clone(), told(ready)).unwrap();
+    let (thread, queue) =
+        worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
     let commands = [None, Some("../v 1".replace(' ', "/")), Some("v-2".to_owned())];
     for command in &commands {
         let verification = command.clone().map(|command| command.parse().unwrap());
@@ -162,7 +155,8 @@ fn whatever_fails_there_is_no_still_and_the_next_one_is_made() {
             }
         }
     };
-    let (thread, queue) = worker::spawn(open, files(&home), clock(), shutdown.clone(), told(ready)).unwrap();
+    let (thread, queue) =
+        worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
     let before = ["panic", "unavailable", "model"].map(refused);
     for _ in 0..4 {
         assert!(queue.request(request(I420::grey(64, 64))));
@@ -245,7 +239,8 @@ fn who_matters_most_goes_first_and_stays_longest() {
             Ok(scripted(faces, &shutdown))
         }
     };
-    let (thread, queue) = worker::spawn(open, files(&home), clock(), shutdown.clone(), told(ready)).unwrap();
+    let (thread, queue) =
+        worker::spawn(open, files(&home), clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
     let mut ids = CountedIds::default();
     let mut ask = |priority: Priority| {
         let incident = ids.next(now());
@@ -287,7 +282,8 @@ fn a_still_that_cannot_be_kept_is_not_sent() {
         let shutdown = shutdown.clone();
         move || Ok(scripted(|| Ok(()), &shutdown))
     };
-    let (thread, queue) = worker::spawn(open, files, clock(), shutdown.clone(), told(ready)).unwrap();
+    let (thread, queue) =
+        worker::spawn(open, files, clock(), shutdown.clone(), move |still| ready.send(still).unwrap()).unwrap();
     let before = refused("no_room");
     assert!(queue.request(request(I420::grey(320, 240))));
     // The line is empty and its sender gone: the thread ends after the last request.
