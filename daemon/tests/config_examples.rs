@@ -189,7 +189,7 @@ fn find_missing(schema: &Json, root: &Json, tables: &[&Toml<'_>], path: &str, mi
 #[test]
 fn the_defaults_that_the_example_states_are_the_real_ones() {
     // Keys whose line shows an example because their default depends on other keys.
-    const EXAMPLES: [&str; 61] = [
+    const EXAMPLES: [&str; 62] = [
         "above",
         "basis",
         "below",
@@ -231,6 +231,7 @@ fn the_defaults_that_the_example_states_are_the_real_ones() {
         "purpose",
         "quiet_after",
         "quota",
+        "recipients",
         "record",
         "report_in",
         "retention",
