@@ -25,7 +25,7 @@ use super::{verify::Finder, *};
 use crate::{
     evidence::clip,
     store::{Class, Commit, IncidentRecord, OutboxRow, RowId, Selection, spec::StorageSpec},
-    uplink::{Fate, Receipt},
+    uplink::{Fate, Receipt, Topics},
 };
 
 const START: &str = "2026-03-02T01:00:00Z";
@@ -182,6 +182,17 @@ impl Desk {
             }
             assert!(Instant::now() < give_up, "no message of class {}", class.as_str());
             std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// The next day that is over.
+    fn next_day(&mut self) -> OutboxRow {
+        let daily = Topics::new(&"gate".parse().unwrap()).daily_summary();
+        loop {
+            let row = self.next_row(Class::Summary);
+            if row.message.topic == daily {
+                return row;
+            }
         }
     }
 
@@ -435,13 +446,32 @@ fn a_day_is_told_when_it_is_over_and_goes_on_over_a_restart() {
     desk.dispose(&disposition("c-1", &incident, "rejected_false_alarm"));
     desk.restart();
     desk.clock.advance(Duration::from_secs(15 * 3600));
-    let row = desk.next_row(Class::Summary);
+    let row = desk.next_day();
     assert!(row.message.retain);
     assert_eq!(row.message.topic, "snowgate/v1/gate/summary/daily");
     let day: Value = serde_json::from_slice(&row.message.payload).unwrap();
     assert_eq!((&day["date"], &day["complete"]), (&json!("2026-03-02"), &json!(true)));
     assert_eq!((&day["total"]["opened"], &day["total"]["false_alarms"]), (&json!(1), &json!(1)));
     assert_eq!(day["by_rule"][0]["false_alarm_share"], 1.0);
+}
+
+#[test]
+fn the_head_of_the_access_log_is_published_at_the_start_and_when_a_day_is_over() {
+    let mut desk = Desk::open();
+    let head = |desk: &mut Desk| -> Value {
+        let row = desk.next_row(Class::Summary);
+        assert_eq!((row.message.topic.as_str(), row.message.retain), ("snowgate/v1/gate/access-log/head", true));
+        serde_json::from_slice(&row.message.payload).unwrap()
+    };
+    let first = head(&mut desk);
+    assert_eq!((&first["number"], &first["gateway"]), (&json!(0), &json!("gate")));
+    let incident = desk.opened();
+    desk.command("verify", verify("v-1", &incident).to_string()).recv_timeout(Duration::from_secs(30)).unwrap();
+    desk.clock.advance(Duration::from_secs(15 * 3600));
+    desk.next_day();
+    let next = head(&mut desk);
+    assert_eq!(next["number"], json!(1));
+    assert_ne!(next["sha256"], first["sha256"]);
 }
 
 #[test]
@@ -467,14 +497,18 @@ fn what_is_unfinished_is_counted_however_much_it_is_and_what_has_gone_no_longer(
     commit(&desk, 1, false, MANY);
     desk.start();
     desk.clock.advance(Duration::from_secs(15 * 3600));
-    assert_eq!(desk.next(Class::Summary)["unfinished_by_light"]["none"], json!(MANY));
+    let unfinished = |desk: &mut Desk| {
+        let day: Value = serde_json::from_slice(&desk.next_day().message.payload).unwrap();
+        day["unfinished_by_light"]["none"].clone()
+    };
+    assert_eq!(unfinished(&mut desk), json!(MANY));
 
     commit(&desk, 2, true, MANY / 2);
     desk.clock.advance(Duration::from_secs(3600));
     // A day or two until the store has been gone through.
     let told = std::iter::repeat_with(|| {
         desk.clock.advance(Duration::from_secs(86_400));
-        desk.next(Class::Summary)["unfinished_by_light"]["none"].clone()
+        unfinished(&mut desk)
     });
     assert!(told.take(10).any(|unfinished| unfinished == json!(MANY / 2)));
 }

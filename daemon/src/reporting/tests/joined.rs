@@ -143,7 +143,7 @@ fn a_joined_incident_is_disposed_of_counted_and_ended_by_a_restart() {
     assert_eq!(ended["data"]["times"]["end_reason"], "restarted");
     assert_eq!(ended["data"]["joined"]["incidents"].as_array().unwrap().len(), 2);
     desk.clock.advance(Duration::from_secs(15 * 3600));
-    let day = desk.next(Class::Summary);
+    let day: Value = serde_json::from_slice(&desk.next_day().message.payload).unwrap();
     let rules = day["by_rule"].as_array().unwrap();
     let row = rules.iter().find(|row| row["source_kind"] == "joined").unwrap();
     assert_eq!((&row["source"], &row["rule"], &row["false_alarms"]), (&json!("flood"), &json!("flood"), &json!(1)));
