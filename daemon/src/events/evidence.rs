@@ -75,6 +75,19 @@ impl AccessLogBroken<'_> {
     }
 }
 
+/// What others have written into the access log cannot be read.
+pub struct AccessLogUnread<'a> {
+    /// Why.
+    pub error: &'a dyn Display,
+}
+
+impl AccessLogUnread<'_> {
+    /// Logs it.
+    pub fn emit(self) {
+        tracing::error!(error = %self.error, "the access log cannot be read");
+    }
+}
+
 /// The head of the access log cannot be published.
 pub struct NotPublished<'a> {
     /// Why.

@@ -114,16 +114,16 @@ pub fn export(
     incident: IncidentId,
     to: &Path,
     person: &Person,
-    log: &mut AccessLog,
+    log: &AccessLog,
     now: impl Fn() -> Stamp,
 ) -> Result<Exported, ExportError> {
-    let refuse = |log: &mut AccessLog, error: &ExportError| {
+    let refuse = |error: &ExportError| {
         log.write(&person.access(Action::Export, Some(incident), Some(error.to_string())), &now())
     };
     let (folder, files) = match look_through(data, incident, to) {
         Ok(found) => found,
         Err(error) => {
-            refuse(log, &error)?;
+            refuse(&error)?;
             return Err(error);
         }
     };
@@ -132,7 +132,7 @@ pub fn export(
     match copy(&folder, &files, to) {
         Ok(folder) => Ok(Exported { folder, files }),
         Err(error) => {
-            refuse(log, &error)?;
+            refuse(&error)?;
             Err(error)
         }
     }

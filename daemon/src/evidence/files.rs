@@ -469,7 +469,7 @@ impl Files {
         Ok(())
     }
 
-    fn log_deletion(&mut self, key: &FileKey, sha256: Option<String>, reason: Reason, at: &Stamp) {
+    fn log_deletion(&self, key: &FileKey, sha256: Option<String>, reason: Reason, at: &Stamp) {
         let access = Access {
             action: Action::Delete,
             incident: Some(key.incident),

@@ -264,8 +264,8 @@ impl Reporter {
     }
 
     /// The last line of the access log, as it is published: from then on nobody can cut the log off before it unnoticed.
-    fn access_head(&mut self) -> Option<Message> {
-        let Reporting { access_log, signing_key, gateway, clock, .. } = &mut self.with;
+    fn access_head(&self) -> Option<Message> {
+        let Reporting { access_log, signing_key, gateway, clock, .. } = &self.with;
         let head = access_log
             .publish()
             .and_then(|head| PublishedHead::new(&gateway.id, head, clock.now(), signing_key.as_ref()))

@@ -225,7 +225,8 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
 
     let (items, queued) = reporting::queue();
     let (look_ends, look_queues) = verify::queues();
-    let files = open_evidence(&config, &data, &*clock)?;
+    let access_log = AccessLog::open(&data)?;
+    let files = open_evidence(&config, &data, access_log.clone(), &*clock)?;
     let ready = (items.clone(), look_ends.made);
     let evidence = start_evidence(&config, &models, ready, files.clone(), &clock, &shutdown)?;
     let (evidence_thread, stills) = evidence.unzip();
@@ -248,7 +249,7 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
         looks: looks.clone(),
         look_again: look_ends.look_again,
         verify: config.verify.clone(),
-        access_log: AccessLog::open(&data)?,
+        access_log: access_log.clone(),
         signing_key: config.signing_key.clone(),
         retained,
         uptimes,
@@ -269,7 +270,10 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
     let fleet = Fleet::new(workers.clone(), board, scene_files, Arc::clone(&clock), shutdown.clone());
     let reported = items.clone();
     let tell = move |deleted| drop(reported.send(Item::Deleted(deleted)));
-    threads.insert("retention".to_owned(), keeper::spawn(files.clone(), Arc::clone(&clock), shutdown.clone(), tell)?);
+    threads.insert(
+        "retention".to_owned(),
+        keeper::spawn(files.clone(), access_log, Arc::clone(&clock), shutdown.clone(), tell)?,
+    );
     Clips {
         rings: fleet.evidence_rings.clone(),
         files: files.clone(),
@@ -485,16 +489,16 @@ fn log_problems(problems: &Problems) {
 type Evidence = (JoinHandle<()>, StillRequests);
 
 /// Where evidence lies.
-fn open_evidence(config: &Config, data: &Path, clock: &dyn Clock) -> Result<EvidenceFiles, RunError> {
+fn open_evidence(config: &Config, data: &Path, log: AccessLog, clock: &dyn Clock) -> Result<EvidenceFiles, FilesError> {
     let keeping = Keeping {
         gateway: config.gateway.id.clone(),
         key: config.signing_key.clone(),
         retention: config.retention(),
         reserve: RESERVE,
-        log: AccessLog::open(data)?,
+        log,
         boot: clock.boot_id().clone(),
     };
-    Ok(EvidenceFiles::open(&data.join(EVIDENCE), keeping)?)
+    EvidenceFiles::open(&data.join(EVIDENCE), keeping)
 }
 
 /// What loads the models that stills and covered clips are made with.

@@ -171,7 +171,7 @@ fn a_manifest_cannot_be_swapped() {
 #[test]
 fn a_line_taken_out_of_the_access_log_is_found() {
     let bench = Bench::new();
-    let mut log = AccessLog::open(bench.home.path()).unwrap();
+    let log = AccessLog::open(bench.home.path()).unwrap();
     for reason in ["first", "second", "third"] {
         let person = Person { reason: reason.into(), ..person() };
         log.write(&person.access(Action::Export, None, Some("no".into())), &stamp()).unwrap();
@@ -203,8 +203,8 @@ fn contents(directory: &Path) -> Vec<String> {
 fn what_leaves_the_box_is_logged_first_and_proves_itself() {
     let bench = Bench::new();
     let (to, incident) = (tempfile::tempdir().unwrap(), provenance(2).incident);
-    let mut log = AccessLog::open(bench.home.path()).unwrap();
-    let exported = export(bench.home.path(), incident, to.path(), &person(), &mut log, stamp).unwrap();
+    let log = AccessLog::open(bench.home.path()).unwrap();
+    let exported = export(bench.home.path(), incident, to.path(), &person(), &log, stamp).unwrap();
     assert_eq!(contents(&exported.folder).len(), 3);
     assert_eq!(contents(to.path()), [incident.to_string()]);
     let key = bench.public();
@@ -214,8 +214,7 @@ fn what_leaves_the_box_is_logged_first_and_proves_itself() {
     assert_eq!(prove_exported(to.path(), Some(&key)).unwrap().findings.len(), 1);
 
     // Refused, and logged: it is there already; there is none; it is not what it was.
-    let mut again =
-        |number| export(bench.home.path(), provenance(number).incident, to.path(), &person(), &mut log, stamp);
+    let again = |number| export(bench.home.path(), provenance(number).incident, to.path(), &person(), &log, stamp);
     assert!(matches!(again(2), Err(ExportError::Exists(_))));
     assert!(matches!(again(3), Err(ExportError::NoEvidence(_))));
     fs::write(bench.folder(1).join("still.jpg"), "forged").unwrap();

@@ -45,10 +45,10 @@ impl Export {
     /// Exports one incident after the other; the first that fails ends it.
     pub(super) fn run(self) -> Result<(), Exit> {
         let first = self.incidents.first().copied();
-        let mut desk = Desk::open(&self.place, self.asker, Action::Export, first)?;
+        let desk = Desk::open(&self.place, self.asker, Action::Export, first)?;
         let mut reports = Vec::new();
         for incident in self.incidents {
-            let Desk { data, person, log, clock } = &mut desk;
+            let Desk { data, person, log, clock } = &desk;
             let now = || Stamp::now(clock);
             let exported = export(data, incident, &self.to, person, log, now).map_err(|error| {
                 let exit = match &error {

@@ -67,7 +67,7 @@ impl Of {
     /// Writes down who asks, then does it.
     fn act(self, action: Action, act: impl FnOnce(&Desk, &Folder) -> std::io::Result<()>) -> Result<(), Exit> {
         let incident = self.incident;
-        let mut desk = Desk::open(&self.place, self.asker, action, Some(incident))?;
+        let desk = Desk::open(&self.place, self.asker, action, Some(incident))?;
         let directory = desk.data.join(EVIDENCE);
         let folder = Folder::of(&directory, incident).map_err(|error| told(&error, Exit::Io))?;
         let refusal = match &folder {

@@ -119,7 +119,7 @@ impl Desk {
         let (config, data) = place.load()?;
         check_account(&data)?;
         let clock = SystemClock::trusting(config.gateway.trust_clock);
-        let mut log = AccessLog::open(&data).map_err(|error| told(&error, Exit::Io))?;
+        let log = AccessLog::open(&data).map_err(|error| told(&error, Exit::Io))?;
         let Asker { by, unit, reason } = asker;
         let mut missing = Vec::new();
         let mut said = |key: &str, text: Option<String>, check: fn(&str) -> Result<(), String>| {

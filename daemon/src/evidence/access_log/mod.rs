@@ -26,6 +26,7 @@ use std::{
     io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -97,9 +98,12 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> AccessLogError + use<> {
     move |source| AccessLogError::File { path: path.clone(), source }
 }
 
-/// The log, open for writing.
+/// The log, open for writing; clones are the same.
+#[derive(Debug, Clone)]
+pub struct AccessLog(Arc<Mutex<Opened>>);
+
 #[derive(Debug)]
-pub struct AccessLog {
+struct Opened {
     directory: PathBuf,
     lock: File,
     log: Log,
@@ -128,14 +132,14 @@ impl AccessLog {
             let _locked = Locked::take(&lock, &path)?;
             open_or_begin_anew(directory)?
         };
-        Ok(Self { directory: directory.to_owned(), lock, log })
+        Ok(Self(Arc::new(Mutex::new(Opened { directory: directory.to_owned(), lock, log }))))
     }
 
     /// Adds a line. It is on disk when this returns.
     ///
     /// # Errors
     /// It is not there.
-    pub fn write(&mut self, access: &Access, at: &Stamp) -> Result<(), AccessLogError> {
+    pub fn write(&self, access: &Access, at: &Stamp) -> Result<(), AccessLogError> {
         self.locked(|directory, log| {
             let path = directory.join(FILE);
             log.append(directory, access, at).map_err(failed(&path))?;
@@ -148,7 +152,7 @@ impl AccessLog {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn catch_up(&mut self) -> Result<(), AccessLogError> {
+    pub fn catch_up(&self) -> Result<(), AccessLogError> {
         self.locked(|_, _| Ok(()))
     }
 
@@ -156,7 +160,7 @@ impl AccessLog {
     ///
     /// # Errors
     /// The log cannot be read, or it cannot be noted down which line that is.
-    pub fn publish(&mut self) -> Result<Head, AccessLogError> {
+    pub fn publish(&self) -> Result<Head, AccessLogError> {
         self.locked(|directory, log| {
             let path = directory.join(HEAD);
             let note = serde_json::to_vec(&log.head).map_err(|error| failed(&path)(error.into()))?;
@@ -166,11 +170,9 @@ impl AccessLog {
     }
 
     /// Does something with the log while nobody else does, after all that others have written.
-    fn locked<T>(
-        &mut self,
-        act: impl FnOnce(&Path, &mut Log) -> Result<T, AccessLogError>,
-    ) -> Result<T, AccessLogError> {
-        let Self { directory, lock, log } = self;
+    fn locked<T>(&self, act: impl FnOnce(&Path, &mut Log) -> Result<T, AccessLogError>) -> Result<T, AccessLogError> {
+        let mut opened = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Opened { directory, lock, log } = &mut *opened;
         let _locked = Locked::take(lock, &directory.join(LOCK))?;
         match log.catch_up(directory) {
             Err(broken @ AccessLogError::Broken { .. }) => *log = begin_anew(directory, &broken)?,

@@ -7,7 +7,7 @@ fn clock() -> ManualClock {
     ManualClock::new("boot", "2026-03-01T00:00:00Z".parse().unwrap())
 }
 
-fn write(log: &mut AccessLog, by: &str) {
+fn write(log: &AccessLog, by: &str) {
     let access = Access {
         action: Action::Verify,
         incident: Some("01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned().try_into().unwrap()),
@@ -28,6 +28,11 @@ fn broken_logs(home: &TempDir) -> usize {
     entries.filter(|name| name.starts_with("access.jsonl.broken-")).count()
 }
 
+/// The last line that is known of.
+fn head(log: &AccessLog) -> Head {
+    log.0.lock().unwrap().log.head.clone()
+}
+
 /// Opens a log that is whole.
 fn open(home: &TempDir) -> AccessLog {
     let log = AccessLog::open(home.path()).unwrap();
@@ -36,14 +41,14 @@ fn open(home: &TempDir) -> AccessLog {
 }
 
 fn three_lines(home: &TempDir) -> PathBuf {
-    let mut log = open(home);
+    let log = open(home);
     // Before anything is written, too.
     assert_eq!(log.publish().unwrap(), Head::none());
     assert_eq!(written(home), Ok(Vec::new()));
-    write(&mut log, "Li");
-    write(&mut log, "Wang");
+    write(&log, "Li");
+    write(&log, "Wang");
     drop(log);
-    write(&mut open(home), "Zhao");
+    write(&open(home), "Zhao");
     home.path().join(FILE)
 }
 
@@ -64,7 +69,7 @@ fn the_chain_goes_on_over_restarts_and_half_a_line_is_cut_off() {
     let whole = fs::read_to_string(&path).unwrap();
     assert_eq!(whole.lines().count(), 3);
     fs::write(&path, &whole[..whole.len() - 9]).unwrap();
-    write(&mut open(&home), "Zhou");
+    write(&open(&home), "Zhou");
     assert_eq!(written(&home).unwrap(), ["Li", "Wang", "Zhou"]);
     assert!(fs::read_to_string(&path).unwrap().lines().nth(2).unwrap().contains("\"number\":3"));
 }
@@ -87,9 +92,9 @@ fn a_line_changed_or_left_out_is_found() {
         fs::write(&path, damaged).unwrap();
         let found = Log::open(home.path()).unwrap_err();
         assert!(matches!(found, AccessLogError::Broken { line: found, .. } if found == line), "{found}");
-        let mut log = AccessLog::open(home.path()).unwrap();
+        let log = AccessLog::open(home.path()).unwrap();
         assert_eq!(broken_logs(&home), aside + 1);
-        write(&mut log, "Li");
+        write(&log, "Li");
         assert_eq!(written(&home).unwrap(), ["Li"]);
     }
 }
@@ -99,10 +104,10 @@ fn an_end_that_was_published_cannot_be_cut_off() {
     let home = TempDir::new().unwrap();
     let path = three_lines(&home);
     let whole = fs::read_to_string(&path).unwrap();
-    let mut log = open(&home);
+    let log = open(&home);
     let head = log.publish().unwrap();
     assert_eq!(head.number, 3);
-    write(&mut log, "Zhou");
+    write(&log, "Zhou");
     assert_eq!(written(&home).unwrap().len(), 4, "lines may follow");
     // What was written after it may be lost unnoticed; it itself not.
     fs::write(&path, &whole).unwrap();
@@ -110,7 +115,7 @@ fn an_end_that_was_published_cannot_be_cut_off() {
     let two: String = whole.split_inclusive('\n').take(2).collect();
     fs::write(&path, two).unwrap();
     assert_eq!(written(&home), Err(3));
-    write(&mut log, "Li");
+    write(&log, "Li");
     assert_eq!((broken_logs(&home), written(&home).unwrap()), (1, vec!["Li".to_owned()]), "found while it is open");
     assert_eq!(log.publish().unwrap().number, 1);
     fs::remove_file(&path).unwrap();
@@ -120,35 +125,35 @@ fn an_end_that_was_published_cannot_be_cut_off() {
 #[test]
 fn several_write_into_one_chain() {
     let home = TempDir::new().unwrap();
-    let (mut daemon, mut command) = (open(&home), open(&home));
+    let (daemon, command) = (open(&home), open(&home));
     for _ in 0..3 {
-        write(&mut daemon, "snowgate");
-        write(&mut command, "Li");
+        write(&daemon, "snowgate");
+        write(&command, "Li");
     }
     assert_eq!(written(&home).unwrap(), ["snowgate", "Li", "snowgate", "Li", "snowgate", "Li"]);
     daemon.catch_up().unwrap();
-    assert_eq!(daemon.log.head, command.log.head);
+    assert_eq!(head(&daemon), head(&command));
 }
 
 #[test]
 fn a_full_log_is_put_aside_and_the_chain_goes_on_for_everybody() {
     let home = TempDir::new().unwrap();
-    let mut log = open(&home);
-    let mut other = open(&home);
-    write(&mut log, "Li");
+    let log = open(&home);
+    let other = open(&home);
+    write(&log, "Li");
     for _ in 0..KEPT + 3 {
-        log.log.put_aside(home.path()).unwrap();
-        write(&mut log, "Wang");
+        log.0.lock().unwrap().log.put_aside(home.path()).unwrap();
+        write(&log, "Wang");
     }
-    write(&mut other, "Zhao");
-    assert_eq!(other.log.head.number, log.log.head.number + 1);
+    write(&other, "Zhao");
+    assert_eq!(head(&other).number, head(&log).number + 1);
     assert_eq!(put_aside(home.path()).unwrap().len(), KEPT);
     assert_eq!(written(&home).unwrap().len(), KEPT + 2);
     assert_eq!(broken_logs(&home), 0);
 
     // It had been put aside, but there was no room for the next one.
     log.catch_up().unwrap();
-    fs::rename(home.path().join(FILE), home.path().join(format!("access-{:012}.jsonl", log.log.head.number))).unwrap();
-    write(&mut log, "Zhou");
-    assert_eq!(open(&home).log.head, log.log.head);
+    fs::rename(home.path().join(FILE), home.path().join(format!("access-{:012}.jsonl", head(&log).number))).unwrap();
+    write(&log, "Zhou");
+    assert_eq!(head(&open(&home)), head(&log));
 }
