@@ -15,6 +15,7 @@
 
 use std::{
     borrow::Cow,
+    collections::HashMap,
     fs::{self, DirBuilder, File},
     io::{self, Write},
     mem,
@@ -218,7 +219,7 @@ impl EvidenceFiles {
             .and_then(|()| fs::set_permissions(directory, fs::Permissions::from_mode(0o700)))
             .map_err(failed("prepare", directory))?;
         let (directory, shelf) = (directory.to_owned(), Shelf::default());
-        let mut files = Files { directory, keeping, shelf, put_by: 0, deleted: Vec::new() };
+        let mut files = Files { directory, keeping, shelf, put_by: HashMap::new(), deleted: Vec::new() };
         files.scan()?;
         files.observe(None);
         Ok(Self(Arc::new(Mutex::new(files))))
@@ -277,7 +278,9 @@ impl EvidenceFiles {
             files.make_room(at_most, &file.camera, &of.category, now)?;
             let folder = files.folder(of.incident);
             files.make_folder(&folder)?;
-            files.put_by += at_most;
+            for group in groups(&file.camera, &of.category) {
+                *files.put_by.entry(group).or_default() += at_most;
+            }
             folder
         };
         PartialFile::create(self.clone(), Arc::clone(of), file, folder, at_most)
@@ -307,9 +310,15 @@ impl EvidenceFiles {
         Ok(())
     }
 
-    /// Room that was put by is free again.
-    pub(super) fn release(&self, put_by: u64) {
-        self.lock().put_by -= put_by;
+    /// Room that was put by for a file is free again.
+    pub(super) fn release(&self, of: &Provenance, file: &NewFile, put_by: u64) {
+        let mut files = self.lock();
+        for group in groups(&file.camera, &of.category) {
+            if let Some(bytes) = files.put_by.get_mut(&group) {
+                *bytes = bytes.saturating_sub(put_by);
+            }
+        }
+        files.put_by.retain(|_, bytes| *bytes > 0);
     }
 
     /// Removes what is older than it may be, and what is over the quota. Ages count under a synchronised clock only.
@@ -328,7 +337,7 @@ struct Files {
     keeping: Keeping,
     shelf: Shelf,
     /// Bytes put by for files that are being written.
-    put_by: u64,
+    put_by: HashMap<Group, u64>,
     /// What was deleted and not yet asked for.
     deleted: Vec<DeletedFile>,
 }
@@ -338,9 +347,9 @@ impl Files {
         self.directory.join(incident.to_string())
     }
 
-    /// Bytes of a group; what is put by counts towards all of them.
+    /// Bytes of a group, what is put by among them.
     fn bytes(&self, group: &Group) -> u64 {
-        self.shelf.bytes(group).saturating_add(self.put_by)
+        self.shelf.bytes(group).saturating_add(self.put_by.get(group).copied().unwrap_or(0))
     }
 
     fn period(&self, file: &Shelved) -> Period {
@@ -450,17 +459,21 @@ impl Files {
         if let Some(entry) = entry {
             entry.deleted = Some(Deleted { at: at.clone(), reason });
         }
-        let is_last = manifest.as_ref().is_none_or(|manifest| manifest.files.iter().all(|file| file.deleted.is_some()));
-        if is_last {
-            // What of these two fails is seen by the next sweep, or hurts nobody: a folder that something else lies in stays.
-            let _ = fs::remove_file(folder.join(MANIFEST));
-            let _ = fs::remove_dir(&folder);
-        } else if let Some(manifest) = &mut manifest
-            && let Err(error) = manifest.write(&folder, self.keeping.key.as_ref())
-        {
-            // The access log knows.
-            EvidenceUndeletable { error: &failed("write the manifest of", &folder)(error) }.emit();
+        match &mut manifest {
+            Some(manifest) if manifest.files.iter().all(|file| file.deleted.is_some()) => {
+                // The access log knows of them.
+                let _ = fs::remove_file(folder.join(MANIFEST));
+            }
+            Some(manifest) => {
+                if let Err(error) = manifest.write(&folder, self.keeping.key.as_ref()) {
+                    EvidenceUndeletable { error: &failed("write the manifest of", &folder)(error) }.emit();
+                }
+            }
+            // One that is damaged stays for whoever has to look at it.
+            None => {}
         }
+        // Fails while something lies in it, and that is right.
+        let _ = fs::remove_dir(&folder);
         let file = self.shelf.remove(key);
         let (bytes, camera) = file.map_or((0, None), |file| (file.bytes, file.camera));
         EvidenceDeleted { incident: key.incident, name: &key.name, bytes, reason: reason.as_str() }.emit();
@@ -579,6 +592,11 @@ impl Files {
             }
         }
     }
+}
+
+/// What a file of this camera and category counts towards.
+fn groups(camera: &Id, category: &Id) -> [Group; 3] {
+    [Group::All, Group::Camera(camera.clone()), Group::Category(category.clone())]
 }
 
 fn age(file: &Shelved, now: Moment) -> Duration {

@@ -59,7 +59,7 @@ impl PartialFile {
                 duration_ms: None,
             }),
             Err(error) => {
-                files.release(at_most);
+                files.release(&of, &file, at_most);
                 // Fails while files are in it, and that is right.
                 let _ = fs::remove_dir(&folder);
                 Err(failed("make", &path)(error))
@@ -130,7 +130,7 @@ impl Drop for PartialFile {
         // removed at the next start.
         let _ = fs::remove_file(&self.path);
         let _ = fs::remove_dir(&self.folder);
-        self.files.release(self.at_most);
+        self.files.release(&self.of, &self.file, self.at_most);
     }
 }
 

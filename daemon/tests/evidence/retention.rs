@@ -160,6 +160,47 @@ fn a_deletion_stands_in_the_log_and_the_manifest_and_is_reported() {
 }
 
 #[test]
+fn what_is_put_by_for_one_camera_takes_nothing_from_another() {
+    let home = tempfile::tempdir().unwrap();
+    let files = open(home.path(), 10_000, 0);
+    let mut retention = keeping(home.path()).retention;
+    let quota = RetentionSpec { keep_at_least: Maybe::NONE, keep: Maybe::NONE, quota: Maybe(Some(ByteSize(250))) };
+    retention.quota = 10_000;
+    retention.cameras = HashMap::from([(id("gate"), quota)]);
+    files.keep_by(retention);
+    for number in 1..=2 {
+        write(&files, number, "gate", "fire", at(0)).unwrap();
+    }
+    let of = Arc::new(Provenance { category: id("waste"), ..(*provenance(3)).clone() });
+    let clip = |camera| NewFile {
+        name: FileName::CLIP,
+        camera: id(camera),
+        media_type: "video/mp4",
+        taken: at(0),
+        sealed: None,
+    };
+    let others = files.begin(&of, clip("yard"), 5_000, at(0)).unwrap();
+    assert!(is_there(&files, 1) && is_there(&files, 2));
+    let own = files.begin(&of, clip("gate"), 150, at(0)).unwrap();
+    assert!(!is_there(&files, 1) && is_there(&files, 2));
+    drop((others, own));
+    write(&files, 4, "gate", "fire", at(0)).unwrap();
+    assert!(is_there(&files, 2), "what was put by is free again");
+}
+
+#[test]
+fn a_damaged_manifest_stays_when_its_files_go() {
+    let home = tempfile::tempdir().unwrap();
+    let files = open(home.path(), 1000, 0);
+    write(&files, 1, "gate", "fire", at(0)).unwrap();
+    let folder = home.path().join("evidence").join(provenance(1).incident.to_string());
+    fs::write(folder.join("manifest.jsonl"), "not any more").unwrap();
+    files.sweep(at(31));
+    assert!(!is_there(&files, 1));
+    assert_eq!(fs::read_to_string(folder.join("manifest.jsonl")).unwrap(), "not any more");
+}
+
+#[test]
 fn deleting_goes_on_where_it_cannot_be_logged() {
     let home = tempfile::tempdir().unwrap();
     let files = open(home.path(), 1000, 0);
