@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Names of files that are being written begin with this.
-const TEMPORARY: &str = ".part-";
+pub const TEMPORARY: &str = ".part-";
 
 /// Puts a directory on disk as it is: what has been created, renamed or deleted in it stays so over a power cut.
 ///

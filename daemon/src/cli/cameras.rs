@@ -8,7 +8,7 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 
-use super::{exit::Exit, print_json};
+use super::{exit::Exit, load, print_json};
 use crate::config::{CameraConfig, Config};
 
 /// Arguments of `snowgate cameras`.
@@ -86,12 +86,9 @@ impl<'c> Line<'c> {
 impl Cameras {
     /// Prints; [`Exit::BadConfig`] for a configuration that cannot be used.
     pub fn run(self) -> Exit {
-        let config = match Config::load(&self.config) {
+        let config = match load(&self.config) {
             Ok(config) => config,
-            Err(problems) => {
-                eprint!("{}", problems.render(false));
-                return Exit::BadConfig;
-            }
+            Err(exit) => return exit,
         };
         let lines: Vec<_> = config.cameras.iter().map(|camera| Line::new(camera, &config)).collect();
         let printed = match self.format {

@@ -17,13 +17,16 @@ pub mod suggest;
 
 use std::{
     ffi::OsString,
+    fs,
     io::{self, Write as _},
+    path::Path,
 };
 
 use clap::{Parser, Subcommand, ValueEnum};
 use serde::Serialize;
 
 use self::exit::Exit;
+use crate::{config::Config, signing::PublicKey};
 
 /// Declares the subcommands: a line `module::Arguments` each, with the text that help shows.
 macro_rules! commands {
@@ -86,6 +89,26 @@ fn print_json(value: &(impl Serialize + ?Sized)) -> io::Result<()> {
     let mut out = io::stdout().lock();
     serde_json::to_writer_pretty(&mut out, value)?;
     writeln!(out)
+}
+
+/// Reads a configuration; what is wrong with one that cannot be used is printed.
+fn load(directory: &Path) -> Result<Config, Exit> {
+    Config::load(directory).map_err(|problems| {
+        eprint!("{}", problems.render(false));
+        Exit::BadConfig
+    })
+}
+
+/// Reads a public key, PEM; what is wrong with it is printed.
+fn read_public_key(path: &Path) -> Result<PublicKey, Exit> {
+    let pem = fs::read(path).map_err(|error| told(path, &error, Exit::Io))?;
+    PublicKey::from_pem(&pem).map_err(|error| told(path, &error, Exit::BadData))
+}
+
+/// Prints what is wrong with a file.
+fn told(path: &Path, error: &dyn std::error::Error, exit: Exit) -> Exit {
+    eprintln!("snowgate: {}: {error}", path.display());
+    exit
 }
 
 /// Runs the command that `arguments` (the program's name first) ask for.

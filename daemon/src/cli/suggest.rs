@@ -18,7 +18,7 @@ use snowgate_core::{
     suggest::{self, Advice, Case, LEAST_JUDGED, LEAST_OF_EACH, Limit, Review, Share, Suggestion},
 };
 
-use super::{Format, exit::Exit, print_json};
+use super::{Format, exit::Exit, load, print_json};
 use crate::{
     config::{CameraConfig, Config, SensorConfig, edit::Edit},
     events::Chain,
@@ -85,10 +85,7 @@ impl Suggest {
     }
 
     fn suggest(self) -> Result<(), Exit> {
-        let config = Config::load(&self.config).map_err(|problems| {
-            eprint!("{}", problems.render(false));
-            Exit::BadConfig
-        })?;
+        let config = load(&self.config)?;
         let mut rules = rules(&config);
         if let Some(id) = &self.rule {
             rules.retain(|found| found.rule == id);

@@ -12,8 +12,8 @@ use snowgate_core::{hex::hex, ids::IncidentId};
 use super::{
     hold::{HOLD, Hold},
     manifest::{MANIFEST, Manifest, ManifestError, Signed},
-    partial::PARTIAL,
 };
+use crate::durable::TEMPORARY;
 
 /// Bytes hashed at once.
 const BUFFER: usize = 64 << 10;
@@ -59,7 +59,7 @@ impl Folder {
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.path)? {
             let name = entry?.file_name().to_string_lossy().into_owned();
-            if name != MANIFEST && name != HOLD && !name.starts_with(PARTIAL) {
+            if name != MANIFEST && name != HOLD && !name.starts_with(TEMPORARY) {
                 names.push(name);
             }
         }

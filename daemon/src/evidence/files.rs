@@ -41,12 +41,12 @@ use super::{
     access_log::{Access, AccessLog, AccessedFile, Action},
     hold::{self, HOLD},
     manifest::{Deleted, MANIFEST, Manifest, ManifestError, Reason},
-    partial::{PARTIAL, PartialFile},
+    partial::PartialFile,
     provenance::Provenance,
     shelf::{FileKey, Shelf, Shelved},
 };
 use crate::{
-    durable::sync_directory,
+    durable::{TEMPORARY, sync_directory},
     events::command::NotLogged,
     events::evidence::{EvidenceAged, EvidenceDeleted, EvidenceHeld, EvidenceUndeletable},
     signing::SigningKey,
@@ -562,7 +562,7 @@ impl Files {
             if !metadata.is_file() {
                 continue;
             }
-            if name.starts_with(PARTIAL) {
+            if name.starts_with(TEMPORARY) {
                 fs::remove_file(&path).map_err(failed("delete", &path))?;
             } else if name.parse::<Id>().is_ok() && name != MANIFEST && name != HOLD {
                 let date = metadata.modified().ok().and_then(|date| Timestamp::try_from(date).ok());

@@ -17,10 +17,13 @@ const SWEEP_EVERY: Duration = Duration::from_secs(600);
 /// How often what was deleted is told: what goes within so long goes in one report.
 const TELL_EVERY: Duration = Duration::from_secs(1);
 
+/// The most files in a report: at some 350 bytes each, they fit the smallest packet that a broker may be limited to (16 KiB).
+const TOLD_AT_ONCE: usize = 32;
+
 /// How often what others have written into the access log is looked at, so that the metrics tell of it.
 const CATCH_UP_EVERY: Duration = Duration::from_secs(60);
 
-/// Starts the thread `retention`; it ends with the shutdown. `tell` is called on it, with one deleted file or more.
+/// Starts the thread `retention`; it ends with the shutdown. `tell` is called on it, with one deleted file or more, up to [`TOLD_AT_ONCE`].
 ///
 /// # Errors
 /// No thread can be had.
@@ -45,9 +48,8 @@ pub fn spawn(
                 swept = Some(now.mono);
                 files.sweep(now);
             }
-            let deleted = files.take_deleted();
-            if !deleted.is_empty() {
-                tell(deleted);
+            for deleted in files.take_deleted().chunks(TOLD_AT_ONCE) {
+                tell(deleted.to_vec());
             }
             if shutdown.wait_for(TELL_EVERY) {
                 break;

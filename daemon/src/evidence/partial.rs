@@ -16,9 +16,7 @@ use super::{
     files::{EvidenceFiles, FilesError, NewFile, failed},
     provenance::Provenance,
 };
-
-/// Temporary names begin with this; no incident id or file name does.
-pub(super) const PARTIAL: &str = ".part-";
+use crate::durable::TEMPORARY;
 
 /// A file that is being written. Dropped before it is [kept](Self::keep), it disappears.
 #[derive(Debug)]
@@ -44,7 +42,7 @@ impl PartialFile {
         folder: PathBuf,
         at_most: u64,
     ) -> Result<Self, FilesError> {
-        let path = folder.join(format!("{PARTIAL}{}", file.name.as_str()));
+        let path = folder.join(format!("{TEMPORARY}{}", file.name.as_str()));
         match create(&path) {
             Ok(out) => Ok(Self {
                 files,

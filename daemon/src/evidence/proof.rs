@@ -145,16 +145,19 @@ pub fn prove(order: &Order<'_>) -> Result<Proof, ProofError> {
     let failed = |source| ProofError { path: directory.clone(), source };
     let mut proof = Proving { proof: Proof { signatures: order.key.is_some(), ..Proof::default() }, gone: Vec::new() };
     let mut named = order.named.clone().unwrap_or_default();
-    let folders: Vec<Folder> = if order.only.is_empty() {
-        archive::folders(&directory).map_err(failed)?.collect()
+    // One at a time: there may be a hundred thousand.
+    let folders: Box<dyn Iterator<Item = Folder>> = if order.only.is_empty() {
+        Box::new(archive::folders(&directory).map_err(failed)?)
     } else {
         named.retain(|incident, _| order.only.contains(incident));
         let folders = order.only.iter().map(|incident| Folder::of(&directory, *incident));
-        folders.filter_map(Result::transpose).collect::<io::Result<_>>().map_err(failed)?
+        Box::new(folders.filter_map(Result::transpose).collect::<io::Result<Vec<_>>>().map_err(failed)?.into_iter())
     };
-    for folder in &folders {
+    let mut found = HashSet::new();
+    for folder in folders {
+        found.insert(folder.incident);
         let named = named.remove(&folder.incident).unwrap_or_default();
-        proof.folder(folder, order.key, named);
+        proof.folder(&folder, order.key, named);
     }
     // Of these there is no folder any more.
     for (incident, evidence) in named {
@@ -162,9 +165,7 @@ pub fn prove(order: &Order<'_>) -> Result<Proof, ProofError> {
         proof.gone.extend(evidence.into_iter().map(|evidence| (incident, evidence.name, Gone::Unexplained)));
     }
     for incident in order.only {
-        if !folders.iter().any(|folder| folder.incident == *incident)
-            && !proof.gone.iter().any(|gone| gone.0 == *incident)
-        {
+        if !found.contains(incident) && !proof.gone.iter().any(|gone| gone.0 == *incident) {
             proof.find(*incident, None, ManifestError::Missing);
         }
     }

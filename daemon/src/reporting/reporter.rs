@@ -6,7 +6,7 @@ use crossbeam_channel::{Receiver, never, select_biased};
 use snowgate_core::{
     ids::IncidentId,
     incidents::{
-        Book, Deadline, Incident, Light,
+        Book, Deadline, Evidence, Incident, Light,
         event::{EventKind, Revision},
         summary::Told,
         verify::VerifyLimits,
@@ -23,7 +23,6 @@ use super::{
 use crate::{
     events::{incident as events, sensor::TelemetryLost},
     evidence::{
-        clip::ClipReady,
         files::{DeletedFile, DeletionReport},
         provenance::Provenance,
         worker::StillReady,
@@ -118,8 +117,11 @@ impl Reporter {
             Item::Found(found) => self.found(*found),
             Item::Alarmed(alarmed) => self.alarmed(&alarmed),
             Item::Telemetry(batches) => self.telemetry(batches),
-            Item::Still(still) => self.still_ready(*still),
-            Item::Clip(clip) => self.clip_ready(*clip),
+            Item::Still(still) => {
+                let StillReady { incident, evidence, still, .. } = *still;
+                self.evidence_ready(incident, evidence, Some(still.jpeg));
+            }
+            Item::Clip(clip) => self.evidence_ready(clip.incident, clip.evidence, None),
             Item::Looked(looked) => self.looked(*looked),
             Item::Deleted(files) => self.evidence_deleted(files),
             Item::Configured(configured) => self.configured(*configured),
@@ -220,20 +222,14 @@ impl Reporter {
         }
     }
 
-    fn still_ready(&mut self, ready: StillReady) {
+    /// What lies on disk is told with the incident's next revision; a picture leaves with it.
+    fn evidence_ready(&mut self, incident: IncidentId, evidence: Evidence, jpeg: Option<Vec<u8>>) {
         // An incident that has been forgotten for space needs no picture either.
-        let Ok(Some(stored)) = self.stored(ready.incident) else { return };
+        let Ok(Some(stored)) = self.stored(incident) else { return };
         let light = light(&stored);
-        let picture = self.picture(ready.incident, &ready.evidence.name, ready.still.jpeg);
-        let revision = Some((self.book.add_evidence(stored, ready.evidence), light));
-        self.commit(Change { revision, picture: Some(picture), ..Change::default() });
-    }
-
-    fn clip_ready(&mut self, ready: ClipReady) {
-        let Ok(Some(stored)) = self.stored(ready.incident) else { return };
-        let light = light(&stored);
-        let revision = Some((self.book.add_evidence(stored, ready.evidence), light));
-        self.commit(Change { revision, ..Change::default() });
+        let picture = jpeg.map(|jpeg| self.picture(incident, &evidence.name, jpeg));
+        let revision = Some((self.book.add_evidence(stored, evidence), light));
+        self.commit(Change { revision, picture, ..Change::default() });
     }
 
     /// Tells that evidence was deleted.

@@ -79,10 +79,7 @@ struct Place {
 
 impl Place {
     fn load(&self) -> Result<(Config, PathBuf), Exit> {
-        let config = Config::load(&self.config).map_err(|problems| {
-            eprint!("{}", problems.render(false));
-            Exit::BadConfig
-        })?;
+        let config = super::load(&self.config)?;
         let data = self.data.clone().unwrap_or_else(|| config.data.clone());
         Ok((config, data))
     }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::HashMap,
-    fs,
     io::{self, Write as _},
     path::{Path, PathBuf},
 };
@@ -15,12 +14,11 @@ use snowgate_core::{
 
 use super::{Place, told};
 use crate::{
-    cli::{Format, exit::Exit, print_json},
+    cli::{Format, exit::Exit, print_json, read_public_key},
     evidence::{
         access_log::Head,
         proof::{self, Order, Proof},
     },
-    signing::PublicKey,
     store,
 };
 
@@ -59,7 +57,7 @@ fn head(text: &str) -> Result<Head, String> {
 impl Verify {
     /// Verifies and prints; [`Exit::BadData`] where something is wrong.
     pub(super) fn run(self) -> Result<(), Exit> {
-        let given = self.public_key.as_deref().map(read_key).transpose()?;
+        let given = self.public_key.as_deref().map(read_public_key).transpose()?;
         let proof = match &self.exported {
             Some(exported) => proof::prove_exported(exported, given.as_ref()),
             None => {
@@ -84,17 +82,6 @@ impl Verify {
         .map_err(|_| Exit::Io)?;
         if proof.findings.is_empty() { Ok(()) } else { Err(Exit::BadData) }
     }
-}
-
-fn read_key(path: &Path) -> Result<PublicKey, Exit> {
-    let pem = fs::read(path).map_err(|error| {
-        eprintln!("snowgate: {}: {error}", path.display());
-        Exit::Io
-    })?;
-    PublicKey::from_pem(&pem).map_err(|error| {
-        eprintln!("snowgate: {}: {error}", path.display());
-        Exit::BadData
-    })
 }
 
 /// What the store's incidents name; none where there is no store to be asked, which is told.

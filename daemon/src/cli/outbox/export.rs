@@ -51,7 +51,7 @@ struct Report<'a> {
 impl Export {
     /// Exports and prints.
     pub(super) fn run(self) -> Result<(), Exit> {
-        let config = super::load(&self.config)?;
+        let config = crate::cli::load(&self.config)?;
         let order = export::Export {
             gateway: &config.gateway.id,
             data: self.data.as_ref().unwrap_or(&config.data),

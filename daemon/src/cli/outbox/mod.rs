@@ -5,17 +5,12 @@ mod import;
 mod status;
 mod verify;
 
-use std::{
-    fs::File,
-    io::BufReader,
-    path::{Path, PathBuf},
-};
+use std::{fs::File, io::BufReader, path::PathBuf};
 
 use clap::{Args, Subcommand};
 
-use super::exit::Exit;
+use super::{exit::Exit, read_public_key, told};
 use crate::{
-    config::Config,
     export::{ReadError, Verified},
     signing::PublicKey,
 };
@@ -64,9 +59,7 @@ struct SignedFile {
 
 impl SignedFile {
     fn key(&self) -> Result<PublicKey, Exit> {
-        let path = &self.public_key;
-        let pem = std::fs::read(path).map_err(|error| told(path, &error, Exit::Io))?;
-        PublicKey::from_pem(&pem).map_err(|error| told(path, &error, Exit::BadData))
+        read_public_key(&self.public_key)
     }
 
     fn open(&self) -> Result<BufReader<File>, Exit> {
@@ -81,18 +74,4 @@ impl SignedFile {
             verified => Ok(verified),
         }
     }
-}
-
-/// Reads a configuration; what is wrong with one that cannot be used is printed.
-fn load(directory: &Path) -> Result<Config, Exit> {
-    Config::load(directory).map_err(|problems| {
-        eprint!("{}", problems.render(false));
-        Exit::BadConfig
-    })
-}
-
-/// Prints what is wrong with a file.
-fn told(path: &Path, error: &dyn std::error::Error, exit: Exit) -> Exit {
-    eprintln!("snowgate: {}: {error}", path.display());
-    exit
 }

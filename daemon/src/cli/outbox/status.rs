@@ -46,7 +46,7 @@ impl Status {
     pub(super) fn run(self) -> Result<(), Exit> {
         let data = match (self.data, self.config) {
             (Some(data), _) => data,
-            (None, Some(config)) => super::load(&config)?.data,
+            (None, Some(config)) => crate::cli::load(&config)?.data,
             (None, None) => PathBuf::from(DATA),
         };
         let inspection = store::inspect(&data).map_err(|error| {
