@@ -280,6 +280,7 @@ fn models(spec: ModelsSpec, check: &mut Checker<'_>) -> ModelsConfig {
 }
 
 fn evidence(spec: &EvidenceSpec, check: &mut Checker<'_>) {
+    check.within("/evidence/best_of", spec.best_of, TimeSpan::secs(0)..=TimeSpan::secs(10));
     check.within("/evidence/jpeg_quality", *spec.jpeg_quality, 30..=95);
     check.within("/evidence/max_width", *spec.max_width, 320..=3840);
     check.within("/evidence/keep", spec.keep, checks::KEEP);

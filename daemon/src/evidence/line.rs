@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use snowgate_core::priority::Priority;
+use snowgate_core::{priority::Priority, time::Mono};
 
 use super::still::{HasPixels, StillRequest};
 use crate::events::evidence::StillRefused;
@@ -110,13 +110,17 @@ impl<P> Drop for Entrance<P> {
 }
 
 impl<P: HasPixels> StillServer<P> {
-    /// The request whose turn it is; waits for one for so long.
-    pub(super) fn next(&self, patience: Duration) -> Next<P> {
-        let is_idle = |waiting: &mut Waiting<P>| waiting.requests.is_empty() && waiting.is_open;
+    /// The request whose turn it is, of those that are due now; waits for one to come for so long, or for one to become due.
+    pub(super) fn next(&self, now: Mono, patience: Duration) -> Next<P> {
+        let is_due = |request: &&StillRequest<P>| request.is_due(now);
+        let is_idle = |waiting: &mut Waiting<P>| !waiting.requests.iter().any(|r| is_due(&r)) && waiting.is_open;
         let waited = self.0.arrived.wait_timeout_while(self.0.lock(), patience, is_idle);
         let (mut waiting, _) = waited.unwrap_or_else(PoisonError::into_inner);
         // Of equal ones the first that came.
-        let first = waiting.requests.iter().enumerate().min_by_key(|(_, request)| request.priority);
+        // Once nobody asks any more there will be no better pictures either.
+        let is_open = waiting.is_open;
+        let served = waiting.requests.iter().enumerate().filter(|(_, request)| !is_open || is_due(request));
+        let first = served.min_by_key(|(_, request)| request.priority);
         match first.map(|(index, _)| index) {
             Some(index) => Next::Request(waiting.requests.remove(index)),
             None if waiting.is_open => Next::Nothing,

@@ -30,6 +30,7 @@ pub mod manifest;
 mod partial;
 pub mod proof;
 pub mod provenance;
+pub mod retake;
 mod shelf;
 pub mod spec;
 pub mod still;

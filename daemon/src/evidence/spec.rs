@@ -12,6 +12,8 @@ spec! {
     pub struct EvidenceSpec {
         /// Whether incidents get a still at all.
         stills: bool = true,
+        /// For so long after an incident has opened the best picture of it is looked for; "0s": the one in which it opened.
+        best_of: TimeSpan = TimeSpan::secs(2),
         /// Score from which a face is covered; low, because one face too many covered hurts nobody.
         cover_score: Fraction = Fraction(0.15),
         /// JPEG quality, 30 to 95.

@@ -10,13 +10,14 @@ use snowgate_core::{
     incidents::command::CommandId,
     priority::Priority,
     rules::Subject,
-    time::Moment,
+    time::{Clock, Moment, Mono},
 };
 
 use super::{
     canvas::{CanvasError, Covered, Rgb, Uncovered},
     cover::{CoverError, Find, Finder},
     provenance::Provenance,
+    retake::{Retake, Take},
     spec::EvidenceSpec,
 };
 use crate::{
@@ -63,6 +64,23 @@ pub struct StillRequest<P> {
     pub outline: Option<Outline>,
     /// What nobody may look at.
     pub masks: Arc<[Polygon]>,
+    /// Where a better picture may come from while it waits.
+    pub retake: Option<Arc<Retake<P>>>,
+}
+
+impl<P> StillRequest<P> {
+    /// Whether no better picture is waited for.
+    pub fn is_due(&self, now: Mono) -> bool {
+        self.retake.as_ref().is_none_or(|retake| retake.is_due(now))
+    }
+
+    /// The same with the better picture, if there is one.
+    pub fn settled(mut self, clock: &dyn Clock) -> Self {
+        if let Some(Take { picture, at, subjects, people }) = self.retake.take().and_then(|retake| retake.take()) {
+            self = Self { picture, taken: clock.moment_at(at), subjects, people, ..self };
+        }
+        self
+    }
 }
 
 /// What a rule watches.

@@ -114,8 +114,9 @@ where
         // Before the first incident: loading takes long, and a missing model should be known early.
         let _ = self.maker();
         while !self.shutdown.is_triggered() {
-            match requests.next(LOOK_UP) {
+            match requests.next(self.clock.mono(), LOOK_UP) {
                 Next::Request(request) => {
+                    let request = request.settled(&*self.clock);
                     self.serve(&request);
                     requests.done(&request);
                 }

@@ -27,7 +27,7 @@ mod tests;
 mod upkeep;
 pub mod verify;
 
-use std::{io, sync::Arc, thread::JoinHandle};
+use std::{io, sync::Arc, thread::JoinHandle, time::Duration};
 
 use crossbeam_channel::{Receiver, Sender};
 use snowgate_core::{
@@ -55,6 +55,7 @@ use crate::{
         clip::{ClipReady, ClipRequest, ClipRequests, Wanted},
         files::DeletedFile,
         provenance::Provenance,
+        retake::Retake,
         still::{Outline, StillRequest},
         worker::{StillQueue, StillReady},
     },
@@ -78,6 +79,8 @@ pub struct WatchedRule {
     pub outline: Option<Outline>,
     /// What nobody may see.
     pub masks: Arc<[Polygon]>,
+    /// How long after an incident has opened a better picture of it is waited for.
+    pub best_of: Duration,
     /// Which clips its incidents get.
     pub clips: Wanted,
 }
@@ -95,7 +98,7 @@ impl WatchedRule {
         of: Arc<Provenance>,
         opened: Moment,
         subjects: Vec<Subject>,
-        Sight { picture, people }: Sight,
+        Sight { picture, people, retake }: Sight,
     ) -> StillRequest<Arc<Picture>> {
         StillRequest {
             of,
@@ -108,6 +111,7 @@ impl WatchedRule {
             people,
             outline: self.outline.clone(),
             masks: Arc::clone(&self.masks),
+            retake,
         }
     }
 }
@@ -131,6 +135,15 @@ pub struct Sight {
     pub picture: Arc<Picture>,
     /// Every person followed in it.
     pub people: Vec<Rect>,
+    /// Where a better one may come from.
+    pub retake: Option<Arc<Retake<Arc<Picture>>>>,
+}
+
+impl Sight {
+    /// A picture than which none is better, of which nobody has said who is in it: the still's own models do.
+    pub fn only(picture: Arc<Picture>) -> Self {
+        Self { picture, people: Vec::new(), retake: None }
+    }
 }
 
 /// An alarm on its way to the book.

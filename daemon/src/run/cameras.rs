@@ -144,7 +144,8 @@ fn watched_rule(
     let masks = camera.masks.iter().cloned().collect();
     let category = config.categories.get(&rule.report.category)?;
     let clips = Wanted { sealed: category.clip, covered: category.covered_clip };
-    Some(WatchedRule { source, outline, masks, clips })
+    let best_of = config.evidence.best_of.0;
+    Some(WatchedRule { source, outline, masks, best_of, clips })
 }
 
 fn zone(camera: &CameraConfig, id: &Id) -> Option<(Area, Outline)> {

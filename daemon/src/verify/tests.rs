@@ -80,6 +80,7 @@ impl Watchable for Asked {
             people: of.view.people.to_vec(),
             outline: None,
             masks: Arc::new([]),
+            retake: None,
         })
     }
 }

@@ -31,5 +31,6 @@ pub mod preprocess;
 pub mod regions;
 pub mod runtime;
 pub mod scene;
+pub mod sharpness;
 pub mod spec;
 pub mod tracker;

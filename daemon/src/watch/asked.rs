@@ -71,6 +71,7 @@ impl Watchable for AskedCamera {
             people: of.view.people.to_vec(),
             outline: rule.outline.clone(),
             masks: Arc::clone(&rule.masks),
+            retake: None,
         })
     }
 }

@@ -10,9 +10,11 @@ use std::{
 };
 
 use snowgate_core::{
+    geometry::Rect,
     ids::Id,
+    observation::Track,
     rules::{
-        CameraRules, Finding, SceneRules, StreamRules,
+        CameraRules, Change, Finding, SceneRules, StreamRules,
         explain::{Explainer, Line},
     },
     time::{Moment, Mono},
@@ -21,6 +23,7 @@ use snowgate_core::{
 use super::{
     Slot, Watcher,
     anomaly::{self, AnomalyWatch},
+    best::BestPictures,
     cadence::Fallback,
     decoders::{DecoderPool, LookDecoders},
     decoding::{Decoding, GateState, Hands, Offered},
@@ -35,9 +38,10 @@ use crate::{
     camera::{
         decode::Decoders,
         gop_ring::{GopRing, Pushed},
+        picture::Picture,
     },
     events::gate::{MemoryTaken, PacketSizesLearnt},
-    reporting::{WatchedRule, rule_of},
+    reporting::{Sight, WatchedRule, rule_of},
     verify::Watchpoint,
     vision::{
         analyser::VisionError,
@@ -91,6 +95,8 @@ pub struct Watched {
     pub(super) pulse: Arc<Pulse>,
     /// Who has asked to look again hears here what is seen.
     pub(super) watchpoint: Watchpoint,
+    /// What has begun and may yet be seen better.
+    best: BestPictures,
     fps: u32,
     ring: Arc<GopRing>,
     /// Between two looks at a quiet camera.
@@ -137,6 +143,7 @@ impl Watched {
             ring,
             pulse,
             watchpoint: Watchpoint::default(),
+            best: BestPictures::default(),
             fps: spec.fps.value,
             slot: Slot::default(),
             telling: Mutex::default(),
@@ -212,6 +219,39 @@ impl Watched {
         let _telling = lock(&self.telling);
         let told = lock(&self.scene).told();
         told.into_iter().for_each(tell);
+    }
+
+    /// Whether anybody wants pictures in which rules find nothing.
+    pub fn wants_pictures(&self) -> bool {
+        self.watchpoint.is_on() || self.best.is_wanted()
+    }
+
+    /// A picture in which these tracks and people were seen: it may show better what has begun.
+    pub fn show(&self, picture: &Arc<Picture>, tracks: &[Track], people: &[Rect]) {
+        self.best.look(picture, tracks, people);
+    }
+
+    /// What the still of a finding is made of, in this picture; none of one that goes on or is over.
+    pub fn sight(
+        &self,
+        finding: &Finding,
+        picture: &Arc<Picture>,
+        tracks: &[Track],
+        people: &[Rect],
+        now: Mono,
+    ) -> Option<Sight> {
+        (finding.change == Change::Began).then(|| {
+            let best_of = self.rule(&finding.rule).map(|rule| rule.best_of).unwrap_or_default();
+            let retake = self.best.begin(finding, best_of, picture, tracks, now);
+            Sight { picture: Arc::clone(picture), people: people.to_vec(), retake }
+        })
+    }
+
+    /// An episode is over: nothing of it can be seen better.
+    pub fn is_over(&self, finding: &Finding) {
+        if finding.change == Change::Ended {
+            self.best.ended(&finding.rule, finding.episode);
+        }
     }
 
     /// What incidents of this rule carry.

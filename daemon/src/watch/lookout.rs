@@ -93,6 +93,7 @@ impl Lookout {
                 people: Vec::new(),
                 outline: None,
                 masks: Arc::clone(&viewpoint.masks),
+                retake: None,
             });
             return;
         }

@@ -13,6 +13,7 @@
 
 mod anomaly;
 mod asked;
+pub mod best;
 mod cadence;
 mod camera;
 mod decoders;

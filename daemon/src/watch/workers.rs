@@ -217,7 +217,7 @@ impl Workers {
         }
         for finding in findings {
             let picture = picture.as_ref().filter(|_| finding.change == Change::Began);
-            let sight = picture.map(|picture| Sight { picture: Arc::clone(picture), people: Vec::new() });
+            let sight = picture.map(|picture| Sight::only(Arc::clone(picture)));
             self.report(watched, finding, arrived, sight);
         }
     }
@@ -251,7 +251,7 @@ impl Workers {
                 }
             }
             Outcome::Looked { seen: Err(error), .. } => events::CannotLook { camera, error: &error }.emit(),
-            Outcome::Looked { seen: Ok(seen), .. } if seen.findings.is_empty() && !watched.watchpoint.is_on() => {}
+            Outcome::Looked { seen: Ok(seen), .. } if seen.findings.is_empty() && !watched.wants_pictures() => {}
             Outcome::Looked { picture, urgency, seen: Ok(seen) } => {
                 let picture = Arc::new(picture);
                 let people = people(seen.tracks);
@@ -260,6 +260,7 @@ impl Workers {
                     let holds = |rule: &Id, patience| seen.rules.holds(rule, patience);
                     watched.watchpoint.shown(picture.at(), holds, !seen.has_unseen, &view);
                 }
+                watched.show(&picture, seen.tracks, &people);
                 if seen.findings.is_empty() {
                     return;
                 }
@@ -268,8 +269,7 @@ impl Workers {
                     FoundLate { took: self.clock.mono().since(picture.arrived()) }.emit();
                 }
                 for finding in seen.findings.drain(..) {
-                    let sight = (finding.change == Change::Began)
-                        .then(|| Sight { picture: Arc::clone(&picture), people: people.clone() });
+                    let sight = watched.sight(&finding, &picture, seen.tracks, &people, self.clock.mono());
                     self.report(watched, finding, arrived, sight);
                 }
             }
@@ -305,6 +305,7 @@ impl Workers {
     }
 
     fn report(&self, watched: &Watched, finding: Finding, arrived: Option<Mono>, sight: Option<Sight>) {
+        watched.is_over(&finding);
         let change = finding.change.as_str();
         FindingMade { camera: watched.camera.as_str(), rule: finding.rule.as_str(), change }.emit();
         let Some(rule) = watched.rule(&finding.rule) else { return };

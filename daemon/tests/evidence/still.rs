@@ -110,8 +110,8 @@ fn whoever_is_known_is_covered_found_or_not() {
     // Where there is nobody: a track's box after its person was lost.
     request.people = vec![Rect::new(0.02, 0.5, 0.1, 0.4)];
     request.subjects = vec![
-        Subject { label: "person".into(), rect: Rect::new(0.85, 0.5, 0.1, 0.4) },
-        Subject { label: "face".into(), rect: Rect::new(0.5, 0.8, 0.05, 0.1) },
+        Subject { label: "person".into(), rect: Rect::new(0.85, 0.5, 0.1, 0.4), track: None },
+        Subject { label: "face".into(), rect: Rect::new(0.5, 0.8, 0.05, 0.1), track: None },
     ];
     let boxes = [request.people[0], request.subjects[0].rect, request.subjects[1].rect];
     let still = maker().make(&request).unwrap();
@@ -129,7 +129,7 @@ fn whoever_is_known_is_covered_found_or_not() {
 #[test]
 fn what_is_drawn_lies_above_what_covers() {
     let mut request = request(I420::grey(640, 480));
-    request.subjects = vec![Subject { label: "person".into(), rect: Rect::new(0.4, 0.2, 0.2, 0.6) }];
+    request.subjects = vec![Subject { label: "person".into(), rect: Rect::new(0.4, 0.2, 0.2, 0.6), track: None }];
     let corners = [[0.1, 0.1], [0.9, 0.1], [0.9, 0.9], [0.1, 0.9]].map(Point::from).to_vec();
     request.outline = Some(Outline::Polygon(Polygon::new(corners).unwrap()));
     let image = decoded(&maker().make(&request).unwrap());

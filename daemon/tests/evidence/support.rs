@@ -190,6 +190,7 @@ pub fn request<P>(picture: P) -> StillRequest<P> {
         people: Vec::new(),
         outline: Some(Outline::Segment(Segment { start: corner, end: corner })),
         masks: Arc::new([]),
+        retake: None,
     }
 }
 

@@ -65,7 +65,7 @@ use self::{
 use crate::{
     geometry::{GroundPlaneError, Rect, Segment},
     ids::Id,
-    observation::{Label, Observation, Track},
+    observation::{Label, Observation, Track, TrackId},
     scene,
     schedule::Schedules,
     time::{Moment, Mono},
@@ -169,11 +169,13 @@ pub struct Subject {
     pub label: Label,
     /// Where it is, in fractions of the frame.
     pub rect: Rect,
+    /// Its track, if it is followed.
+    pub track: Option<TrackId>,
 }
 
 impl From<&Track> for Subject {
     fn from(track: &Track) -> Self {
-        Self { label: track.label.clone(), rect: track.rect }
+        Self { label: track.label.clone(), rect: track.rect, track: Some(track.id) }
     }
 }
 

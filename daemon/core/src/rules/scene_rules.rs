@@ -325,7 +325,7 @@ impl AnomalyRule {
                     let alarm = Alarm {
                         things: 1,
                         score: certainty(region.score),
-                        subjects: vec![Subject { label: Label::UNKNOWN.into(), rect: region.rect }],
+                        subjects: vec![Subject { label: Label::UNKNOWN.into(), rect: region.rect, track: None }],
                         about: vec![About::Region { region: region.id }],
                         ..Alarm::holding(thing.since)
                     };

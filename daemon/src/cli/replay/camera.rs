@@ -132,7 +132,7 @@ impl Prepared {
             let (watched, woken) = (Arc::clone(&watched), Arc::clone(&woken));
             move |unit| woken.store(watched.arrived(unit), Ordering::Relaxed)
         }));
-        let ledger = Ledger { clock, book, rules, incidents: Vec::new(), stills };
+        let ledger = Ledger { clock, book, rules, incidents: Vec::new(), stills, wanted: Vec::new() };
         let judge = Judge { models: models.for_thread(), ledger, looked_at: 0, failure: None };
         Ok(Player { ring, watched, woken, tools: Tools::alone(*decoders), looks: LookDecoders::default(), judge })
     }
@@ -212,10 +212,16 @@ impl Player<'_> {
         while watched.is_active() {
             let later = judge.ledger.clock.mono() + Duration::from_secs(1);
             judge.ledger.clock.advance_to(later);
-            watched.with_watcher(|watcher| judge.ledger.enter(watcher.lapse(later), None));
+            watched.with_watcher(|watcher| {
+                judge.ledger.enter(watcher.lapse(later), |finding| {
+                    watched.is_over(finding);
+                    None
+                });
+            });
             watched.with_scene(|scene| scene.lapse(later, Duration::ZERO));
             judge.hear(watched);
         }
+        judge.ledger.make_stills(|_| true);
         watched.explain_to(None::<fn(&Line)>);
     }
 }
@@ -229,10 +235,14 @@ impl Judge<'_> {
             *looked_at += 1;
             ledger.clock.advance_to(picture.at());
             match seen {
-                Ok(seen) if seen.findings.is_empty() => {}
+                Ok(seen) if seen.findings.is_empty() && !watched.wants_pictures() => {}
                 Ok(seen) => {
-                    let sight = Sight { picture: Arc::new(picture), people: people(seen.tracks) };
-                    ledger.enter(seen.findings, Some(&sight));
+                    let (picture, people, now) = (Arc::new(picture), people(seen.tracks), ledger.clock.mono());
+                    watched.show(&picture, seen.tracks, &people);
+                    ledger.enter(seen.findings, |finding| {
+                        watched.is_over(finding);
+                        watched.sight(finding, &picture, seen.tracks, &people, now)
+                    });
                 }
                 Err(error) => *failure = Some(error),
             }
@@ -247,9 +257,8 @@ impl Judge<'_> {
         }
         watched.tell_scene(|mut told| {
             self.ledger.clock.advance_to(told.at);
-            // Who is in it, nobody has looked for yet: the still's own models do.
-            let sight = told.picture.map(|picture| Sight { picture, people: Vec::new() });
-            self.ledger.enter(&mut told.findings, sight.as_ref());
+            let sight = told.picture.map(Sight::only);
+            self.ledger.enter(&mut told.findings, |_| sight.clone());
         });
     }
 
@@ -266,22 +275,35 @@ struct Ledger<'a> {
     /// As they stand now, in the order they were opened.
     incidents: Vec<Incident>,
     stills: Option<StillSink<'a>>,
+    /// Stills that are wanted, and wait for a better picture.
+    wanted: Vec<StillRequest<Arc<Picture>>>,
 }
 
 impl Ledger<'_> {
-    /// Takes in what was found, and in which picture.
-    fn enter(&mut self, findings: &mut Vec<Finding>, sight: Option<&Sight>) {
+    /// Takes in what was found, and what a still of it is made of.
+    fn enter(&mut self, findings: &mut Vec<Finding>, mut sight: impl FnMut(&Finding) -> Option<Sight>) {
+        let now = self.clock.mono();
+        self.make_stills(|request| request.is_due(now));
         for finding in findings.drain(..) {
+            let sight = sight(&finding);
             let Some(rule) = rule_of(&self.rules, &finding.rule) else { continue };
             let Some(revision) = self.book.found(&rule.source, &finding, &self.clock) else { continue };
-            if let (EventKind::Opened, Some(sight), Some(stills)) = (revision.kind, sight, &mut self.stills) {
+            if let (EventKind::Opened, Some(sight), Some(_)) = (revision.kind, sight, &self.stills) {
                 let of = Arc::new(Provenance::of(&revision.incident));
-                stills(rule.still(of, revision.incident.opened, finding.subjects, sight.clone()));
+                self.wanted.push(rule.still(of, revision.incident.opened, finding.subjects, sight));
             }
             match self.incidents.iter_mut().find(|incident| incident.id == revision.incident.id) {
                 Some(incident) => *incident = revision.incident,
                 None => self.incidents.push(revision.incident),
             }
+        }
+    }
+
+    /// Has the stills made for which it is time.
+    fn make_stills(&mut self, mut is_time: impl FnMut(&StillRequest<Arc<Picture>>) -> bool) {
+        let Some(stills) = &mut self.stills else { return };
+        for request in self.wanted.extract_if(.., |request| is_time(request)) {
+            stills(request.settled(&self.clock));
         }
     }
 }

@@ -66,7 +66,13 @@ fn people(desk: &Desk, episode: u64, change: Change) {
     let at = desk.clock.mono();
     let tally = Tally { things: 1, peak: 1, score: 0.9, ..Tally::new(at, at) };
     let finding = Finding { rule, episode, at, change, tally, subjects: Vec::new() };
-    let rule = Arc::new(WatchedRule { source, outline: None, masks: Arc::new([]), clips: Wanted::default() });
+    let rule = Arc::new(WatchedRule {
+        source,
+        outline: None,
+        masks: Arc::new([]),
+        best_of: Duration::ZERO,
+        clips: Wanted::default(),
+    });
     let found = Found { rule, finding, arrived: None, sight: None };
     desk.running().items.send(Item::Found(Box::new(found))).unwrap();
 }
