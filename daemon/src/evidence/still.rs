@@ -107,6 +107,8 @@ pub struct Still {
     pub faces_covered: u32,
     /// How many people's head regions were covered.
     pub heads_covered: u32,
+    /// How many pixels of the picture, before it was scaled, are covered.
+    pub covered_pixels: u32,
 }
 
 /// Why there is no still.
@@ -184,7 +186,8 @@ impl StillMaker {
         let (width, height) = covered.size();
         let jpeg = covered.jpeg(self.quality, self.max_bytes)?;
         let sha256 = hex(Sha256::digest(&jpeg));
-        Ok(Still { jpeg, sha256, width, height, faces_covered: cover.faces(), heads_covered: cover.heads() })
+        let (faces_covered, heads_covered, covered_pixels) = (cover.faces(), cover.heads(), cover.pixels());
+        Ok(Still { jpeg, sha256, width, height, faces_covered, heads_covered, covered_pixels })
     }
 }
 

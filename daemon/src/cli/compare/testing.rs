@@ -33,7 +33,7 @@ pub fn incident(rule: &str, area: &str, began: f64, last_seen: f64) -> ReplayedI
 /// With a still, of which no browser would make anything.
 pub fn told(incident: ReplayedIncident) -> Told {
     let (jpeg, sha256) = (vec![0xFF, 0xD8], String::new());
-    let still = Still { jpeg, sha256, width: 8, height: 6, faces_covered: 0, heads_covered: 0 };
+    let still = Still { jpeg, sha256, width: 8, height: 6, faces_covered: 0, heads_covered: 0, covered_pixels: 0 };
     Told { incident, still: Some(Ok(still)) }
 }
 
