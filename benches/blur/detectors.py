@@ -56,7 +56,7 @@ class BlazeFace:
             near, far, near_boxes, far_boxes = session.run(None, {session.get_inputs()[0].name: image[None]})
             # 16 by 16 cells of two anchors, then 8 by 8 of six; an anchor is the middle of its cell.
             for raw, boxes, cells, anchors in ((near, near_boxes, 16, 2), (far, far_boxes, 8, 6)):
-                for index in np.flatnonzero(1 / (1 + np.exp(-raw[0, :, 0])) >= SCORE):
+                for index in np.flatnonzero(raw[0, :, 0] >= np.log(SCORE / (1 - SCORE))):
                     row, column = divmod(index // anchors, cells)
                     x, y, _, height = boxes[0, index, :4] / side
                     found.append((((column + 0.5) / cells + x) * whole, ((row + 0.5) / cells + y) * whole, height * whole))
