@@ -382,6 +382,29 @@ mod tests {
     }
 
     #[test]
+    fn what_lies_below_a_cover_changes_no_byte_of_the_still() {
+        let (face, still) = (Rect::new(0.3, 0.25, 0.2, 0.3), 200);
+        let jpeg = |picture: &Picture| {
+            let cover = cover_of(&picture.pixels(), vec![face], vec![]);
+            let covered = Uncovered::new(&picture.pixels(), &Masks::default()).unwrap().cover(&cover).unwrap();
+            (covered.fit(still).unwrap().jpeg(80, 1 << 20).unwrap(), cover)
+        };
+        let mut picture = Picture::new(320, 240);
+        let (before, cover) = jpeg(&picture);
+        // Every sample below the cover becomes another, and no other sample does.
+        for area in cover.areas() {
+            for (plane, width, block) in [(&mut picture.luma, 320, 1), (&mut picture.chroma, 160, 2)] {
+                for y in area.y / block..area.bottom() / block {
+                    let row = (y * width) as usize;
+                    let samples = &mut plane[row + (area.x / block) as usize..row + (area.right() / block) as usize];
+                    samples.iter_mut().for_each(|sample| *sample = 255 - *sample);
+                }
+            }
+        }
+        assert_eq!(jpeg(&picture).0, before);
+    }
+
+    #[test]
     fn planar_and_interleaved_chroma_give_the_same_colours() {
         let picture = Picture::new(34, 18);
         let pairs: Vec<u8> = picture.chroma.iter().flat_map(|sample| [*sample, *sample]).collect();

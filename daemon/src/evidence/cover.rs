@@ -82,6 +82,17 @@ const CHROMA_BLOCK: f32 = 2.0;
 /// Faces: a factor of three between sizes is no gap for a model that finds faces from 10 to several hundred pixels.
 const FACE_GROWTH: u32 = 3;
 
+/// The smallest tiles that faces are looked for in are enlarged so much: at its own resolution the model loses one in
+/// four faces of twelve pixels, and more of those that are dark, blurred or tilted. Three times gives no more than two.
+const FACE_ENLARGED: u32 = 2;
+
+/// Frames larger than this are looked at for faces as if they were so large, or as large as the still if that is more.
+/// It is the width of a still unless the operator says otherwise; a narrower one is no reason to look less closely.
+const FACE_FINE: u32 = 1280;
+
+/// Frames larger than this are looked at for people as if they were so large.
+const PERSON_FINE: u32 = 1920;
+
 /// People: the object model loses what is less than an eighth of its input.
 const PERSON_GROWTH: u32 = 2;
 
@@ -152,12 +163,19 @@ impl Cover {
 pub(super) struct Finder {
     faces: Box<dyn Find>,
     people: Box<dyn Find>,
+    face_tiles: Pyramid,
+    person_tiles: Pyramid,
     shutdown: Shutdown,
 }
 
 impl Finder {
-    pub fn new(faces: Box<dyn Find>, people: Box<dyn Find>, shutdown: Shutdown) -> Self {
-        Self { faces, people, shutdown }
+    /// Looks with these models; `still` is the width of what is published, in pixels.
+    pub fn new(faces: Box<dyn Find>, people: Box<dyn Find>, still: u32, shutdown: Shutdown) -> Self {
+        let (width, height) = faces.native_size();
+        let finest = (width / FACE_ENLARGED, height / FACE_ENLARGED);
+        let face_tiles = Pyramid { finest, growth: FACE_GROWTH, fine: still.max(FACE_FINE) };
+        let person_tiles = Pyramid { finest: people.native_size(), growth: PERSON_GROWTH, fine: PERSON_FINE };
+        Self { faces, people, face_tiles, person_tiles, shutdown }
     }
 
     /// Everything in this picture that must be covered; `faces` and `people` are those that are known already.
@@ -173,11 +191,10 @@ impl Finder {
     ) -> Result<Cover, CoverError> {
         let whole = PixelRect::whole(pixels);
         let looks = [
-            ("faces", &mut self.faces, FACE_GROWTH, &mut faces),
-            ("people", &mut self.people, PERSON_GROWTH, &mut people),
+            ("faces", &mut self.faces, self.face_tiles, &mut faces),
+            ("people", &mut self.people, self.person_tiles, &mut people),
         ];
-        for (what, model, growth, found) in looks {
-            let pyramid = Pyramid { finest: model.native_size(), growth };
+        for (what, model, pyramid, found) in looks {
             for tile in pyramid.tiles(whole.width, whole.height) {
                 if self.shutdown.is_triggered() {
                     return Err(CoverError::Stopping);
@@ -308,7 +325,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn finder(faces: Vec<Rect>, people: Vec<Rect>) -> Finder {
         let told = |found| Box::new(Told { found, looks_until_failure: None });
-        Finder::new(told(faces), told(people), Shutdown::new())
+        Finder::new(told(faces), told(people), 1280, Shutdown::new())
     }
 
     /// A picture of which only the size matters: nobody looks at its samples.
@@ -364,6 +381,28 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn pixels_of_areas_that_overlap_count_once() {
+        let area = |x, y, width, height| PixelRect { x, y, width, height };
+        let of = |areas: Vec<PixelRect>| Cover { areas, frame: (100, 50), faces: 0, heads: 0 }.pixels();
+        assert_eq!(of(vec![]), 0);
+        assert_eq!(of(vec![area(0, 0, 10, 10), area(5, 5, 10, 10), area(6, 6, 2, 2)]), 175);
+        assert_eq!(of(vec![area(0, 0, 100, 50), area(90, 40, 10, 10)]), 5000);
+    }
+
+    #[test]
+    fn faces_are_looked_for_enlarged_and_no_coarser_than_the_still_shows_them() {
+        let finest = |still| {
+            let told = || Box::new(Told { found: vec![], looks_until_failure: None });
+            let finder = Finder::new(told(), told(), still, Shutdown::new());
+            finder.face_tiles.tiles(3840, 2160).iter().map(|tile| tile.width).min()
+        };
+        // The model of these tests sees 64 pixels at their own resolution.
+        assert_eq!(finest(1280), Some(32 * 3));
+        assert_eq!(finest(320), finest(1280), "a smaller still is no reason to look less closely");
+        assert_eq!(finest(3840), Some(32));
+    }
+
+    #[test]
     fn an_edge_that_is_no_number_covers_as_far_as_the_frame_goes() {
         let face = Rect { x: f32::NAN, y: 0.5, width: 0.1, height: 0.1 };
         let area = face_area(&face, (100, 100));
@@ -400,21 +439,24 @@ pub(super) mod tests {
     #[test]
     fn nothing_is_known_when_any_look_fails_or_the_daemon_stops() {
         let pixels = sized(200, 200);
-        let looks = Pyramid { finest: (64, 64), growth: FACE_GROWTH }.tiles(200, 200).len() as u32;
-        assert!(looks > 4);
-        for fails_at in 0..looks {
-            let told = |looks_until_failure| Box::new(Told { found: vec![Rect::FRAME], looks_until_failure });
-            let mut finder = Finder::new(told(Some(fails_at)), told(None), Shutdown::new());
-            let result = finder.find(&pixels, &Masks::default(), vec![], vec![]);
+        let told = |looks_until_failure| Box::new(Told { found: vec![Rect::FRAME], looks_until_failure });
+        let failing = |faces, people| Finder::new(told(faces), told(people), 1280, Shutdown::new());
+        let of = |tiles: Pyramid| tiles.tiles(200, 200).len() as u32;
+        let whole = failing(None, None);
+        let (face_looks, person_looks) = (of(whole.face_tiles), of(whole.person_tiles));
+        assert!(face_looks > 4 && person_looks > 4);
+        for fails_at in 0..face_looks {
+            let result = failing(Some(fails_at), None).find(&pixels, &Masks::default(), vec![], vec![]);
             assert!(matches!(result, Err(CoverError::Find { what: "faces", .. })));
-            let mut finder = Finder::new(told(None), told(Some(fails_at)), Shutdown::new());
-            let result = finder.find(&pixels, &Masks::default(), vec![], vec![]);
+        }
+        for fails_at in 0..person_looks {
+            let result = failing(None, Some(fails_at)).find(&pixels, &Masks::default(), vec![], vec![]);
             assert!(matches!(result, Err(CoverError::Find { what: "people", .. })));
         }
         let shutdown = Shutdown::new();
         shutdown.trigger();
         let told = || Box::new(Told { found: vec![], looks_until_failure: None });
-        let result = Finder::new(told(), told(), shutdown).find(&pixels, &Masks::default(), vec![], vec![]);
+        let result = Finder::new(told(), told(), 1280, shutdown).find(&pixels, &Masks::default(), vec![], vec![]);
         assert!(matches!(result, Err(CoverError::Stopping)));
     }
 }

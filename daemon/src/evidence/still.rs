@@ -152,7 +152,7 @@ impl StillMaker {
     /// Makes stills with these models; gives up between two looks when the daemon stops.
     pub fn new(faces: Box<dyn Find>, people: Box<dyn Find>, spec: &EvidenceSpec, shutdown: Shutdown) -> Self {
         Self {
-            finder: Finder::new(faces, people, shutdown),
+            finder: Finder::new(faces, people, spec.max_width.value, shutdown),
             max_width: spec.max_width.value,
             quality: u8::try_from(spec.jpeg_quality.value).unwrap_or(u8::MAX),
             max_bytes: MAX_STILL_BYTES,

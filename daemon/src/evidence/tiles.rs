@@ -6,15 +6,14 @@ use crate::vision::preprocess::PixelRect;
 /// of a tile is whole in at least one of them; larger things are the next size's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Pyramid {
-    /// Size of the smallest tiles in a frame of at most [`FINE_WIDTH`] pixels.
+    /// Size of the smallest tiles in a frame whose longer side has at most `fine` pixels.
     pub finest: (u32, u32),
     /// How much larger the next tiles are, ≥ 2.
     pub growth: u32,
+    /// Larger frames are looked at as if their longer side had so many pixels, ≥ 1: the tiles grow, and their number
+    /// does not. What is too small to be found then is too small to be recognised in a still, which is no larger.
+    pub fine: u32,
 }
-
-/// Wider frames are looked at as if they were this wide: what is too small to be found then is too small to be
-/// recognised in a still, which is narrower yet.
-pub(super) const FINE_WIDTH: u32 = 1920;
 
 /// The part of a tile that it shares with its neighbour is 1 / `OVERLAP`.
 const OVERLAP: u32 = 3;
@@ -24,8 +23,9 @@ impl Pyramid {
     pub fn tiles(&self, width: u32, height: u32) -> Vec<PixelRect> {
         let mut tiles = vec![PixelRect { x: 0, y: 0, width, height }];
         // The longer side decides, so that a frame that stands upright costs no more than one that lies.
-        let reduced = width.max(height).div_ceil(FINE_WIDTH).max(1);
-        let (mut tile_width, mut tile_height) = (self.finest.0.max(1) * reduced, self.finest.1.max(1) * reduced);
+        let (longer, fine) = (u64::from(width.max(height)), u64::from(self.fine.max(1)));
+        let grown = |side: u32| u32::try_from(u64::from(side.max(1)) * longer.max(fine) / fine).unwrap_or(u32::MAX);
+        let (mut tile_width, mut tile_height) = (grown(self.finest.0), grown(self.finest.1));
         while tile_width < width || tile_height < height {
             for (y, rows) in cut(height, tile_height) {
                 for (x, columns) in cut(width, tile_width) {
@@ -59,9 +59,9 @@ mod tests {
         #[test]
         fn every_small_thing_is_whole_in_a_tile_of_every_size(
             width in 1u32..5000, height in 1u32..5000, finest in (100u32..700, 100u32..700), growth in 2u32..4,
-            at in (0.0f64..1.0, 0.0f64..1.0),
+            fine in 640u32..4000, at in (0.0f64..1.0, 0.0f64..1.0),
         ) {
-            let tiles = Pyramid { finest, growth }.tiles(width, height);
+            let tiles = Pyramid { finest, growth, fine }.tiles(width, height);
             prop_assert!(tiles.iter().all(|tile| tile.right() <= width && tile.bottom() <= height));
             prop_assert_eq!(tiles[0], PixelRect { x: 0, y: 0, width, height });
             let mut sizes: Vec<_> = tiles.iter().map(|tile| (tile.width, tile.height)).collect();
@@ -81,13 +81,21 @@ mod tests {
 
         #[test]
         fn the_number_of_tiles_is_bounded(width in 1u32..=8192, height in 1u32..=8192) {
-            let pyramid = Pyramid { finest: (384, 384), growth: 2 };
-            prop_assert!(pyramid.tiles(width, height).len() < 100);
+            for (finest, growth, fine) in [((300, 300), 2, 1920), ((320, 192), 3, 1280)] {
+                let tiles = Pyramid { finest, growth, fine }.tiles(width, height);
+                prop_assert!(tiles.len() < 200);
+            }
+        }
+
+        #[test]
+        fn a_larger_frame_of_the_same_shape_takes_as_many_tiles(times in 1u32..6) {
+            let pyramid = Pyramid { finest: (320, 192), growth: 3, fine: 1280 };
+            prop_assert_eq!(pyramid.tiles(1280 * times, 720 * times).len(), pyramid.tiles(1280, 720).len());
         }
     }
 
     #[test]
     fn a_small_frame_is_looked_at_once() {
-        assert_eq!(Pyramid { finest: (640, 384), growth: 3 }.tiles(320, 240).len(), 1);
+        assert_eq!(Pyramid { finest: (640, 384), growth: 3, fine: 1280 }.tiles(320, 240).len(), 1);
     }
 }

@@ -9,6 +9,7 @@ use snowgate::{
 };
 use snowgate_core::{
     geometry::{Point, Polygon, Rect},
+    observation::Detection,
     rules::Subject,
 };
 
@@ -81,6 +82,30 @@ fn faces_of_twelve_pixels_are_found() {
     image::imageops::overlay(&mut picture, &small, 1000, 600);
     let still = maker().make(&request(I420::of(&picture))).unwrap();
     assert!(still.faces_covered >= 5, "{} of 5", still.faces_covered);
+}
+
+#[test]
+fn faces_of_twelve_pixels_are_covered_in_the_dark() {
+    let sample = image::open(concat!(env!("CARGO_MANIFEST_DIR"), "/../assets/media/multi_face.jpg")).unwrap().to_rgb8();
+    let found = look(&mut model("centerface"), &I420::of(&sample), WHOLE, 0.5);
+    let smallest = found.iter().map(|face| face.rect.height).fold(1.0, f32::min) * sample.height() as f32;
+    let size = [sample.width(), sample.height()].map(|side| (side as f32 * 12.0 / smallest) as u32);
+    let small = image::imageops::resize(&sample, size[0], size[1], image::imageops::FilterType::Triangle);
+    let at = (700, 400);
+    let mut picture = RgbImage::from_pixel(1280, 720, image::Rgb([120, 120, 120]));
+    image::imageops::overlay(&mut picture, &small, i64::from(at.0), i64::from(at.1));
+    picture.iter_mut().for_each(|sample| *sample /= 4);
+    let still = decoded(&maker().make(&request(I420::of(&picture))).unwrap());
+    for Detection { rect, .. } in found {
+        let place = |share: f32, side: u32, from: u32| from + (share * side as f32) as u32;
+        let area = PixelRect {
+            x: place(rect.x, size[0], at.0) + 1,
+            y: place(rect.y, size[1], at.1) + 1,
+            width: (rect.width * size[0] as f32) as u32 - 2,
+            height: (rect.height * size[1] as f32) as u32 - 2,
+        };
+        assert!(covered_share(&still, area) > 0.97, "{area:?}");
+    }
 }
 
 #[test]
