@@ -79,11 +79,11 @@ const HEAD_MARGIN_TOP: f32 = 0.25;
 /// shares a sample with anything inside it.
 const CHROMA_BLOCK: f32 = 2.0;
 
-/// Faces: a factor of three between sizes is no gap for a model that finds faces from 10 to several hundred pixels.
-const FACE_GROWTH: u32 = 3;
+/// Faces: what the model is unsure of at twice its size, tilted or in the dark, it may find at its own.
+const FACE_GROWTH: u32 = 2;
 
 /// The smallest tiles that faces are looked for in are enlarged so much: at its own resolution the model loses one in
-/// four faces of twelve pixels, and more of those that are dark, blurred or tilted. Three times gives no more than two.
+/// four faces of twelve pixels, and more of those that are dark, blurred or tilted.
 const FACE_ENLARGED: u32 = 2;
 
 /// Frames larger than this are looked at for faces as if they were so large, or as large as the still if that is more.

@@ -15,7 +15,7 @@ spec! {
         /// For so long after an incident has opened the best picture of it is looked for; "0s": the one in which it opened.
         best_of: TimeSpan = TimeSpan::secs(2),
         /// Score from which a face is covered; low, because one face too many covered hurts nobody.
-        cover_score: Fraction = Fraction(0.07),
+        cover_score: Fraction = Fraction(0.05),
         /// JPEG quality, 30 to 95.
         jpeg_quality: Located<u32> = Located::nowhere(80),
         /// Widest still in pixels; larger pictures are scaled down.
