@@ -163,7 +163,7 @@ impl StillModels<'_> {
     pub fn open(&self, spec: &EvidenceSpec, shutdown: Shutdown) -> Result<StillMaker, OpenError> {
         let load = |manifest| -> Result<Model, ModelError> { Model::load(self.runtime, manifest, self.folder) };
         // A small tile in a small input would be seen no better than in the large tile around it.
-        let faces = Detector::faces(load(self.face)?.in_largest_size(), spec.cover_score.0)?;
+        let faces = Detector::faces(load(self.face)?.thorough(), spec.cover_score.0)?;
         let people = Detector::people(load(self.object)?)?;
         Ok(StillMaker::new(Box::new(faces), Box::new(people), spec, shutdown))
     }

@@ -36,6 +36,10 @@ pub use super::{
     runtime::{Runtime, RuntimeError},
 };
 
+/// Boxes that a [`thorough`](Model::thorough) model keeps before overlapping ones are joined: at a low threshold each of the hundreds of
+/// cells of a heatmap that one large face covers tells of it.
+const THOROUGH_CANDIDATES: usize = 8192;
+
 /// Why a model cannot be used. Every message names the model.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -239,10 +243,12 @@ impl Model {
         self.inputs.iter().map(|input| input.size)
     }
 
-    /// Shows every region in the largest size there is, small ones enlarged: slower, and surer of what is small.
+    /// Leaves nothing out that can be found, at low thresholds either, however long it takes: every region is shown in the largest
+    /// size there is, small ones enlarged, and so many boxes are kept that only a flood of them overflows.
     #[must_use]
-    pub fn in_largest_size(mut self) -> Self {
+    pub fn thorough(mut self) -> Self {
         self.inputs.drain(..self.inputs.len().saturating_sub(1));
+        self.candidates = Candidates::keeping(THOROUGH_CANDIDATES);
         self
     }
 
@@ -296,7 +302,7 @@ impl Model {
         Ok(())
     }
 
-    /// The same, by class; at most [`super::nms::MAX_CANDIDATES`] boxes, best first.
+    /// The same, by class; no more boxes than are kept, best first.
     ///
     /// # Errors
     /// When inference fails or the answer has another shape than before.

@@ -4,7 +4,7 @@ use snowgate_core::geometry::Rect;
 
 use super::preprocess::PixelRect;
 
-/// The most boxes a decoder hands on; a model that floods is cut to its best.
+/// The most boxes a decoder hands on, unless said otherwise; a model that floods is cut to its best.
 pub const MAX_CANDIDATES: usize = 512;
 
 /// One box of a model's output, before it has a label.
@@ -20,21 +20,33 @@ pub struct Candidate {
     pub cut: bool,
 }
 
-/// A list of candidates that keeps the best [`MAX_CANDIDATES`], whatever is thrown at it.
-#[derive(Debug, Default)]
+/// A list of candidates that keeps the best of them, [`MAX_CANDIDATES`] unless said otherwise, whatever is thrown at it.
+#[derive(Debug)]
 pub struct Candidates {
     list: Vec<Candidate>,
+    most: usize,
     /// Scores at or below this are not worth keeping any more.
     floor: f32,
     /// Whether candidates had to be dropped because there were too many.
     overflowed: bool,
 }
 
+impl Default for Candidates {
+    fn default() -> Self {
+        Self::keeping(MAX_CANDIDATES)
+    }
+}
+
 impl Candidates {
+    /// A list that keeps so many.
+    pub fn keeping(most: usize) -> Self {
+        Self { list: Vec::new(), most, floor: 0.0, overflowed: false }
+    }
+
     /// Empties the list; only scores above `floor` are taken from now on.
     pub fn reset(&mut self, floor: f32) {
         self.list.clear();
-        self.list.reserve(2 * MAX_CANDIDATES);
+        self.list.reserve(2 * self.most);
         self.floor = floor;
         self.overflowed = false;
     }
@@ -57,9 +69,9 @@ impl Candidates {
             return;
         }
         self.list.push(Candidate { score: candidate.score.min(1.0), ..candidate });
-        if self.list.len() >= 2 * MAX_CANDIDATES {
+        if self.list.len() >= 2 * self.most {
             self.list.sort_unstable_by(order);
-            self.list.truncate(MAX_CANDIDATES);
+            self.list.truncate(self.most);
             self.overflowed = true;
             self.floor = self.list.last().map_or(self.floor, |worst| worst.score);
         }
@@ -69,8 +81,8 @@ impl Candidates {
     /// Returns what is left, best first.
     pub fn suppress(&mut self, iou: f32) -> &[Candidate] {
         self.list.sort_unstable_by(order);
-        self.overflowed |= self.list.len() > MAX_CANDIDATES;
-        self.list.truncate(MAX_CANDIDATES);
+        self.overflowed |= self.list.len() > self.most;
+        self.list.truncate(self.most);
         keep_best(&mut self.list, |kept, other| kept.class == other.class && kept.rect.iou(&other.rect) > iou);
         &self.list
     }

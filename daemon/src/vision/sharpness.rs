@@ -48,7 +48,8 @@ mod tests {
     #[test]
     fn what_is_blurred_is_less_sharp_and_what_is_flat_not_at_all() {
         assert_eq!(sharpness(&plane(&[90; 128 * 128], 128, 128), &Rect::FRAME), 0.0);
-        let detail: Vec<u8> = (0..128 * 128).map(|i| if (i + i / 128) % 2 == 0 { 60 } else { 160 }).collect();
+        let detail: Vec<u8> =
+            (0..128usize * 128).map(|i| if (i + i / 128).is_multiple_of(2) { 60 } else { 160 }).collect();
         let blurred: Vec<u8> = (0..128 * 128)
             .map(|i| {
                 let (x, y) = (i % 128, i / 128);

@@ -176,7 +176,7 @@ mod tests {
         gstreamer::init().unwrap();
         let info =
             gst_video::VideoInfo::builder(gst_video::VideoFormat::I420, SIDE as u32, SIDE as u32).build().unwrap();
-        let luma = (0..SIDE * SIDE).map(|i| if (i + i / SIDE) % 2 == 0 { 100 } else { 100 + detail });
+        let luma = (0..SIDE * SIDE).map(|i| if (i + i / SIDE).is_multiple_of(2) { 20 } else { 20 + detail });
         let data: Vec<u8> = luma.chain(std::iter::repeat_n(128, SIDE * SIDE / 2)).collect();
         Arc::new(Picture::new(1, at(millis), at(millis), gstreamer::Buffer::from_slice(data), &info).unwrap())
     }

@@ -20,6 +20,7 @@ use serde::Serialize;
 use snowgate::{
     evidence::{
         detectors::StillModels,
+        provenance::Provenance,
         spec::EvidenceSpec,
         still::{Still, StillMaker, StillRequest},
     },
@@ -117,8 +118,15 @@ fn open(arguments: &Arguments) -> Result<StillMaker, Box<dyn Error>> {
 
 /// The still, and the milliseconds of this thread's processor time it took: sessions run on the thread that asks.
 fn make(maker: &mut StillMaker, frame: Frame) -> Result<(Still, f64), Box<dyn Error>> {
-    let request = StillRequest {
+    let of = Provenance {
         incident: IncidentId(Default::default()),
+        rule: "bench".parse()?,
+        category: "bench".parse()?,
+        config_digest: String::new(),
+        models: Vec::new(),
+    };
+    let request = StillRequest {
+        of: Arc::new(of),
         verification: None,
         priority: Priority::Normal,
         camera: "bench".parse()?,
@@ -129,6 +137,7 @@ fn make(maker: &mut StillMaker, frame: Frame) -> Result<(Still, f64), Box<dyn Er
         people: Vec::new(),
         outline: None,
         masks: Arc::new([]),
+        retake: None,
     };
     let before = processor_seconds();
     let still = maker.make(&request)?;

@@ -116,6 +116,7 @@ fn unfit(reason: &str) -> io::Error {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

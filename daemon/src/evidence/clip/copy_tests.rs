@@ -90,7 +90,7 @@ fn finder(found_in: fn(usize) -> bool) -> Finder {
     let place = Rect { x: 0.6, y: 0.6, width: 0.2, height: 0.2 };
     let faces = Faces { place, found_in, picture: 0 };
     let people = Faces { place, found_in: |_| false, picture: 0 };
-    Finder::new(Box::new(faces), Box::new(people), Shutdown::new())
+    Finder::new(Box::new(faces), Box::new(people), 1280, Shutdown::new())
 }
 
 const IN_THE_FACE: (f32, f32) = (0.7, 0.7);
@@ -114,7 +114,7 @@ fn faces_are_covered_in_the_pictures_beside_too_and_masks_in_all() {
 fn one_picture_that_cannot_be_covered_and_there_is_no_copy() {
     let faces = Fails(5);
     let people = Faces { place: Rect { x: 0.0, y: 0.0, width: 0.1, height: 0.1 }, found_in: |_| false, picture: 0 };
-    let mut finder = Finder::new(Box::new(faces), Box::new(people), Shutdown::new());
+    let mut finder = Finder::new(Box::new(faces), Box::new(people), 1280, Shutdown::new());
     let refusal = copied(&white(), &[], &mut finder).unwrap_err();
     assert_eq!(refusal.reason(), "model", "{refusal}");
 }
