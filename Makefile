@@ -19,6 +19,7 @@ test: rust deps models media ## Everything that must hold: formatting, lints, an
 	$(CARGO) build -p snowgate-preload
 	$(CARGO) test --workspace
 	systemd/check.sh
+	configs/monitoring/check.sh
 
 test-faults: rust deps models media ## Faults only, and many more of them: a table of what became of every incident (under 30 minutes; SNOWGATE_SEED=N repeats)
 	$(CARGO) build -p snowgate -p snowgate-preload -p snowgate-tests --bins --lib

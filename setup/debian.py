@@ -10,18 +10,21 @@ from fetch import as_root
 
 LIST = ROOT / "setup/debian-packages.txt"
 
-MOSQUITTO_UNIT = Path("/etc/systemd/system/mosquitto.service")
+UNITS = Path("/etc/systemd/system")
+
+SERVERS = ["mosquitto", "prometheus"]
+"""Debian starts them as soon as they are installed. Nobody asked for one here: tests start their own broker, and only need Prometheus' tool."""
 
 ELSEWHERE = """This is not a Debian system, so nothing is installed here. What is needed:
   - a C compiler, pkg-config, OpenSSL's headers and its program
   - GStreamer 1.22 or newer with headers (core, app, video, RTSP, RTSP server), gst-launch-1.0 and gst-inspect-1.0
   - its plug-ins base, good, bad, ugly and libav
-  - the mosquitto broker
+  - the mosquitto broker, and promtool of Prometheus
   - Python 3.11 or newer with venv
 setup/debian-packages.txt says what each is for."""
 
 MODULES = ["gstreamer-1.0 >= 1.22", "gstreamer-app-1.0", "gstreamer-video-1.0", "gstreamer-rtsp-1.0", "gstreamer-rtsp-server-1.0", "openssl"]
-PROGRAMS = ["cc", "pkg-config", "gst-launch-1.0", "gst-inspect-1.0", "openssl", "mosquitto"]
+PROGRAMS = ["cc", "pkg-config", "gst-launch-1.0", "gst-inspect-1.0", "openssl", "mosquitto", "promtool"]
 ELEMENTS = ["videoconvert", "videorate", "rtspsrc", "rtph264depay", "mp4mux", "avidemux", "h264parse", "h265parse",
             "x264enc", "x265enc", "avdec_h264", "avdec_h265", "avdec_msmpeg4"]
 
@@ -39,8 +42,9 @@ def install(_cache: Cache, _options: set[str]) -> None:
     apt = [*as_root(), "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y"]
     if subprocess.run([*apt, "update"]).returncode != 0:
         say("apt-get update failed; going on with the lists that are there")
-    if "mosquitto" in missing:
-        _mask_mosquitto()
+    for server in SERVERS:
+        if server in missing:
+            _mask(server)
     _call([*apt, "install", "--no-install-recommends", *missing])
     if still := _missing(missing):
         raise SetupError(f"apt-get ended well, and yet these are not installed: {' '.join(still)}")
@@ -65,13 +69,14 @@ def _missing(packages: list[str]) -> list[str]:
     return [package for package in packages if package not in present]
 
 
-def _mask_mosquitto() -> None:
-    """Debian starts a broker on port 1883 as soon as it is installed. Nobody asked for one here."""
-    if os.path.lexists(MOSQUITTO_UNIT):
+def _mask(server: str) -> None:
+    """Keeps a server from being started when it is installed."""
+    unit = UNITS / f"{server}.service"
+    if os.path.lexists(unit):
         return
-    say("the mosquitto system service stays off (tests start their own broker); to use it: systemctl unmask --now mosquitto")
-    _call([*as_root(), "mkdir", "-p", str(MOSQUITTO_UNIT.parent)])
-    _call([*as_root(), "ln", "-s", "/dev/null", str(MOSQUITTO_UNIT)])
+    say(f"the {server} system service stays off; to use it: systemctl unmask --now {server}")
+    _call([*as_root(), "mkdir", "-p", str(unit.parent)])
+    _call([*as_root(), "ln", "-s", "/dev/null", str(unit)])
 
 
 def _call(command: list) -> None:

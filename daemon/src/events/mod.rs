@@ -30,11 +30,17 @@ use std::{
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
     core::{Collector, MetricVec, MetricVecBuilder},
+    process_collector::ProcessCollector,
     proto::Metric,
 };
 
-/// Every metric of the process.
-pub static REGISTRY: LazyLock<Registry> = LazyLock::new(Registry::new);
+/// Every metric of the process, and what the system says of it: processor time, memory, open files, when it was started.
+pub static REGISTRY: LazyLock<Registry> = LazyLock::new(|| {
+    let registry = Registry::new();
+    // The first to register can be refused by nobody.
+    let _ = registry.register(Box::new(ProcessCollector::for_self()));
+    registry
+});
 
 /// Removes what every metric has by a label of this name and value.
 type Forget = dyn Fn(&str, &str) + Send;
