@@ -58,7 +58,7 @@ bench-scene: rust deps models media ## Measure what is found of what happens in 
 	$(CARGO) build --release -p snowgate-benches --bin scene
 	$(or $(CARGO_TARGET_DIR),target)/release/scene $(if $(BENCH_QUICK),--quick) --text $(BENCH_TO)/scene.txt --json $(BENCH_TO)/scene.json
 
-bench-blur: rust deps models media blur-tools ## Look for faces in finished stills with other detectors, by size and treatment, beside deface (15 minutes; BENCH_QUICK=1: 5)
+bench-blur: rust deps models media blur-tools ## Look for faces in finished stills with other detectors, by size and treatment, beside deface (25 minutes; BENCH_QUICK=1: 8)
 	$(CARGO) build --release -p snowgate-benches --bin stills
 	assets/python-blur/bin/python -B benches/blur/measure.py --stills $(or $(CARGO_TARGET_DIR),target)/release/stills \
 		$(if $(BENCH_QUICK),--quick) --text $(BENCH_TO)/blur.txt --json $(BENCH_TO)/blur.json
