@@ -8,6 +8,7 @@ pub mod evidence;
 pub mod exit;
 pub mod learn;
 pub mod log;
+pub mod manual;
 pub mod models;
 pub mod outbox;
 pub mod replay;
@@ -30,9 +31,9 @@ use crate::{config::Config, signing::PublicKey};
 
 /// Declares the subcommands: a line `module::Arguments` each, with the text that help shows.
 macro_rules! commands {
-    ($($(#[doc = $about:literal])* $module:ident::$Command:ident,)*) => {
+    ($($(#[$attribute:meta])* $module:ident::$Command:ident,)*) => {
         #[derive(Debug, Subcommand)]
-        enum Command { $($(#[doc = $about])* $Command($module::$Command),)* }
+        enum Command { $($(#[$attribute])* $Command($module::$Command),)* }
 
         impl Command {
             fn run(self) -> Exit {
@@ -65,6 +66,9 @@ commands! {
     check::Check,
     /// Print the schemas of the configuration files, or of the MQTT messages.
     schema::Schema,
+    /// Write the man pages and the shells' completions into a directory, for a package.
+    #[command(hide = true)]
+    manual::Manual,
 }
 
 /// Watches a township's cameras and sensors and reports incidents over MQTT.
