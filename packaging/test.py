@@ -73,6 +73,9 @@ def main() -> int:
     except (TestError, DebError) as error:
         print(f"make test-deb: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("make test-deb: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
