@@ -35,6 +35,8 @@ FILES = {
     "systemd/snowgate.tmpfiles.conf": "usr/lib/tmpfiles.d/snowgate.conf",
     "systemd/drop-ins/*.conf": f"{SHARE}/drop-ins/",
     "configs/categories.toml": "etc/snowgate/categories.toml",
+    "configs/monitoring/*.rules.yaml": f"{SHARE}/monitoring/",
+    "configs/monitoring/*.json": f"{SHARE}/monitoring/",
     "configs/schema/*.json": f"{SHARE}/schema/",
     "docs/schema/*.json": f"{SHARE}/schema/",
     "docs/asyncapi.json": f"{SHARE}/schema/asyncapi.json",
