@@ -15,6 +15,7 @@ pub mod durable;
 pub mod events;
 pub mod evidence;
 pub mod export;
+pub mod handover;
 pub mod health;
 pub mod learn;
 pub mod messages;

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Modules from the bottom to the top: each may use those before it, and the leaves. Tests may use whatever they test with.
-const LAYERS: [&str; 16] = [
+const LAYERS: [&str; 17] = [
     "camera",
     "vision",
     "store",
@@ -22,6 +22,7 @@ const LAYERS: [&str; 16] = [
     "watch",
     "admin",
     "config",
+    "handover",
     "run",
     "learn",
     "messages",

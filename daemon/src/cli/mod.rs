@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod replay;
 pub mod run;
 pub mod schema;
+mod state;
 pub mod suggest;
 
 use std::{
@@ -60,6 +61,10 @@ commands! {
     outbox::Outbox,
     /// List, verify, export and hold the evidence of incidents.
     evidence::Evidence,
+    /// Take all state of this box into a file, for the box that takes its place.
+    state::ExportState,
+    /// Put the state of a box that was swapped, or a backup, into this one.
+    state::ImportState,
     /// List the cameras, with what is stated of them for the filing.
     cameras::Cameras,
     /// Say whether a configuration is valid, and what is wrong with it.

@@ -51,7 +51,7 @@ fn start_anew() -> Exit {
 
 fn exit_of(error: &RunError) -> Exit {
     match error {
-        RunError::Config(_) | RunError::Rule(_) | RunError::Sensor { .. } => Exit::BadConfig,
+        RunError::Config(_) | RunError::HandedOver(..) | RunError::Rule(_) | RunError::Sensor { .. } => Exit::BadConfig,
         RunError::Store(_)
         | RunError::Evidence(_)
         | RunError::AccessLog(_)

@@ -22,6 +22,11 @@ const NEW_LINK: &str = "last-good.new";
 /// What the directories' names start with; the digest follows.
 const COPY: &str = "last-good-";
 
+/// Whether a name in the data directory is that of a copy, or of the link to it.
+pub fn is_copy(name: &str) -> bool {
+    name == LINK || name == NEW_LINK || name.starts_with(COPY)
+}
+
 /// Why the copy could not be kept.
 #[derive(Debug, thiserror::Error)]
 #[error("the last good configuration cannot be kept in {}: {error}", path.display())]

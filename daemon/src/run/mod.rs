@@ -70,6 +70,7 @@ use crate::{
         still::StillMaker,
         worker::{self, OpenError, StillReady},
     },
+    handover::{HANDED_OVER, Mark},
     health::{Health, Part},
     reporting::{self, Item, Items, Reporting, StillRequests},
     sensor::state::StateSink,
@@ -109,6 +110,14 @@ pub enum RunError {
     /// Neither the configuration nor the last good one can be used.
     #[error("no usable configuration")]
     Config(Problems),
+    /// The state of this box was handed over to another one.
+    #[error(
+        "the state of this box was handed over{}: another box goes on with it, and this one would tell everything again. If none \
+         does, delete {}",
+        .0.as_ref().map(|mark| format!(" at {} ({})", mark.at, mark.file.display())).unwrap_or_default(),
+        .1.display()
+    )]
+    HandedOver(Option<Mark>, PathBuf),
     /// The store cannot be opened.
     #[error("store: {0}")]
     Store(#[from] StoreError),
@@ -173,6 +182,16 @@ struct Daemon {
     clock: Arc<dyn Clock>,
 }
 
+/// Refuses a data directory whose state another box goes on with.
+fn refuse_handed_over(data: &Path) -> Result<(), RunError> {
+    let path = data.join(HANDED_OVER);
+    match Mark::on(data) {
+        Ok(Some(mark)) => Err(RunError::HandedOver(mark.ok(), path)),
+        Ok(None) => Ok(()),
+        Err(source) => Err(StoreError::File { path, source }.into()),
+    }
+}
+
 /// Runs the daemon until it is told to stop, or is to start anew.
 ///
 /// # Errors
@@ -191,6 +210,7 @@ pub fn run(options: &Options) -> Result<Ended, RunError> {
     let health = Arc::new(Health::default());
     health.set(Part::Models, Ok(()));
 
+    refuse_handed_over(&data)?;
     let (store, opened) = Store::open(&data, &config.storage, config.max_packet, Arc::clone(&clock))?;
     if let Some(set_aside) = &opened.set_aside {
         tracing::error!(path = %set_aside.path.display(), reason = set_aside.reason, "damaged store set aside");

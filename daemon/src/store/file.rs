@@ -21,10 +21,13 @@ use super::{
 use crate::{durable::sync_directory, events::store as events};
 
 /// The store's file in the data directory.
-pub(super) const FILE: &str = "store.sqlite";
-const LOCK: &str = "lock";
+pub const FILE: &str = "store.sqlite";
+/// Held by whoever works on the data directory.
+pub const LOCK: &str = "lock";
 /// Damaged stores kept for a look; older ones are deleted, so that they never fill the disk.
 const SET_ASIDE_KEPT: usize = 2;
+/// Event numbers that are passed over where nobody knows which have been given.
+const ROOM: u64 = 1_000_000;
 
 /// Holds the data directory for this process until it is dropped.
 pub(super) struct DirectoryLock(File);
@@ -56,6 +59,29 @@ impl DirectoryLock {
         // On a full disk the number cannot be written, but the lock holds.
         let _ = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self(file))
+    }
+}
+
+/// A data directory on which no daemon works, nor will while this is held.
+pub struct Offline(#[allow(dead_code, reason = "held")] DirectoryLock);
+
+impl Offline {
+    /// Takes a directory.
+    ///
+    /// # Errors
+    /// A daemon works there, or the file system refuses.
+    pub fn take(directory: &Path) -> Result<Self, StoreError> {
+        DirectoryLock::take(directory).map(Self)
+    }
+
+    /// Has the store in a directory, that of a backup, go on where the box that it was taken of may have told more since.
+    ///
+    /// # Errors
+    /// It is damaged, or cannot be written.
+    pub fn begin_after_restore(directory: &Path, now: Moment) -> Result<(), StoreError> {
+        let connection = open_sound(&directory.join(FILE))?;
+        let sequence = query_sequence(&connection)?.saturating_add(ROOM);
+        begin_after_loss(&connection, sequence, LossReason::Restored, now)
     }
 }
 
@@ -99,15 +125,19 @@ fn open_or_set_aside(path: &Path, now: Moment, boot_id: &BootId) -> Result<Opene
             let sequence = salvage_sequence(path, now);
             let set_aside = set_aside(path, now, error.to_string())?;
             let connection = open_sound(path)?;
-            begin_after_loss(&connection, sequence, now)?;
+            begin_after_loss(&connection, sequence, LossReason::Corrupt, now)?;
             (connection, Some(set_aside))
         }
         Err(error) => return Err(error),
     };
     let boot = clocks::number_of_boot(&mut connection, boot_id)?;
-    let sequence =
-        connection.query_row("SELECT value FROM meta WHERE key = 'sequence'", [], |row| row.get::<_, u64>(0))?;
+    let sequence = query_sequence(&connection)?;
     Ok(Opened { connection, set_aside, sequence, boot })
+}
+
+/// The last number given to an event.
+fn query_sequence(connection: &Connection) -> rusqlite::Result<u64> {
+    connection.query_row("SELECT value FROM meta WHERE key = 'sequence'", [], |row| row.get(0))
 }
 
 /// Opens for reading only, beside a daemon that writes: for `outbox status`.
@@ -174,23 +204,23 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 /// The number events of a fresh store begin after, so that none is used twice: the damaged store's, where it can still
 /// be read, with room for what it can no longer say; else the milliseconds since 1970, which no box outruns.
 fn salvage_sequence(path: &Path, now: Moment) -> u64 {
-    const ROOM: u64 = 1_000_000;
     /// 2025: a clock that says less is wrong.
     const EARLIEST: u64 = 1_735_689_600_000;
-    let read = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
-        connection.query_row("SELECT value FROM meta WHERE key = 'sequence'", [], |row| row.get::<_, u64>(0)).optional()
-    });
+    let read = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+        .and_then(|connection| query_sequence(&connection).optional());
     match read {
         Ok(Some(sequence)) => sequence.saturating_add(ROOM),
         Ok(None) | Err(_) => u64::try_from(now.wall.as_millisecond()).unwrap_or(0).max(EARLIEST),
     }
 }
 
-fn begin_after_loss(connection: &Connection, sequence: u64, now: Moment) -> Result<(), StoreError> {
+/// Has a store go on where nobody knows what another one has told since: event numbers begin anew far above those that may have been
+/// given, and the loss is announced.
+fn begin_after_loss(connection: &Connection, sequence: u64, reason: LossReason, now: Moment) -> Result<(), StoreError> {
     connection.execute("UPDATE meta SET value = ?1, inverse = ~?1 WHERE key = 'sequence'", params![sequence])?;
-    // Before every row of the fresh store, and of no boot that it knows.
+    // Before every row of the store, and of no boot that it knows.
     let mut books = Books::default();
-    books.lose(Class::Incident, LossReason::Corrupt, 0, 0, 0, Stamp::new(now, 0));
+    books.lose(Class::Incident, reason, 0, 0, 0, Stamp::new(now, 0));
     books.write(connection)
 }
 

@@ -176,20 +176,26 @@ pub enum LossReason {
     Oversize = 1,
     /// The store was corrupt and has been set aside; how many messages it held is not known.
     Corrupt = 2,
+    /// The store is that of a backup; how many messages there have been since is not known.
+    Restored = 3,
 }
 
 impl LossReason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::Quota, Self::Oversize, Self::Corrupt, Self::Restored];
+
     /// The word that stands for it in metrics and messages.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Quota => "quota",
             Self::Oversize => "oversize",
             Self::Corrupt => "corrupt_store",
+            Self::Restored => "restored_backup",
         }
     }
 
     pub(super) fn from_number(number: i64) -> Option<Self> {
-        [Self::Quota, Self::Oversize, Self::Corrupt].into_iter().find(|reason| *reason as i64 == number)
+        Self::ALL.into_iter().find(|reason| *reason as i64 == number)
     }
 }
 

@@ -88,7 +88,7 @@ use self::{
 pub use self::{
     error::StoreError,
     export::{WaitingMessage, WaitingSnapshot, announce_gaps_beside, remove_exported},
-    file::SetAside,
+    file::{FILE, LOCK, Offline, SetAside},
     message::{
         Class, ClassStatus, CommandRecord, Commit, CommitReceipt, CommitTime, Gap, IncidentRecord, LossReason, Message,
         OutboxRow, OutboxStatus, RowId, publish_packet_bytes,
@@ -463,7 +463,7 @@ pub fn inspect(directory: &Path) -> Result<Inspection, StoreError> {
     // One transaction: the figures belong to one moment.
     let snapshot = connection.unchecked_transaction()?;
     Ok(Inspection {
-        path: directory.join(file::FILE),
+        path: directory.join(FILE),
         outbox: outbox::status(&snapshot, None)?,
         gaps: outbox::gaps(&snapshot, None)?,
     })

@@ -94,8 +94,7 @@ fn classes(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn loss_reasons(_: &mut SchemaGenerator) -> Schema {
-    let reasons = [LossReason::Quota, LossReason::Oversize, LossReason::Corrupt];
-    json_schema!({ "type": "string", "enum": reasons.map(LossReason::as_str) })
+    json_schema!({ "type": "string", "enum": LossReason::ALL.map(LossReason::as_str) })
 }
 
 /// Retained while connected.

@@ -48,7 +48,7 @@ impl Export {
         let desk = Desk::open(&self.place, self.asker, Action::Export, first)?;
         let mut reports = Vec::new();
         for incident in self.incidents {
-            let Desk { data, person, log, clock } = &desk;
+            let Desk { data, person, log, clock, .. } = &desk;
             let now = || Stamp::now(clock);
             let exported = export(data, incident, &self.to, person, log, now).map_err(|error| {
                 let exit = match &error {

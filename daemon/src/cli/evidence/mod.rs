@@ -68,7 +68,7 @@ impl Evidence {
 
 /// Where evidence lies.
 #[derive(Debug, Args)]
-struct Place {
+pub(super) struct Place {
     /// The configuration directory.
     #[arg(long, value_name = "DIR", default_value = "/etc/snowgate")]
     config: PathBuf,
@@ -78,7 +78,7 @@ struct Place {
 }
 
 impl Place {
-    fn load(&self) -> Result<(Config, PathBuf), Exit> {
+    pub(super) fn load(&self) -> Result<(Config, PathBuf), Exit> {
         let config = super::load(&self.config)?;
         let data = self.data.clone().unwrap_or_else(|| config.data.clone());
         Ok((config, data))
@@ -87,7 +87,7 @@ impl Place {
 
 /// Who does something with evidence, and why. All of it is required; whoever leaves something out is refused, and that is logged.
 #[derive(Debug, Args)]
-struct Asker {
+pub(super) struct Asker {
     /// Who you are: at most 64 characters. Required.
     #[arg(long, value_name = "NAME")]
     by: Option<String>,
@@ -100,11 +100,12 @@ struct Asker {
 }
 
 /// Somebody who is known, and the log in which stands what they do.
-struct Desk {
-    data: PathBuf,
-    person: Person,
-    log: AccessLog,
-    clock: SystemClock,
+pub(super) struct Desk {
+    pub(super) config: Config,
+    pub(super) data: PathBuf,
+    pub(super) person: Person,
+    pub(super) log: AccessLog,
+    pub(super) clock: SystemClock,
 }
 
 impl Desk {
@@ -112,7 +113,12 @@ impl Desk {
     ///
     /// # Errors
     /// They do not say who they are and why, which is logged; or it cannot be logged.
-    fn open(place: &Place, asker: Asker, action: Action, incident: Option<IncidentId>) -> Result<Self, Exit> {
+    pub(super) fn open(
+        place: &Place,
+        asker: Asker,
+        action: Action,
+        incident: Option<IncidentId>,
+    ) -> Result<Self, Exit> {
         let (config, data) = place.load()?;
         check_account(&data)?;
         let clock = SystemClock::trusting(config.gateway.trust_clock);
@@ -140,7 +146,7 @@ impl Desk {
             eprintln!("snowgate: {refusal}; this attempt stands in the access log");
             return Err(Exit::Usage);
         }
-        Ok(Self { data, person, log, clock })
+        Ok(Self { config, data, person, log, clock })
     }
 }
 

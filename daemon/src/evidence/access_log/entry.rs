@@ -17,6 +17,10 @@ pub enum Action {
     Release,
     /// The box deletes evidence.
     Delete,
+    /// Somebody takes all state of the box, evidence too, for a box that takes its place.
+    HandOver,
+    /// Somebody takes a backup of all state of the box, evidence too.
+    BackUp,
 }
 
 impl Action {
@@ -28,6 +32,8 @@ impl Action {
             Self::Hold => "hold",
             Self::Release => "release",
             Self::Delete => "delete",
+            Self::HandOver => "hand_over",
+            Self::BackUp => "back_up",
         }
     }
 }

@@ -8,7 +8,7 @@ use super::*;
 fn a_newer_format_is_left_alone() {
     let home = TempDir::new().unwrap();
     drop(open(home.path()));
-    let path = home.path().join(file::FILE);
+    let path = home.path().join(FILE);
     let connection = Connection::open(&path).unwrap();
     connection.execute("UPDATE meta SET value = 99, inverse = ~99 WHERE key = 'format'", []).unwrap();
     connection.pragma_update(None, "user_version", 99).unwrap();
@@ -31,7 +31,7 @@ fn after_damage(damage: impl FnOnce(&Path)) -> (OpenReport, u64, Vec<Gap>) {
         store.commit(numbered).unwrap();
     }
     drop(store);
-    damage(&home.path().join(file::FILE));
+    damage(&home.path().join(FILE));
     let (store, report) = open_with(home.path(), &spec());
     if let Some(set_aside) = &report.set_aside {
         assert!(set_aside.path.exists());
@@ -76,7 +76,7 @@ fn few_damaged_stores_are_kept() {
     let home = TempDir::new().unwrap();
     let clock = clock("boot");
     for _ in 0..4 {
-        fs::write(home.path().join(file::FILE), b"no database".repeat(500)).unwrap();
+        fs::write(home.path().join(FILE), b"no database".repeat(500)).unwrap();
         Store::open(home.path(), &spec(), ByteSize::mib(1), clock.clone()).unwrap();
         clock.advance(std::time::Duration::from_secs(1));
     }
@@ -193,7 +193,7 @@ fn rows_that_a_disk_forgot_or_remembers_from_before_are_found() {
         let store = open(home.path());
         commit(&store, 1);
         drop(store);
-        let file = Connection::open(home.path().join(file::FILE)).unwrap();
+        let file = Connection::open(home.path().join(FILE)).unwrap();
         file.execute_batch("CREATE TEMP TABLE before AS SELECT checksum, json FROM commands").unwrap();
         let store = open(home.path());
         commit(&store, 2);
@@ -221,7 +221,7 @@ fn rows_that_a_disk_forgot_or_remembers_from_before_are_found() {
 fn a_trigger_that_is_not_what_was_written_is_found() {
     let home = TempDir::new().unwrap();
     drop(open(home.path()));
-    let path = home.path().join(file::FILE);
+    let path = home.path().join(FILE);
     let mut bytes = fs::read(&path).unwrap();
     let removed = b"rows = rows - 1";
     // Pages may hold what they held before, too.
@@ -238,7 +238,7 @@ fn a_trigger_that_is_not_what_was_written_is_found() {
 fn books_of_a_class_that_is_none_are_found() {
     let home = TempDir::new().unwrap();
     drop(open(home.path()));
-    let file = Connection::open(home.path().join(file::FILE)).unwrap();
+    let file = Connection::open(home.path().join(FILE)).unwrap();
     file.execute("UPDATE classes SET class = 13 WHERE class = 5", []).unwrap();
     drop(file);
     let (_, report) = open_with(home.path(), &spec());

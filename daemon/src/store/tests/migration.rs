@@ -34,7 +34,7 @@ const FIRST: &str = "
 
 /// A store as it was: incidents of every stage and one that nothing can be read of, 20 messages of which ten have gone, a gap.
 fn first_format(home: &Path, boot: &str) {
-    let connection = Connection::open(home.join(file::FILE)).unwrap();
+    let connection = Connection::open(home.join(FILE)).unwrap();
     connection.pragma_update(None, "journal_mode", "WAL").unwrap();
     connection.execute_batch(FIRST).unwrap();
     let mut bytes = 0;
@@ -119,7 +119,7 @@ fn a_store_of_the_first_format_is_brought_up_to_date() {
 fn a_migration_happens_as_a_whole() {
     let home = TempDir::new().unwrap();
     first_format(home.path(), "boot");
-    let path = home.path().join(file::FILE);
+    let path = home.path().join(FILE);
     // Something in its way, when the tables have been altered.
     let mut connection = Connection::open(&path).unwrap();
     connection
@@ -144,7 +144,7 @@ fn dump(connection: &Connection) -> Vec<String> {
 #[test]
 fn migrated_and_fresh_stores_have_the_same_columns() {
     let shape = |home: &Path| -> Vec<String> {
-        let connection = Connection::open(home.join(file::FILE)).unwrap();
+        let connection = Connection::open(home.join(FILE)).unwrap();
         let mut select = connection
             .prepare(
                 "SELECT s.type || ' ' || s.name || '.' || i.name || ' ' || i.type || ' ' || i.\"notnull\" || i.pk

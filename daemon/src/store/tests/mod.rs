@@ -79,7 +79,7 @@ fn command(name: &str, id: &str, expires: i64, open: bool, json: &[u8]) -> Comma
 fn crash(home: &Path) -> TempDir {
     let copy = TempDir::new().unwrap();
     for suffix in ["", "-wal"] {
-        let name = format!("{}{suffix}", file::FILE);
+        let name = format!("{}{suffix}", FILE);
         let _ = fs::copy(home.join(&name), copy.path().join(&name));
     }
     copy
