@@ -48,6 +48,7 @@ FILES = {
     "configs/example": f"{DOC}/examples/example",
     "docs/OPERATING*.md": f"{DOC}/",
     "docs/MESSAGES.md": f"{DOC}/",
+    "docs/PROBING.md": f"{DOC}/",
     "docs/RULES.md": f"{DOC}/",
     "models/README.md": f"{DOC}/models/README.md",
     "models/LICENCES/*": f"{DOC}/models/LICENCES/",

@@ -9,6 +9,7 @@ pub mod clip;
 pub mod decode;
 pub mod gop_ring;
 pub mod health;
+pub mod observe;
 pub mod picture;
 pub mod pixels;
 mod reach;

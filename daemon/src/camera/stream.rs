@@ -61,6 +61,17 @@ struct Findings {
     unusable: Option<String>,
     /// A fault that says more than the error GStreamer makes of it.
     fault: Option<CameraFault>,
+    /// What puts the packets in order, once the stream is set up.
+    jitter_buffer: Option<gst::glib::WeakRef<gst::Element>>,
+}
+
+/// RTP packets of a session, by their sequence numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packets {
+    /// Passed on.
+    pub received: u64,
+    /// Never came.
+    pub lost: u64,
 }
 
 /// What the parser's thread owns; locked by it alone.
@@ -106,7 +117,7 @@ impl Session {
         pipeline.add(&source).map_err(|error| internal(&error))?;
         let bus = pipeline.bus().ok_or_else(|| internal(&"a pipeline without bus"))?;
 
-        let findings = Findings { described: false, chosen: None, unusable: None, fault: None };
+        let findings = Findings { described: false, chosen: None, unusable: None, fault: None, jitter_buffer: None };
         let shared = Arc::new(Shared {
             ring: Arc::clone(ring),
             clock: Arc::clone(clock),
@@ -155,6 +166,13 @@ impl Session {
     /// Whether the camera has told what its streams are.
     pub fn described(&self) -> bool {
         self.shared.findings().described
+    }
+
+    /// Packets received and lost so far, as the jitter buffer counts them.
+    pub fn packets(&self) -> Option<Packets> {
+        let buffer = self.shared.findings().jitter_buffer.as_ref()?.upgrade()?;
+        let stats = buffer.property::<gst::Structure>("stats");
+        Some(Packets { received: stats.get("num-pushed").ok()?, lost: stats.get("num-lost").ok()? })
     }
 
     /// Closes the session within a bounded time.
@@ -258,6 +276,17 @@ impl Shared {
             let wanted =
                 values.get(2).and_then(|caps| caps.get::<gst::Caps>().ok()).is_some_and(|caps| shared.select(&caps));
             Some(wanted.to_value())
+        });
+        let shared = Arc::clone(self);
+        source.connect("new-manager", false, move |values| {
+            let manager = values.get(1).and_then(|manager| manager.get::<gst::Element>().ok())?;
+            let shared = Arc::clone(&shared);
+            manager.connect("new-jitterbuffer", false, move |values| {
+                let buffer = values.get(1).and_then(|buffer| buffer.get::<gst::Element>().ok())?;
+                shared.findings().jitter_buffer = Some(buffer.downgrade());
+                None
+            });
+            None
         });
         let (shared, weak) = (Arc::clone(self), pipeline.downgrade());
         source.connect_pad_added(move |_, pad| {

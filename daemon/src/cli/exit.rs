@@ -12,6 +12,10 @@ pub enum Exit {
     Usage = 64,
     /// Data is wrong: a clip that is no video, a replay that differs (`EX_DATAERR`).
     BadData = 65,
+    /// There is nothing at the path that is named (`EX_NOINPUT`).
+    NoInput = 66,
+    /// The name of a host is not known (`EX_NOHOST`).
+    NoHost = 68,
     /// Something needed is not there: a library, a model, a port in use (`EX_UNAVAILABLE`).
     Unavailable = 69,
     /// A fault of Snowgate's own (`EX_SOFTWARE`).
@@ -20,6 +24,10 @@ pub enum Exit {
     Io = 74,
     /// It was interrupted, and goes on when it is asked again (`EX_TEMPFAIL`).
     Interrupted = 75,
+    /// What answers speaks another protocol (`EX_PROTOCOL`).
+    Protocol = 76,
+    /// The user name or password was refused (`EX_NOPERM`).
+    NoPermission = 77,
     /// The configuration is wrong (`EX_CONFIG`).
     BadConfig = 78,
 }

@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand, each with its arguments and its `run`.
 
+pub mod camera;
 pub mod cameras;
 pub mod check;
 mod clips;
@@ -65,6 +66,8 @@ commands! {
     state::ExportState,
     /// Put the state of a box that was swapped, or a backup, into this one.
     state::ImportState,
+    /// Look at one camera, before it is in any configuration.
+    camera::Camera,
     /// List the cameras, with what is stated of them for the filing.
     cameras::Cameras,
     /// Say whether a configuration is valid, and what is wrong with it.

@@ -1,0 +1,124 @@
+//! A camera's file, ready for cameras.d, as a stream was found to be.
+
+use serde::Serialize;
+use snowgate_core::{ids::Id, spec::all_defaults};
+
+use super::figures::Figures;
+use crate::{
+    camera::spec::Transport,
+    vision::spec::{DetectSpec, Gate},
+};
+
+/// The gate for a stream, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Suggested {
+    /// A word of `[detect] gate`.
+    pub gate: &'static str,
+    /// Why, and what to set in the camera.
+    pub why: String,
+}
+
+/// What the daemon's gate needs: key frames no further apart than `max_key_interval`, each a picture on its own.
+pub fn suggest(figures: &Figures, keys_show: bool) -> Suggested {
+    let allowed = all_defaults::<DetectSpec>().max_key_interval.0.as_secs_f64();
+    let remedy = "set the camera's I-frame interval to 1 to 2 s and switch smart coding off";
+    let pixels = |why| Suggested { gate: Gate::Pixels.as_str(), why };
+    if !keys_show {
+        return pixels("key frames give no picture on their own; switch intra refresh off in the camera".to_owned());
+    }
+    match figures.gop_seconds {
+        Some((_, longest)) if longest > allowed => {
+            pixels(format!("key frames are up to {longest:.1} s apart, more than {allowed:.0} s: {remedy}"))
+        }
+        Some((_, longest)) => Suggested {
+            gate: Gate::Keyframe.as_str(),
+            why: format!("key frames are at most {longest:.1} s apart, {allowed:.0} s are allowed"),
+        },
+        None if figures.seconds > allowed => {
+            pixels(format!("no second key frame in {:.1} s, more than {allowed:.0} s: {remedy}", figures.seconds))
+        }
+        None => Suggested {
+            gate: Gate::Keyframe.as_str(),
+            why: format!(
+                "no second key frame in {:.1} s, which is too short to say: probe with a longer --for",
+                figures.seconds
+            ),
+        },
+    }
+}
+
+/// How the stream is reached.
+pub struct Reached<'a> {
+    /// Its id in the configuration.
+    pub id: &'a Id,
+    /// Grid code, where it was given.
+    pub grid: Option<&'a str>,
+    /// Without user and password.
+    pub url: &'a str,
+    /// User name.
+    pub username: Option<&'a str>,
+    /// The password's file, absolute.
+    pub password_file: Option<&'a str>,
+    /// How its packets came.
+    pub transport: Transport,
+}
+
+/// The file's text.
+pub fn camera_file(reached: &Reached<'_>, suggested: &Suggested) -> String {
+    // TOML's basic strings escape as Rust's JSON does.
+    let line = |key: &str, value: &str| format!("{key} = {}\n", serde_json::Value::from(value));
+    let optional = |key: &str, value: Option<&str>| value.map(|value| line(key, value)).unwrap_or_default();
+    [
+        line("id", reached.id.as_str()),
+        optional("grid", reached.grid),
+        "\n[stream]\n".to_owned(),
+        line("detect", reached.url),
+        optional("username", reached.username),
+        optional("password_file", reached.password_file),
+        line("transport", reached.transport.as_str()),
+        format!("\n[detect]\n# {}\n", suggested.why.replace('\n', " ")),
+        line("gate", suggested.gate),
+    ]
+    .concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::observe::Seen;
+    use snowgate_core::time::Mono;
+
+    fn figures(seconds: u64, gop: u64) -> Figures {
+        let seen = |n: u64| Seen { key: n.is_multiple_of(gop), at: Mono(n * 1_000_000_000), arrived: Mono(n), size: 1 };
+        Figures::of(&(0..=seconds).map(seen).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_gate_follows_the_distance_of_key_frames() {
+        for (figures, keys_show, gate, word) in [
+            (figures(10, 2), true, "keyframe", "at most 2.0 s"),
+            (figures(30, 12), true, "pixels", "12.0 s apart"),
+            (figures(10, 100), true, "pixels", "no second key frame in 10.0 s"),
+            (figures(3, 100), true, "keyframe", "longer --for"),
+            (figures(10, 2), false, "pixels", "intra refresh"),
+        ] {
+            let suggested = suggest(&figures, keys_show);
+            assert!(suggested.gate == gate && suggested.why.contains(word), "{suggested:?}");
+        }
+    }
+
+    #[test]
+    fn the_file_is_a_camera_file() {
+        let id = "gate".parse().unwrap();
+        let reached = Reached {
+            id: &id,
+            grid: Some("330182101201001"),
+            url: "rtsp://10.0.0.1:554/a\"b",
+            username: Some("viewer"),
+            password_file: Some("/etc/p"),
+            transport: Transport::Tcp,
+        };
+        let text = camera_file(&reached, &suggest(&figures(10, 2), true));
+        assert!(toml_span::parse(&text).is_ok() && text.contains("gate = \"keyframe\""), "{text}");
+    }
+}
