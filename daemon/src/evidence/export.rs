@@ -19,7 +19,7 @@ use super::{
     files::EVIDENCE,
     manifest::{MANIFEST, ManifestError},
 };
-use crate::durable::sync_directory;
+use crate::durable::{Partial, sync_directory};
 
 /// Who does something with evidence, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,7 +165,7 @@ fn look_through(data: &Path, incident: IncidentId, to: &Path) -> Result<(Folder,
 
 fn copy(folder: &Folder, files: &[AccessedFile], to: &Path) -> Result<PathBuf, ExportError> {
     let name = folder.incident.to_string();
-    let (target, partial) = (to.join(&name), to.join(format!("{name}.partial")));
+    let (target, partial) = (to.join(&name), to.join(format!("{name}{}", Partial::SUFFIX)));
     // Nobody else needs to see it; what an export left there that was interrupted goes first.
     match fs::remove_dir_all(&partial) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(&partial)(error)),

@@ -1,9 +1,8 @@
 //! From the store into a file, so that nothing is taken out of the one before it is safe in the other.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::File,
     io::{self, BufReader, BufWriter, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -16,7 +15,7 @@ use super::{
     write::Writer,
 };
 use crate::{
-    durable::sync_directory,
+    durable::{Partial, PartialError},
     signing::{PublicKey, SigningKey},
     store::{Gap, RowId, StoreError, WaitingSnapshot, announce_gaps_beside, remove_exported},
 };
@@ -74,24 +73,30 @@ pub enum ExportError {
     },
 }
 
+impl From<PartialError> for ExportError {
+    fn from(error: PartialError) -> Self {
+        match error {
+            PartialError::Exists(path) => Self::Exists(path),
+            PartialError::File { path, source } => Self::File { path, source },
+        }
+    }
+}
+
 impl Export<'_> {
     /// Writes the file; `gap` makes a message (topic, payload) of a loss that has not been announced yet.
     ///
     /// # Errors
     /// There is no file then, and nothing has left the store.
     pub fn write(&self, gap: impl Fn(&Gap) -> (String, Vec<u8>)) -> Result<Exported, ExportError> {
-        if self.to.symlink_metadata().is_ok() {
-            return Err(ExportError::Exists(self.to.to_owned()));
-        }
         let public = self.key.public().map_err(|error| failed(self.to)(error.into()))?;
         let partial = Partial::create(self.to)?;
         announce_gaps_beside(self.data, self.clock.now(), gap)?;
         let snapshot = WaitingSnapshot::take(self.data)?;
-        self.write_to(&partial.file, &snapshot)?;
+        self.write_to(partial.file(), &snapshot)?;
         let last = snapshot.last;
         drop(snapshot);
-        let verified = partial.read_back(&public)?;
-        partial.keep(self.to)?;
+        let verified = read_back(&partial, &public)?;
+        partial.keep()?;
         Ok(Exported { verified, last, data: self.data.to_owned() })
     }
 
@@ -133,51 +138,11 @@ fn failed(path: &Path) -> impl Fn(io::Error) -> ExportError + use<> {
     move |source| ExportError::File { path: path.clone(), source }
 }
 
-/// A file that is not whole yet; deleted unless it is kept.
-struct Partial {
-    file: File,
-    path: PathBuf,
-}
-
-impl Partial {
-    fn create(to: &Path) -> Result<Self, ExportError> {
-        let mut name = to.as_os_str().to_owned();
-        name.push(".partial");
-        let path = PathBuf::from(name);
-        // Nobody else needs to read what is said about people's troubles.
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
-        match file {
-            Ok(file) => Ok(Self { file, path }),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(ExportError::Exists(path)),
-            Err(error) => Err(failed(&path)(error)),
-        }
-    }
-
-    /// Reads what has been written, from the disk where the system allows it.
-    fn read_back(&self, key: &PublicKey) -> Result<Verified, ExportError> {
-        // Advice only: a file system that does not take it reads from memory.
-        let _ = fadvise(&self.file, 0, None, Advice::DontNeed);
-        let file = File::open(&self.path).map_err(failed(&self.path))?;
-        let verified = verify(BufReader::with_capacity(BUFFER, file), key);
-        verified.map_err(|source| ExportError::ReadBack { path: self.path.clone(), source })
-    }
-
-    fn keep(self, to: &Path) -> Result<(), ExportError> {
-        if to.symlink_metadata().is_ok() {
-            return Err(ExportError::Exists(to.to_owned()));
-        }
-        fs::rename(&self.path, to).map_err(failed(to))?;
-        let directory = match to.parent() {
-            Some(directory) if directory != Path::new("") => directory,
-            _ => Path::new("."),
-        };
-        sync_directory(directory).map_err(failed(directory))
-    }
-}
-
-impl Drop for Partial {
-    fn drop(&mut self) {
-        // After `keep` there is nothing under this name any more.
-        let _ = fs::remove_file(&self.path);
-    }
+/// Reads what has been written, from the disk where the system allows it.
+fn read_back(partial: &Partial, key: &PublicKey) -> Result<Verified, ExportError> {
+    // Advice only: a file system that does not take it reads from memory.
+    let _ = fadvise(partial.file(), 0, None, Advice::DontNeed);
+    let file = File::open(partial.path()).map_err(failed(partial.path()))?;
+    let verified = verify(BufReader::with_capacity(BUFFER, file), key);
+    verified.map_err(|source| ExportError::ReadBack { path: partial.path().to_owned(), source })
 }

@@ -1,9 +1,8 @@
 //! Taking a box's state.
 
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, File},
     io::{self, Read, Write as _},
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -19,7 +18,7 @@ use super::{
 };
 use crate::{
     config::last_good,
-    durable::{TEMPORARY, sync_directory},
+    durable::{Partial, TEMPORARY},
     store::Offline,
 };
 
@@ -49,21 +48,9 @@ impl Export<'_> {
         if !self.data.join(crate::store::FILE).exists() {
             return Err(HandoverError::Nothing(self.data.to_owned()));
         }
-        if self.to.exists() {
-            return Err(HandoverError::Exists(self.to.to_owned()));
-        }
-        let partial = partial(self.to);
-        let whole = self.write_whole(&partial).and_then(|manifest| {
-            fs::rename(&partial, self.to).map_err(HandoverError::file(self.to))?;
-            let folder = self.to.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-            sync_directory(folder).map_err(HandoverError::file(folder))?;
-            Ok(manifest)
-        });
-        if whole.is_err() {
-            // Best effort: it is not under the archive's name.
-            let _ = fs::remove_file(&partial);
-        }
-        let manifest = whole?;
+        let partial = Partial::create(self.to)?;
+        let manifest = self.write_whole(&partial)?;
+        partial.keep()?;
         if !self.keep {
             let mark = Mark { at: self.now, file: self.to.to_owned() };
             mark.leave(self.data).map_err(HandoverError::file(self.data.join(HANDED_OVER)))?;
@@ -71,14 +58,13 @@ impl Export<'_> {
         Ok(manifest)
     }
 
-    fn write_whole(&self, partial: &Path) -> Result<Manifest, HandoverError> {
-        let failed = |source| HandoverError::File { path: partial.to_owned(), source };
-        let out =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(partial).map_err(failed)?;
-        let mut archive = Builder::new(io::BufWriter::with_capacity(1 << 20, out));
+    fn write_whole(&self, partial: &Partial) -> Result<Manifest, HandoverError> {
+        let path = partial.path();
+        let failed = |source| HandoverError::File { path: path.to_owned(), source };
+        let mut archive = Builder::new(io::BufWriter::with_capacity(1 << 20, partial.file()));
         let mut files = Vec::new();
-        for path in files_below(self.data)? {
-            files.push(append(&mut archive, self.data, &path, partial)?);
+        for file in files_below(self.data)? {
+            files.push(append(&mut archive, self.data, &file, path)?);
         }
         let manifest = Manifest::new(self.gateway, self.now, !self.keep, files);
         let text = serde_json::to_vec(&manifest).map_err(|error| failed(error.into()))?;
@@ -87,19 +73,12 @@ impl Export<'_> {
         let mut buffered = archive.into_inner().map_err(failed)?;
         buffered.flush().map_err(failed)?;
         buffered.get_ref().sync_all().map_err(failed)?;
-        let read = verify(partial)?;
+        let read = verify(path)?;
         if read != manifest {
-            return Err(HandoverError::damaged(partial, "it reads back otherwise than it was written"));
+            return Err(HandoverError::damaged(path, "it reads back otherwise than it was written"));
         }
         Ok(manifest)
     }
-}
-
-/// The name that an archive has while it is written.
-fn partial(to: &Path) -> PathBuf {
-    let mut name = to.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
 }
 
 /// Relative paths of everything that belongs to the box's state, in the order of names.

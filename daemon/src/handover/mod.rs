@@ -31,7 +31,7 @@ pub use self::{
     manifest::Manifest,
     mark::{HANDED_OVER, Mark},
 };
-use crate::store::StoreError;
+use crate::{durable::PartialError, store::StoreError};
 
 /// Why a box's state cannot be taken or put.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +80,15 @@ pub enum HandoverError {
         .0.display()
     )]
     Occupied(PathBuf),
+}
+
+impl From<PartialError> for HandoverError {
+    fn from(error: PartialError) -> Self {
+        match error {
+            PartialError::Exists(path) => Self::Exists(path),
+            PartialError::File { path, source } => Self::File { path, source },
+        }
+    }
 }
 
 impl HandoverError {
