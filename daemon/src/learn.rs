@@ -34,7 +34,6 @@ use crate::{
         gop_ring::GopRing,
         health::{CameraHealth, HealthSink, HealthTracker},
         receive::{Receiver, ReceiverConfig},
-        spec::StreamRole,
     },
     clock::SystemClock,
     config::CameraConfig,
@@ -334,10 +333,9 @@ impl Learner {
         let ring = Arc::new(GopRing::new(camera.id.clone(), &camera.ring));
         let (said, heard) = crossbeam_channel::unbounded();
         let sink = HealthSink::new(move |health: CameraHealth| drop(said.send(health)));
-        let address = camera.stream.streams().find(|(role, _)| *role == StreamRole::Detect);
         let stopping = Shutdown::new();
         let receiver = Receiver::spawn(ReceiverConfig {
-            address: address.map(|(_, address)| address.to_owned()).unwrap_or_default(),
+            address: camera.streams.watched.clone(),
             stream: camera.stream.clone(),
             password: camera.password.clone(),
             ring: Arc::clone(&ring),

@@ -13,7 +13,10 @@ use std::{
 use common::known_models;
 use schemars::generate::SchemaSettings;
 use serde_json::Value as Json;
-use snowgate::config::{Config, Problems, preflight, rule_table, schema::Subject};
+use snowgate::{
+    camera::spec::AddressSource,
+    config::{Config, Problems, preflight, rule_table, schema::Subject},
+};
 use snowgate_core::{sensor::spec::QuantitySpec, spec::key_names};
 use toml_span::Value as Toml;
 
@@ -125,6 +128,15 @@ fn the_example_shows_every_key_and_is_valid_with_all_of_them() {
         let roots: Vec<&Toml<'_>> = roots.iter().collect();
         let schema = subject.schema().to_value();
         find_missing(&schema, &schema, &roots, subject.as_str(), &mut missing);
+        if subject == Subject::Camera {
+            // What is said of those who are asked for addresses is shown once, for whichever stream.
+            missing.retain(|path| !path.contains("_from ("));
+            let asked = ["/stream/detect_from", "/stream/record_from"];
+            let sources = asked.iter().flat_map(|pointer| roots.iter().filter_map(move |root| root.pointer(pointer)));
+            let source =
+                SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<AddressSource>().to_value();
+            find_missing(&source, &source, &sources.collect::<Vec<_>>(), "addresses", &mut missing);
+        }
         if subject == Subject::Sensor {
             // What every protocol says of a quantity is shown once, in whichever file.
             let of_quantities = key_names::<QuantitySpec>();
@@ -189,7 +201,7 @@ fn find_missing(schema: &Json, root: &Json, tables: &[&Toml<'_>], path: &str, mi
 #[test]
 fn the_defaults_that_the_example_states_are_the_real_ones() {
     // Keys whose line shows an example because their default depends on other keys.
-    const EXAMPLES: [&str; 62] = [
+    const EXAMPLES: [&str; 66] = [
         "above",
         "basis",
         "below",
@@ -198,6 +210,7 @@ fn the_defaults_that_the_example_states_are_the_real_ones() {
         "category",
         "certificate_file",
         "client_id",
+        "command",
         "critical_level",
         "data",
         "device",
@@ -211,6 +224,7 @@ fn the_defaults_that_the_example_states_are_the_real_ones() {
         "keep",
         "keep_at_least",
         "key_file",
+        "kind",
         "lat",
         "lon",
         "max",
@@ -226,6 +240,7 @@ fn the_defaults_that_the_example_states_are_the_real_ones() {
         "part",
         "password_file",
         "place",
+        "pointer",
         "polygon",
         "port",
         "purpose",
@@ -248,6 +263,7 @@ fn the_defaults_that_the_example_states_are_the_real_ones() {
         "time",
         "time_limit",
         "tls",
+        "token_file",
         "unit",
         "username",
         "within_metres",

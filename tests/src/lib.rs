@@ -13,6 +13,7 @@ pub mod encode;
 pub mod faults;
 pub mod grid_system;
 pub mod http;
+pub mod media_gateway;
 pub mod metrics;
 pub mod proxy;
 #[cfg(test)]

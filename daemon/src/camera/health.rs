@@ -39,6 +39,14 @@ pub enum CameraFault {
         /// What is wrong with it.
         why: String,
     },
+    /// Who is asked where the stream is does not say.
+    #[error("{from} gives no address for the stream: {why}")]
+    NoAddress {
+        /// The program or the HTTP service.
+        from: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The name of the host is not known.
     #[error("the name {host} cannot be resolved")]
     UnknownHost {
@@ -140,7 +148,8 @@ impl CameraFault {
             | Self::CaFile { .. }
             | Self::Internal { .. } => CameraState::Unsupported,
             Self::Silent { .. } | Self::NoKeyFrame => CameraState::Stalled,
-            Self::UnknownHost { .. }
+            Self::NoAddress { .. }
+            | Self::UnknownHost { .. }
             | Self::NoAnswer { .. }
             | Self::Unreachable { .. }
             | Self::NotRtsp { .. }

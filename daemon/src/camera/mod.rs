@@ -5,14 +5,16 @@
 //! of its own. [`clip`] gives the same access units from a file. [`health`] says how the camera is, and why.
 
 pub mod access_unit;
+pub mod address;
 pub mod clip;
 pub mod decode;
 pub mod gop_ring;
 pub mod health;
 pub mod observe;
+mod patience;
 pub mod picture;
 pub mod pixels;
-mod reach;
+pub mod reach;
 pub mod receive;
 pub mod spec;
 mod stream;

@@ -4,12 +4,10 @@
 use std::{
     io::ErrorKind,
     net::{SocketAddr, TcpStream, ToSocketAddrs},
-    sync::mpsc,
-    thread,
     time::{Duration, Instant},
 };
 
-use super::health::CameraFault;
+use super::{health::CameraFault, patience};
 use crate::shutdown::Shutdown;
 
 /// How long a host may take to accept a connection.
@@ -107,27 +105,16 @@ impl Endpoint {
         if let Ok(ip) = self.host.parse() {
             return Ok(vec![SocketAddr::new(ip, self.port)]);
         }
-        let unknown = || CameraFault::UnknownHost { host: self.host.clone() };
-        // The system's resolver cannot be given a time limit: it is asked on a thread that ends when the resolver does.
-        let (answer, answered) = mpsc::sync_channel(1);
+        // The system's resolver cannot be given a time limit.
         let (host, port) = (self.host.clone(), self.port);
-        thread::Builder::new()
-            .name("resolve".into())
-            .spawn(move || {
-                let addresses = (host.as_str(), port).to_socket_addrs().map(Vec::from_iter).unwrap_or_default();
-                // Nobody listens any more when the answer comes too late.
-                let _ = answer.send(addresses);
-            })
+        let resolve = move || (host.as_str(), port).to_socket_addrs().map(Vec::from_iter).unwrap_or_default();
+        let resolved = patience::ask("resolve", end.saturating_duration_since(Instant::now()), shutdown, resolve)
             .map_err(|error| CameraFault::Internal { what: error.to_string() })?;
-        while Instant::now() < end && !shutdown.is_triggered() {
-            match answered.recv_timeout(Duration::from_millis(100)) {
-                Ok(addresses) if addresses.is_empty() => return Err(unknown()),
-                Ok(addresses) => return Ok(addresses),
-                Err(mpsc::RecvTimeoutError::Timeout) => {}
-                Err(mpsc::RecvTimeoutError::Disconnected) => return Err(unknown()),
-            }
+        match resolved {
+            _ if shutdown.is_triggered() => Ok(Vec::new()),
+            Some(addresses) if !addresses.is_empty() => Ok(addresses),
+            _ => Err(CameraFault::UnknownHost { host: self.host.clone() }),
         }
-        if shutdown.is_triggered() { Ok(Vec::new()) } else { Err(unknown()) }
     }
 }
 

@@ -8,9 +8,9 @@ use std::{io, sync::Arc, thread, time::Duration};
 use snowgate_core::{backoff::Backoff, secret::Secret, time::Clock};
 
 use super::{
+    address::Address,
     gop_ring::GopRing,
     health::{CameraFault, HealthTracker},
-    reach::Endpoint,
     spec::{StreamRole, StreamSpec},
     stream::{Session, SessionEnd},
 };
@@ -30,8 +30,8 @@ const WATCH: Duration = Duration::from_millis(500);
 
 /// What a receiver needs.
 pub struct ReceiverConfig {
-    /// Its address, one of [`StreamSpec::streams`].
-    pub address: String,
+    /// Where it is, or who knows.
+    pub address: Address,
     /// How it is reached.
     pub stream: StreamSpec,
     /// The password, read from its file.
@@ -94,7 +94,7 @@ impl Receiver {
     /// One session, from knocking at the camera's door to its end. `Ok` at the shutdown.
     fn receive(&mut self) -> Result<(), SessionEnd> {
         let ReceiverConfig { address, stream, password, ring, clock, shutdown, .. } = &self.config;
-        let endpoint = Endpoint::parse(address)?;
+        let Some(endpoint) = address.endpoint(shutdown)? else { return Ok(()) };
         endpoint.reach(shutdown)?;
         if shutdown.is_triggered() {
             return Ok(());

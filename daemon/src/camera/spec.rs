@@ -1,8 +1,9 @@
 //! What a camera's stream can be told.
 
 use snowgate_core::{
-    choice, spec,
+    choice, section_as_value, spec,
     spec::{ByteSize, Located, Maybe, TimeSpan},
+    tagged,
 };
 
 spec! {
@@ -12,6 +13,10 @@ spec! {
         detect: Maybe<Located<String>> = Maybe::NONE,
         /// The same of the stream that is kept for evidence, in full size. Where it is left out, "detect" is kept.
         record: Maybe<Located<String>> = Maybe::NONE,
+        /// Who is asked for the address, in place of "detect".
+        detect_from: Maybe<AddressSource> = Maybe::NONE,
+        /// Who is asked for the address, in place of "record".
+        record_from: Maybe<AddressSource> = Maybe::NONE,
         /// User name, where the camera asks for one.
         username: Maybe<String> = Maybe::NONE,
         /// File that holds the password; relative to the configuration directory, or a systemd credential as "credential:NAME".
@@ -27,14 +32,52 @@ spec! {
     }
 }
 
-impl StreamSpec {
-    /// The streams to receive, the watched one first: one where a single address serves both, and none where neither is
-    /// given, which a checked configuration never has.
-    pub fn streams(&self) -> impl Iterator<Item = (StreamRole, &str)> {
-        let (detect, record) = (self.detect.as_ref(), self.record.as_ref());
-        let watched = detect.or(record).map(|address| (StreamRole::Detect, address.as_str()));
-        let kept = record.filter(|record| detect.is_some_and(|detect| detect.value != record.value));
-        watched.into_iter().chain(kept.map(|address| (StreamRole::Record, address.as_str())))
+tagged! {
+    /// Who is asked, before each connection, where a stream is: a media gateway that speaks GB/T 28181 gives addresses that hold for a while only.
+    pub enum AddressSource by "kind" {
+        /// An HTTP service.
+        "http" => Http(HttpSource),
+        /// A program.
+        "command" => Command(CommandSource),
+    }
+}
+section_as_value!(AddressSource);
+
+spec! {
+    /// An HTTP service that gives addresses.
+    pub struct HttpSource {
+        /// http:// or https:// address that is called; what is secret in it belongs into the token's file.
+        url: Located<String>,
+        /// How it is called; nothing is sent with it but the token.
+        method: Method = Method::Get,
+        /// Where the stream's address stands in the answer: a JSON pointer (RFC 6901), like "/data/rtsp". Where it is left out, the whole answer is the address.
+        pointer: Maybe<Located<String>> = Maybe::NONE,
+        /// File that holds the token; relative to the configuration directory, or a systemd credential as "credential:NAME".
+        token_file: Maybe<Located<String>> = Maybe::NONE,
+        /// Header that the token is sent in, just as the file has it.
+        token_header: Located<String> = Located::nowhere("Authorization".to_owned()),
+        /// How long an answer may take.
+        timeout: TimeSpan = TimeSpan::secs(10),
+    }
+}
+
+spec! {
+    /// A program that prints an address.
+    pub struct CommandSource {
+        /// The program's absolute path, and its arguments. It prints the address and ends with 0; no shell is between.
+        command: Located<Vec<String>>,
+        /// How long it may take; then it is killed.
+        timeout: TimeSpan = TimeSpan::secs(10),
+    }
+}
+
+choice! {
+    /// How an HTTP service is called.
+    pub enum Method {
+        /// GET.
+        Get = "GET",
+        /// POST, with nothing in it.
+        Post = "POST",
     }
 }
 

@@ -1,27 +1,20 @@
-//! Checks of one camera's file: its stream, its zones and lines, its rules and where they report.
+//! Checks of one camera's file: its zones and lines, its rules and where they report.
 
 use std::collections::BTreeSet;
 
 use snowgate_core::{
     ids::Id,
     rules::spec::{ReportSpec, RuleKind, RuleSpec},
-    secret::Secret,
     spec::{ByteSize, Located, TimeSpan},
 };
 
 use super::{
-    checks::{self, Checker, References, check_certificates, read_pem, report_target},
-    gateway::secret_help,
-    problem::Problem,
+    checks::{self, Checker, References, report_target},
     resolved::{CameraConfig, ModelsConfig, RuleConfig},
     spec::CameraFile,
-    suggest::suggestion,
-    toml_errors::place_of,
+    stream::{self, Reached},
 };
-use crate::{
-    camera::spec::StreamSpec,
-    vision::spec::{DetectSpec, Gate},
-};
+use crate::vision::spec::{DetectSpec, Gate};
 
 /// A camera with its references followed and its secrets read; what is wrong is left with `check`.
 pub(super) fn resolve(
@@ -49,16 +42,17 @@ pub(super) fn resolve(
     geometry(&file, references, check);
     let rules = rules(&file, references, check);
     let place = file.place.0.map(|place| checks::place(place, "/place", check));
-    let mut refused = None;
-    let (stream, password) = stream(file.stream.clone(), &file.id, file.enabled, &mut refused, check);
-    // Without the gateway's models an error stands in gateway.toml, and nothing runs.
-    let models = models?;
+    let Reached { spec: stream, streams, password, refused } =
+        stream::resolve(file.stream.clone(), &file.id, file.enabled, check);
+    // Without the gateway's models an error stands in gateway.toml, and without an address here: nothing runs.
+    let (models, streams) = (models?, streams?);
     Some(CameraConfig {
         name: file.name.0.unwrap_or_else(|| file.id.to_string()),
         enabled: file.enabled,
         refused,
         place,
         stream,
+        streams,
         password,
         ring: file.ring,
         object_model: file.detect.object_model.as_ref().map_or(&models.object, |id| &id.value).clone(),
@@ -247,151 +241,5 @@ fn of_scene(rule: &RuleSpec, check: &mut Checker<'_>) {
     {
         let message = format!("rule `{}` watches for nothing: conditions is empty", *rule.id);
         check.error(keys.conditions.span, message, None);
-    }
-}
-
-fn stream(
-    mut spec: StreamSpec,
-    camera: &Located<Id>,
-    enabled: bool,
-    refused: &mut Option<String>,
-    check: &mut Checker<'_>,
-) -> (StreamSpec, Option<Secret>) {
-    check_addresses(&spec, check);
-    check.within("/stream/latency", spec.latency, TimeSpan::secs(0)..=TimeSpan::secs(10));
-    check.within("/stream/stall_after", spec.stall_after, TimeSpan::secs(2)..=TimeSpan::secs(600));
-    let mut refuse = |check: &mut Checker<'_>, at: &Located<String>, message: String, help: Option<String>| {
-        let place = check.place(at.span);
-        check.problems.push(Problem::error(place, message.clone()).help(help).refusing([camera.value.clone()]));
-        refused.get_or_insert(message);
-    };
-    let mut password: Option<Secret> = None;
-    if let Some(reference) = &*spec.password_file {
-        if spec.username.is_none() {
-            check.error(reference.span, "password_file without username", None);
-        }
-        // A camera that is switched off needs no password yet.
-        if enabled {
-            match check.secret(reference) {
-                Ok(secret) => password = Some(secret),
-                Err(message) => refuse(check, reference, message, secret_help()),
-            }
-        }
-    }
-    let encrypted = spec.streams().any(|(_, address)| address.starts_with("rtsps:"));
-    if let Some(file) = &mut spec.ca_file.0 {
-        if !encrypted {
-            check.warning(file.span, "ca_file has no effect: no address is rtsps://", None);
-        }
-        let path = check.path(file);
-        if enabled && let Err(message) = read_pem(&path).and_then(|pem| check_certificates(&path, &pem)) {
-            refuse(check, file, message, None);
-        }
-        file.value = path.to_string_lossy().into_owned();
-    }
-    (spec, password)
-}
-
-/// One address at least, and each in order.
-fn check_addresses(spec: &StreamSpec, check: &mut Checker<'_>) {
-    for address in [&spec.detect, &spec.record].into_iter().filter_map(|address| address.as_ref()) {
-        if let Err((message, help)) = check_url(address) {
-            check.error(address.span, message, help);
-        }
-        let query = address.to_ascii_lowercase();
-        if ["passw", "pwd="].iter().any(|part| query.contains(part)) {
-            let help = "use username and password_file if the camera takes them".to_owned();
-            check.warning(address.span, "the address looks as if it held a password", help);
-        }
-    }
-    match (&*spec.detect, &*spec.record) {
-        (Some(detect), Some(record)) if detect.value == record.value => {
-            check.warning(record.span, "record is the same stream as detect: it may be left out", None);
-        }
-        (None, None) => {
-            // One that could not be read, or has another name, has been told.
-            let tried = ["/stream/detect", "/stream/record", "/stream/url"];
-            if !tried.iter().any(|key| place_of(check.source, key).line_and_column().is_some()) {
-                let help = "write detect = \"rtsp://…\" for the stream that is watched, or record = \"rtsp://…\" for the one \
-                            that is kept for evidence; either alone serves both";
-                let place = place_of(check.source, "/stream");
-                let message = "[stream] names no stream: neither detect nor record is there";
-                check.problems.push(Problem::error(place, message).help(help.to_owned()));
-            }
-        }
-        _ => {}
-    }
-}
-
-/// An address that a stream can be opened at, without user and password in it.
-fn check_url(url: &str) -> Result<(), (String, Option<String>)> {
-    let wrong = |message: &str, help: &str| Err((message.to_owned(), Some(help.to_owned())));
-    let example = "write it like \"rtsp://192.168.1.20:554/stream1\"";
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return wrong("this is no stream address", example);
-    };
-    if !["rtsp", "rtsps"].contains(&scheme) {
-        let message = format!("streams are read over rtsp:// or rtsps://, not {scheme}://");
-        return Err((message, suggestion(scheme, ["rtsp", "rtsps"], "schemes")));
-    }
-    if url.contains(|c: char| c.is_whitespace() || c.is_control()) {
-        return wrong("an address has no blanks in it", "write a blank inside a path as %20");
-    }
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    if authority.contains('@') {
-        return wrong(
-            "user and password do not belong into the address",
-            "write username = \"…\" and password_file = \"FILE\", with the password in that file",
-        );
-    }
-    let (host, port) = match authority.strip_prefix('[') {
-        Some(v6) => match v6.split_once(']') {
-            Some((host, rest)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host, rest.strip_prefix(':')),
-            _ => return wrong("the address in brackets is no IPv6 address", example),
-        },
-        None => match authority.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
-            None => (authority, None),
-        },
-    };
-    if host.is_empty() {
-        return wrong("the address names no host", example);
-    }
-    if port.is_some_and(|port| !port.parse::<u16>().is_ok_and(|port| port > 0)) {
-        return wrong("the address has no valid port", "a port is a number from 1 to 65535");
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::check_url;
-
-    #[test]
-    fn addresses() {
-        for good in [
-            "rtsp://10.0.0.1/stream",
-            "rtsps://camera.example:322/h264?channel=1",
-            "rtsp://[fe80::1]:554/",
-            "rtsp://host",
-            "rtsp://host/a@b",
-        ] {
-            assert_eq!(check_url(good), Ok(()), "{good}");
-        }
-        for bad in [
-            "",
-            "10.0.0.1/stream",
-            "http://10.0.0.1/",
-            "rtsp://",
-            "rtsp:///stream",
-            "rtsp://user:password@host/",
-            "rtsp://host:0/",
-            "rtsp://host:65536/",
-            "rtsp://host:/",
-            "rtsp://[::1/",
-            "rtsp://host/a b",
-        ] {
-            assert!(check_url(bad).is_err(), "{bad}");
-        }
     }
 }

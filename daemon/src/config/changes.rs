@@ -48,7 +48,9 @@ impl Config {
 impl CameraConfig {
     /// What begins anew of this camera if it is watched as `other` says, its rules being reported as before.
     pub fn change_to(&self, other: &Self) -> CameraChange {
-        let stream = |camera: &Self| (camera.stream.clone(), camera.password.clone(), camera.ring.clone());
+        let stream = |camera: &Self| {
+            (camera.stream.clone(), camera.streams.clone(), camera.password.clone(), camera.ring.clone())
+        };
         let sight = |camera: &Self| {
             let models = (camera.object_model.clone(), camera.face_model.clone(), camera.scene_model.clone());
             (camera.detect.clone(), camera.masks.clone(), camera.health.clone(), camera.anomaly.clone(), models)

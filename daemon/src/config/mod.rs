@@ -32,6 +32,7 @@ pub mod secret_file;
 mod sensor;
 mod sensor_network;
 pub mod spec;
+mod stream;
 mod suggest;
 mod toml_errors;
 

@@ -25,7 +25,10 @@ use super::{
     problem::{Problems, Source},
 };
 use crate::{
-    camera::spec::{DecodersSpec, LegalSpec, RingSpec, StreamSpec},
+    camera::{
+        address::Streams,
+        spec::{DecodersSpec, LegalSpec, RingSpec, StreamSpec},
+    },
     evidence::spec::EvidenceSpec,
     signing::SigningKey,
     store::spec::StorageSpec,
@@ -160,6 +163,8 @@ pub struct CameraConfig {
     pub place: Option<PlaceConfig>,
     /// How it is reached; its paths are absolute.
     pub stream: StreamSpec,
+    /// Where its streams are.
+    pub streams: Streams,
     /// The camera's password; given only where there is a user name.
     pub password: Option<Secret>,
     /// What is kept of it in memory.

@@ -191,9 +191,9 @@ impl Fleet {
 
     fn receive(&mut self, id: &Id, config: &CameraConfig) -> Result<(), RunError> {
         let Some(camera) = self.cameras.get_mut(id) else { return Ok(()) };
-        for (role, address) in config.stream.streams() {
+        for (role, address) in config.streams.iter() {
             let receiver = ReceiverConfig {
-                address: address.to_owned(),
+                address: address.clone(),
                 stream: config.stream.clone(),
                 password: config.password.clone(),
                 ring: match role {

@@ -280,6 +280,7 @@ fn at(path: &Path, error: &io::Error) -> io::Error {
 mod tests {
     use std::collections::BTreeSet;
 
+    use snowgate::camera::address::Address;
     use snowgate_sensors::spec::SourceSpec;
 
     use super::*;
@@ -290,8 +291,10 @@ mod tests {
         let wanted: BTreeSet<_> = config
             .cameras
             .iter()
-            .flat_map(|camera| camera.stream.streams())
-            .map(|(_, address)| address.to_owned())
+            .map(|camera| match &camera.streams.watched {
+                Address::Written(address) => address.clone(),
+                asked => panic!("the demo asks nobody for addresses: {asked:?}"),
+            })
             .collect();
         let played = CAMERAS.map(|(mount, _)| format!("rtsp://127.0.0.1:{RTSP_PORT}{mount}"));
         assert_eq!(wanted, played.into());

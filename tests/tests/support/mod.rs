@@ -11,6 +11,7 @@ use std::{
 use snowgate::{
     camera::{
         access_unit::AccessUnit,
+        address::Address,
         gop_ring::{GopRing, Next, RingReader},
         health::{CameraFault, CameraHealth, CameraState, HealthSink, HealthTracker},
         receive::{Receiver, ReceiverConfig},
@@ -33,6 +34,8 @@ pub fn stream(url: String) -> StreamSpec {
     StreamSpec {
         detect: Maybe(Some(Located::nowhere(url))),
         record: Maybe::NONE,
+        detect_from: Maybe::NONE,
+        record_from: Maybe::NONE,
         username: Maybe::NONE,
         password_file: Maybe::NONE,
         ca_file: Maybe::NONE,
@@ -57,6 +60,11 @@ impl Watched {
     }
 
     pub fn with_password(stream: StreamSpec, password: Option<&str>) -> Self {
+        let address = stream.detect.as_ref().unwrap().value.clone();
+        Self::at(Address::Written(address), stream, password)
+    }
+
+    pub fn at(address: Address, stream: StreamSpec, password: Option<&str>) -> Self {
         let camera: snowgate_core::ids::Id = "gate".parse().unwrap();
         let ring_spec = RingSpec { duration: TimeSpan::secs(10), size: ByteSize::mib(16) };
         let ring = Arc::new(GopRing::new(camera.clone(), &ring_spec));
@@ -67,7 +75,6 @@ impl Watched {
             let told = Arc::clone(&told);
             move |health| told.lock().unwrap().push(health)
         });
-        let address = stream.streams().next().unwrap().1.to_owned();
         let thread = Receiver::spawn(ReceiverConfig {
             address,
             stream,

@@ -9,6 +9,9 @@ pub fn remedy(fault: &CameraFault) -> &'static str {
         CameraFault::Address { .. } => {
             "write it like rtsp://192.168.1.20:554/stream1; give the user as --username and the password in a file as --password-file"
         }
+        CameraFault::NoAddress { .. } => {
+            "look at the media gateway: is the camera online there, and its channel right?"
+        }
         CameraFault::UnknownHost { .. } => "check the spelling, or use the camera's IP address",
         CameraFault::NoAnswer { .. } => {
             "check power, cable and address; ping the camera; a firewall may drop the connection"
@@ -50,7 +53,8 @@ pub fn exit(fault: &CameraFault) -> Exit {
     match fault {
         CameraFault::Address { .. } => Exit::Usage,
         CameraFault::UnknownHost { .. } => Exit::NoHost,
-        CameraFault::NoAnswer { .. }
+        CameraFault::NoAddress { .. }
+        | CameraFault::NoAnswer { .. }
         | CameraFault::Unreachable { .. }
         | CameraFault::ServerError { .. }
         | CameraFault::Silent { .. }
