@@ -7,6 +7,7 @@ mod clips;
 pub mod compare;
 pub mod evidence;
 pub mod exit;
+mod init;
 pub mod learn;
 pub mod log;
 pub mod manual;
@@ -66,6 +67,8 @@ commands! {
     state::ExportState,
     /// Put the state of a box that was swapped, or a backup, into this one.
     state::ImportState,
+    /// Write a configuration that works, from a few answers.
+    init::Init,
     /// Look at one camera, before it is in any configuration.
     camera::Camera,
     /// List the cameras, with what is stated of them for the filing.

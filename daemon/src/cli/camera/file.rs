@@ -63,8 +63,29 @@ pub struct Reached<'a> {
     pub transport: Transport,
 }
 
+/// Whether what a first rule looks like is switched on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rules {
+    /// It stands there, switched off.
+    Shown,
+    /// It watches.
+    InForce,
+}
+
+/// A zone and a rule that tell of people who come close.
+const FIRST_RULE: &str = r#"[[zones]]
+id = "near"
+polygon = [[0.0, 0.3], [1.0, 0.3], [1.0, 1.0], [0.0, 1.0]]
+
+[[rules]]
+id = "people-near"
+kind = "intrusion"
+zone = "near"
+category = "intrusion"
+"#;
+
 /// The file's text.
-pub fn camera_file(reached: &Reached<'_>, suggested: &Suggested) -> String {
+pub fn camera_file(reached: &Reached<'_>, suggested: &Suggested, rules: Rules) -> String {
     // TOML's basic strings escape as Rust's JSON does.
     let line = |key: &str, value: &str| format!("{key} = {}\n", serde_json::Value::from(value));
     let optional = |key: &str, value: Option<&str>| value.map(|value| line(key, value)).unwrap_or_default();
@@ -78,6 +99,14 @@ pub fn camera_file(reached: &Reached<'_>, suggested: &Suggested) -> String {
         line("transport", reached.transport.as_str()),
         format!("\n[detect]\n# {}\n", suggested.why.replace('\n', " ")),
         line("gate", suggested.gate),
+        format!("\n# What is an incident. `snowgate camera still {} --grid` shows where zones lie.\n", reached.id),
+        match rules {
+            Rules::InForce => FIRST_RULE.to_owned(),
+            Rules::Shown => FIRST_RULE
+                .lines()
+                .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("#{line}\n") })
+                .collect(),
+        },
     ]
     .concat()
 }
@@ -118,7 +147,7 @@ mod tests {
             password_file: Some("/etc/p"),
             transport: Transport::Tcp,
         };
-        let text = camera_file(&reached, &suggest(&figures(10, 2), true));
+        let text = camera_file(&reached, &suggest(&figures(10, 2), true), Rules::InForce);
         assert!(toml_span::parse(&text).is_ok() && text.contains("gate = \"keyframe\""), "{text}");
     }
 }

@@ -1,9 +1,9 @@
 //! `snowgate camera`: what an integrator asks of one camera, before it is in any configuration.
 
-mod fault;
+pub mod fault;
 mod figures;
-mod file;
-mod probe;
+pub mod file;
+pub mod probe;
 
 use clap::{Args, Subcommand};
 

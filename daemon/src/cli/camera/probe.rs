@@ -21,7 +21,7 @@ use super::{
     super::{Format, exit::Exit, print_json},
     fault::{exit, remedy},
     figures::{DRIFT_NEEDS, Figures},
-    file::{Reached, Suggested, camera_file, suggest},
+    file::{Reached, Rules, Suggested, camera_file, suggest},
 };
 use crate::{
     camera::{
@@ -83,7 +83,7 @@ fn span(text: &str) -> Result<TimeSpan, String> {
 
 /// What decoding costs here.
 #[derive(Debug, Serialize)]
-struct Cost {
+pub struct Cost {
     backend: &'static str,
     /// Processor milliseconds for a key frame alone, and for a picture of all.
     key_ms: Option<f64>,
@@ -188,9 +188,7 @@ impl Probe {
     }
 
     fn report(&self, observed: &Observed, transport: Transport, mut notes: Vec<String>) -> Result<Report, DecodeError> {
-        let figures = Figures::of(&observed.pictures);
-        let decoding = cost(observed, &figures)?;
-        let gate = suggest(&figures, decoding.keys_show);
+        let (figures, decoding, gate) = measure(observed)?;
         if let Some(ended) = &observed.ended {
             notes.push(format!("the stream ended before its time: {ended}"));
         }
@@ -219,13 +217,24 @@ impl Probe {
             transport: transport.as_str(),
             packets_received: observed.packets.map(|packets| packets.received),
             packets_lost: observed.packets.map(|packets| packets.lost),
-            camera_file: camera_file(&reached, &gate),
+            camera_file: camera_file(&reached, &gate, Rules::Shown),
             figures,
             decoding,
             gate,
             notes,
         })
     }
+}
+
+/// The figures of a stream, what decoding it costs, and the gate for it.
+///
+/// # Errors
+/// It cannot be decoded.
+pub fn measure(observed: &Observed) -> Result<(Figures, Cost, Suggested), DecodeError> {
+    let figures = Figures::of(&observed.pictures);
+    let decoding = cost(observed, &figures)?;
+    let gate = suggest(&figures, decoding.keys_show);
+    Ok((figures, decoding, gate))
 }
 
 fn processor_time() -> Duration {
