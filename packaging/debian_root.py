@@ -88,6 +88,8 @@ class DebianRoot:
         self.at("/etc/apt/sources.list").write_text("".join(lines))
         shutil.copy("/etc/resolv.conf", self.at("/etc/resolv.conf"))
         self.at("/etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n")
+        # What is only recommended is not needed.
+        self.at("/etc/apt/apt.conf.d/recommends").write_text('APT::Install-Recommends "false";\n')
         policy = self.at("/usr/sbin/policy-rc.d")
         policy.write_text(POLICY)
         policy.chmod(0o755)

@@ -19,6 +19,7 @@ from pathlib import Path
 import deb
 from debian_root import DebianRoot, TestError, enter_namespaces
 from deb import DebError
+from first_hour import FirstHour
 from outside import Broker, Camera, GridSystem
 from service import APPLIED, NOT_APPLIED, Service, wait_for
 
@@ -104,8 +105,7 @@ class Story:
     def play(self) -> None:
         """All of it, in order."""
         chapters: list[Callable[[], str]] = [
-            self.installs, self.files_are_as_they_should_be, self.example_and_models_work, self.configured_it_starts,
-            self.incidents_arrive, self.incidents_gather_without_a_broker, self.upgrades, self.everything_arrives_once,
+            self.installs, self.files_are_as_they_should_be, self.example_and_models_work, self.first_hour, self.first_incident, self.incidents_gather_without_a_broker, self.upgrades, self.everything_arrives_once,
             self.newer_store_is_refused, self.removed_it_keeps_what_is_the_operators, self.purged_it_leaves_nothing]
         for chapter in chapters:
             started = time.monotonic()
@@ -116,7 +116,15 @@ class Story:
         print("make test-deb: everything holds")
 
     def installs(self) -> str:
-        self._install(self.first)
+        self.camera = Camera(self.camera_program, ROOT / "assets/media/vtest.mp4", "/walkers")
+        self.stack.callback(self.camera.stop)
+        self.hour = FirstHour(ROOT, self.debian, {
+            "./snowgate_VERSION_amd64.deb": self.debian.take(self.first),
+            "192.168.1.20:554/stream1": f"127.0.0.1:{self.camera.port}/walkers",
+            "192.168.1.5:1883": f"127.0.0.1:{self.broker.port}",
+        })
+        self.hour.do("apt", "install")
+        self._expect_version(self.first)
         postinst = "/var/lib/dpkg/info/snowgate.postinst"
         # As dpkg calls it.
         self.debian.run("env", "DPKG_MAINTSCRIPT_PACKAGE=snowgate", postinst, "configure", "")
@@ -150,14 +158,21 @@ class Story:
             raise TestError(f"snowgate models verify: {verified}")
         return f"{_verdict(checked)}; {len(files)} files of {len(models)} models work"
 
-    def configured_it_starts(self) -> str:
-        self.camera = Camera(self.camera_program, ROOT / "assets/media/vtest.mp4", "/walkers")
-        self.stack.callback(self.camera.stop)
-        self._configure()
-        checked = self._as_user("snowgate", "check")
+    def first_hour(self) -> str:
+        probed = self.hour.do("snowgate", "camera", "probe")
         self.broker.start()
         self.stack.callback(self.broker.stop)
+        self.hour.do("snowgate", "init")
+        self.hour.do("runuser", "-u", "snowgate", "--", "snowgate", "camera", "still")
+        if not self.debian.at("/tmp/gate.jpg").read_bytes().startswith(b"\xff\xd8\xff"):
+            raise TestError("snowgate camera still made no JPEG")
+        # What an operator does with an editor.
+        _, file = self.hour.next("editor")
+        camera = self.debian.at(file)
+        camera.write_text(camera.read_text().replace("[0.0, 0.3], [1.0, 0.3]", "[0.0, 0.2], [1.0, 0.2]"))
+        checked = self.hour.do("runuser", "-u", "snowgate", "--", "snowgate", "check")
         self.grid = GridSystem(self.broker, self.work / "heard-before.jsonl")
+        self.hour.next("systemctl", "start", "snowgate")
         self._start()
         status = self.service.status()
         user = [line.split(":") for line in self.debian.at("/etc/passwd").read_text().splitlines() if line.startswith("snowgate:")][0]
@@ -165,17 +180,20 @@ class Story:
             key: "0" * 16 for key in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")}
         if wrong := {key: status.get(key) for key, value in wanted.items() if status.get(key) != value}:
             raise TestError(f"the process is {wrong}, not {wanted}")
-        return f"{_verdict(checked)}; ready, and it feeds the watchdog"
+        return f"{probed.splitlines()[0]}; {_verdict(checked)}; ready, and it feeds the watchdog"
 
-    def incidents_arrive(self) -> str:
-        event = wait_for("an incident at the broker", self.grid.events, 120, self.service.ensure_running)[0]
+    def first_incident(self) -> str:
+        event = json.loads(self.hour.do("mosquitto_sub"))
+        if not self.hour.is_over():
+            raise TestError("the guide's first hour goes on after the first incident")
         self.service.stop()
         self.before = self.grid.events()
         self.grid.stop()
         self.broker.stop()
-        return f"{event['data']['title']}; {len(self.before)} events by the time it had stopped"
+        return f"{event['data']['title']}, after {self.hour.count} commands; {len(self.before)} events by the time it had stopped"
 
     def incidents_gather_without_a_broker(self) -> str:
+        self._add_camera()
         self._start()
         wait_for(f"{GATHERED} unsent events", lambda: self._waiting() >= GATHERED, 240, self.service.ensure_running)
         self.service.stop()
@@ -265,21 +283,18 @@ class Story:
         return "no file of that name, no file of nobody, no user, no group"
 
     def _install(self, package: Path) -> None:
-        self.debian.run("apt-get", "-q", "-y", "--no-install-recommends", "install", self.debian.take(package))
+        self.debian.run("apt-get", "-q", "-y", "install", self.debian.take(package))
+        self._expect_version(package)
+
+    def _expect_version(self, package: Path) -> None:
         installed = self.debian.run("dpkg-query", "--show", "--showformat", "${Version} ${db:Status-Status}", "snowgate").stdout
         if installed != f"{package.name.split('_')[1]} installed":
             raise TestError(f"dpkg says of {package.name}: {installed}")
 
-    def _configure(self) -> None:
-        """The demo's square, with the package's own models, data directory and categories."""
-        port = self.camera.port
-        text = (ROOT / "configs/demo/gateway.toml").read_text()
-        text = text.replace("port = 18883", f"port = {self.broker.port}")
-        sections = text.split("\n[")
-        text = "\n[".join(part for part in sections if not part.startswith(("storage]", "models]", "admin]")))
-        self.debian.at("/etc/snowgate/gateway.toml").write_text(text)
+    def _add_camera(self) -> None:
+        """The demo's square: the same camera once more, with rules that have more to tell."""
         walkers = (ROOT / "configs/demo/cameras.d/walkers.toml").read_text()
-        walkers = walkers.replace("127.0.0.1:18554", f"127.0.0.1:{port}")
+        walkers = walkers.replace("127.0.0.1:18554", f"127.0.0.1:{self.camera.port}")
         self.debian.at("/etc/snowgate/cameras.d/walkers.toml").write_text(walkers)
 
     def _start(self) -> None:
