@@ -194,18 +194,37 @@ impl Covered {
     /// Draws a straight line given in fractions of the frame; what lies outside is moved to its edge.
     pub fn draw_line(&mut self, from: Point, to: Point, colour: Rgb) {
         let thickness = (self.0.width / 400).max(2);
+        for pixel in self.between(from, to) {
+            self.dab(pixel, thickness, colour);
+        }
+    }
+
+    /// The pixel at a point given in fractions of the frame; what lies outside is moved to its edge.
+    pub fn pixel_at(&self, point: Point) -> (u32, u32) {
         // NaN becomes zero: nothing that is drawn can lie outside, and no line is longer than the picture.
         let place = |fraction: f32, pixels: u32| (fraction.clamp(0.0, 1.0) * pixels.saturating_sub(1) as f32) as u32;
-        let [from, to] =
-            [from, to].map(|point| [place(point.x, self.0.width) as f32, place(point.y, self.0.height) as f32]);
+        (place(point.x, self.0.width), place(point.y, self.0.height))
+    }
+
+    /// The pixels of a straight line, its ends included, in order.
+    pub fn between(&self, from: Point, to: Point) -> impl Iterator<Item = (u32, u32)> + use<> {
+        let [from, to] = [from, to].map(|point| self.pixel_at(point)).map(|(x, y)| [x as f32, y as f32]);
         let steps = (to[0] - from[0]).abs().max((to[1] - from[1]).abs()).max(1.0);
-        for step in 0..=steps as u32 {
+        (0..=steps as u32).map(move |step| {
             let along = |axis: usize| from[axis] + (to[axis] - from[axis]) * (step as f32 / steps);
-            let (x, y) =
-                ((along(0) as u32).saturating_sub(thickness / 2), (along(1) as u32).saturating_sub(thickness / 2));
-            for row in y..y + thickness {
-                self.0.fill_row(row, x..x + thickness, colour);
-            }
+            (along(0) as u32, along(1) as u32)
+        })
+    }
+
+    /// Fills a square of so many pixels a side around a pixel; what lies outside is cut off.
+    pub fn dab(&mut self, (x, y): (u32, u32), side: u32, colour: Rgb) {
+        self.fill((x.saturating_sub(side / 2), y.saturating_sub(side / 2)), (side, side), colour);
+    }
+
+    /// Fills a box of so many pixels across and down, by its upper left one; what lies outside is cut off.
+    pub fn fill(&mut self, (x, y): (u32, u32), (width, height): (u32, u32), colour: Rgb) {
+        for row in y..y.saturating_add(height).min(self.0.height) {
+            self.0.fill_row(row, x..x.saturating_add(width), colour);
         }
     }
 
@@ -289,7 +308,7 @@ fn convert(pixels: &Pixels<'_>) -> Result<Raster, String> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
     use snowgate_core::geometry::Polygon;
 
@@ -324,6 +343,16 @@ mod tests {
                 bt709: false,
             }
         }
+    }
+
+    /// A picture of one grey with nothing to cover.
+    pub(in super::super) fn covered(width: u32, height: u32, grey: u8) -> Covered {
+        Covered(Raster { rgb: vec![grey; 3 * (width * height) as usize], width, height })
+    }
+
+    /// What a pixel shows.
+    pub(in super::super) fn pixel_of(covered: &Covered, (x, y): (u32, u32)) -> Rgb {
+        pixel(&covered.0, x, y)
     }
 
     fn pixel(raster: &Raster, x: u32, y: u32) -> Rgb {

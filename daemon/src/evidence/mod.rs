@@ -27,6 +27,7 @@ pub mod hold;
 pub mod keeper;
 mod line;
 pub mod manifest;
+pub mod overlay;
 mod partial;
 pub mod proof;
 pub mod provenance;

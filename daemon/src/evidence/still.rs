@@ -15,7 +15,8 @@ use snowgate_core::{
 
 use super::{
     canvas::{CanvasError, Covered, Rgb, Uncovered},
-    cover::{CoverError, Find, Finder},
+    cover::{Cover, CoverError, Find, Finder},
+    overlay::{self, Overlay},
     provenance::Provenance,
     retake::{Retake, Take},
     spec::EvidenceSpec,
@@ -28,6 +29,12 @@ use crate::{
 
 /// The most bytes of a still: what a bad uplink carries in a few seconds.
 pub const MAX_STILL_BYTES: usize = 300 * 1024;
+
+/// The most bytes of a view: it goes over no uplink.
+const MAX_VIEW_BYTES: usize = 4 << 20;
+
+/// JPEG quality of a view: thin lines and small letters stay sharp.
+const VIEW_QUALITY: u8 = 92;
 
 /// Something that holds a decoded picture.
 pub trait HasPixels: Send {
@@ -95,7 +102,7 @@ pub enum Outline {
 /// A redacted picture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Still {
-    /// The file, at most [`MAX_STILL_BYTES`] long.
+    /// The file; that of an incident's still is at most [`MAX_STILL_BYTES`] long.
     pub jpeg: Vec<u8>,
     /// SHA-256 of the file, hexadecimal.
     pub sha256: String,
@@ -175,20 +182,49 @@ impl StillMaker {
     /// # Errors
     /// Any step failed: then there is no picture at all.
     pub fn make<P: HasPixels>(&mut self, request: &StillRequest<P>) -> Result<Still, StillError> {
-        let pixels = request.picture.pixels();
-        let masks = Masks::rasterise(&request.masks, pixels.luma.width, pixels.luma.height);
-        // First: it tells whether the planes make up a picture that models may look at.
-        let uncovered = Uncovered::new(&pixels, &masks)?;
-        let (faces, people) = known(request);
-        let cover = self.finder.find(&pixels, &masks, faces, people)?;
-        let mut covered = uncovered.cover(&cover)?.fit(self.max_width)?;
+        let (mut covered, cover) = self.cover(&request.picture.pixels(), &request.masks, known(request))?;
         annotate(&mut covered, request);
-        let (width, height) = covered.size();
-        let jpeg = covered.jpeg(self.quality, self.max_bytes)?;
-        let sha256 = hex(Sha256::digest(&jpeg));
-        let (faces_covered, heads_covered, covered_pixels) = (cover.faces(), cover.heads(), cover.pixels());
-        Ok(Still { jpeg, sha256, width, height, faces_covered, heads_covered, covered_pixels })
+        still(&covered, &cover, self.quality, self.max_bytes)
     }
+
+    /// What a camera shows, for whoever sets it up: covered and scaled like a still, with the overlay drawn if there is one.
+    ///
+    /// # Errors
+    /// Any step failed: then there is no picture at all.
+    pub fn view(
+        &mut self,
+        picture: &impl HasPixels,
+        masks: &[Polygon],
+        overlay: Option<&Overlay>,
+    ) -> Result<Still, StillError> {
+        let (mut covered, cover) = self.cover(&picture.pixels(), masks, Default::default())?;
+        if let Some(overlay) = overlay {
+            overlay::draw(&mut covered, overlay, masks);
+        }
+        still(&covered, &cover, VIEW_QUALITY, MAX_VIEW_BYTES)
+    }
+
+    /// The picture with masks burnt in and everything covered that must be, scaled down; `faces` and `people` are known already.
+    fn cover(
+        &mut self,
+        pixels: &Pixels<'_>,
+        masks: &[Polygon],
+        (faces, people): (Vec<Rect>, Vec<Rect>),
+    ) -> Result<(Covered, Cover), StillError> {
+        let masks = Masks::rasterise(masks, pixels.luma.width, pixels.luma.height);
+        // First: it tells whether the planes make up a picture that models may look at.
+        let uncovered = Uncovered::new(pixels, &masks)?;
+        let cover = self.finder.find(pixels, &masks, faces, people)?;
+        Ok((uncovered.cover(&cover)?.fit(self.max_width)?, cover))
+    }
+}
+
+fn still(covered: &Covered, cover: &Cover, quality: u8, max_bytes: usize) -> Result<Still, StillError> {
+    let (width, height) = covered.size();
+    let jpeg = covered.jpeg(quality, max_bytes)?;
+    let sha256 = hex(Sha256::digest(&jpeg));
+    let (faces_covered, heads_covered, covered_pixels) = (cover.faces(), cover.heads(), cover.pixels());
+    Ok(Still { jpeg, sha256, width, height, faces_covered, heads_covered, covered_pixels })
 }
 
 /// Faces and people that the request knows of. What is neither (a car) has no head.
