@@ -40,6 +40,7 @@ impl Person {
         Access {
             action,
             incident,
+            camera: None,
             command: None,
             by: self.by.clone(),
             unit: Some(self.unit.clone()),

@@ -486,6 +486,7 @@ impl Files {
         let access = Access {
             action: Action::Delete,
             incident: Some(key.incident),
+            camera: None,
             command: None,
             by: "snowgate".to_owned(),
             unit: None,

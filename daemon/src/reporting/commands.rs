@@ -245,6 +245,7 @@ impl Reporter {
         let access = Access {
             action: Action::Verify,
             incident: Some(command.incident),
+            camera: None,
             command: Some(command.id.to_string()),
             by: command.by.as_str().to_owned(),
             unit: None,

@@ -1,7 +1,10 @@
 //! What a line of the log says.
 
 use serde::{Deserialize, Serialize};
-use snowgate_core::{ids::IncidentId, time::Stamp};
+use snowgate_core::{
+    ids::{Id, IncidentId},
+    time::Stamp,
+};
 
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,8 @@ pub enum Action {
     HandOver,
     /// Somebody takes a backup of all state of the box, evidence too.
     BackUp,
+    /// Somebody takes a covered picture of what a camera shows.
+    Look,
 }
 
 impl Action {
@@ -34,6 +39,7 @@ impl Action {
             Self::Delete => "delete",
             Self::HandOver => "hand_over",
             Self::BackUp => "back_up",
+            Self::Look => "look",
         }
     }
 }
@@ -41,7 +47,7 @@ impl Action {
 /// A file that something is done with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessedFile {
-    /// Its name within the incident.
+    /// Its name within the incident; that of a picture which belongs to none.
     pub name: String,
     /// SHA-256 of it, hexadecimal.
     pub sha256: String,
@@ -55,6 +61,9 @@ pub struct Access {
     /// The incident it is about; none where it is refused because it names none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incident: Option<IncidentId>,
+    /// The camera, where it is about what one shows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub camera: Option<Id>,
     /// The id of the command, where one asks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<String>,

@@ -11,6 +11,7 @@ fn write(log: &AccessLog, by: &str) {
     let access = Access {
         action: Action::Verify,
         incident: Some("01ARZ3NDEKTSV4RRFFQ69G5FAV".to_owned().try_into().unwrap()),
+        camera: None,
         command: Some("c-1".into()),
         by: by.into(),
         unit: None,
