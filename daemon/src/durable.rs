@@ -24,13 +24,25 @@ pub fn sync_directory(directory: &Path) -> io::Result<()> {
 /// # Errors
 /// The path has no folder or no name, or the file system refuses; then what was there before is there still.
 pub fn replace_file(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
+    replace(path, pieces, 0o600)
+}
+
+/// As [`replace_file`], but whoever can reach the file may read it, as far as the process's umask lets them.
+///
+/// # Errors
+/// As [`replace_file`].
+pub fn replace_readable_file(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
+    replace(path, pieces, 0o644)
+}
+
+fn replace(path: &Path, pieces: &[&[u8]], mode: u32) -> io::Result<()> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else {
         return Err(io::Error::other("no file in a folder"));
     };
     let mut temporary = std::ffi::OsString::from(TEMPORARY);
     temporary.push(name);
     let temporary = folder.join(temporary);
-    let written = write_synced(&temporary, pieces).and_then(|()| fs::rename(&temporary, path));
+    let written = write_synced(&temporary, pieces, mode).and_then(|()| fs::rename(&temporary, path));
     if written.is_err() {
         // Best effort: what stays is written over the next time.
         let _ = fs::remove_file(&temporary);
@@ -124,13 +136,13 @@ impl Drop for Partial {
     }
 }
 
-fn write_synced(path: &Path, pieces: &[&[u8]]) -> io::Result<()> {
+fn write_synced(path: &Path, pieces: &[&[u8]], mode: u32) -> io::Result<()> {
     // What a power cut left there, a link included, goes first.
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     for piece in pieces {
         file.write_all(piece)?;
     }
@@ -154,6 +166,11 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"second");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+        replace_readable_file(&path, &[b"third"]).unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let beside = folder.path().join("beside");
+        OpenOptions::new().write(true).create_new(true).mode(0o644).open(&beside).unwrap();
+        assert_eq!(mode(&path), mode(&beside), "what the umask leaves");
     }
 
     #[test]

@@ -17,9 +17,9 @@ use snowgate_core::{
 
 use super::{
     access_unit::{AccessUnit, StreamFormat},
+    address::Address,
     gop_ring::{GopRing, Next},
     health::CameraFault,
-    reach::Endpoint,
     spec::{RingSpec, StreamSpec, Transport},
     stream::{Packets, Session, SessionEnd},
 };
@@ -69,14 +69,16 @@ pub struct Observed {
 /// The stream cannot be opened, or no key frame came of it.
 pub fn observe(
     camera: &Id,
-    address: &str,
+    address: &Address,
     stream: &StreamSpec,
     password: Option<&Secret>,
     span: Duration,
     clock: &Arc<dyn Clock>,
 ) -> Result<Observed, SessionEnd> {
-    let endpoint = Endpoint::parse(address)?;
-    endpoint.reach(&Shutdown::new())?;
+    let never = Shutdown::new();
+    // Nobody stops it: there is an answer, or a fault.
+    let endpoint = address.endpoint(&never)?.ok_or(CameraFault::Ended)?;
+    endpoint.reach(&never)?;
     // Read every few hundredths of a second: it need not hold more than a large group of pictures.
     let spec = RingSpec { duration: TimeSpan::secs(10), size: ByteSize::mib(16) };
     let ring = Arc::new(GopRing::new(camera.clone(), &spec));

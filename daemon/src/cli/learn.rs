@@ -67,7 +67,7 @@ impl Learn {
             Err(problems) => return wrong(problems),
         };
         let Some(camera) = config.camera(&self.camera) else {
-            eprintln!("snowgate: there is no camera {} in {}", self.camera, self.config.display());
+            eprintln!("snowgate: {}: {}", self.config.display(), config.no_camera(&self.camera));
             return Exit::BadConfig;
         };
         let files = SceneFiles::beneath(self.data.as_ref().unwrap_or(&config.data));

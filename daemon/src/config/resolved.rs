@@ -23,6 +23,7 @@ use snowgate_sensors::{Listen, http::HttpSettings, modbus::Bus, spec::SourceSpec
 use super::{
     files::Files,
     problem::{Problems, Source},
+    suggest::suggestion,
 };
 use crate::{
     camera::{
@@ -108,6 +109,13 @@ impl Config {
     /// The camera of this id.
     pub fn camera(&self, id: &Id) -> Option<&CameraConfig> {
         self.cameras.iter().find(|camera| camera.id == *id)
+    }
+
+    /// What to say of an id that no camera has: which was meant, or which there are.
+    pub fn no_camera(&self, id: &Id) -> String {
+        let known = self.cameras.iter().map(|camera| camera.id.as_str());
+        let meant = suggestion(id.as_str(), known, "cameras").map_or(String::new(), |meant| format!("; {meant}"));
+        format!("there is no camera `{id}`{meant}")
     }
 
     /// The sensor of this id.

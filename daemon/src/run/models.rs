@@ -12,10 +12,12 @@ use snowgate_core::{ids::Id, incidents::ModelDigest};
 use crate::{
     camera::{decode::Decoders, spec::DecodersSpec},
     config::{self, Config, KnownModels, ModelsConfig, Problems, SensorConfig},
+    evidence::{detectors::StillModels, still::StillMaker, worker::OpenError},
     sensor::{
         manifest as sensor_manifest,
         model::{SensorModel, SensorModels},
     },
+    shutdown::Shutdown,
     vision::{
         execution::Running,
         manifest::{self, Manifest, ManifestError},
@@ -237,6 +239,26 @@ impl LoadedModels {
     pub fn digest(&self, id: &Id) -> Option<ModelDigest> {
         self.digests.get(id).cloned()
     }
+}
+
+/// What makes covered pictures where nothing else is loaded.
+///
+/// # Errors
+/// The library or one of the two models cannot be used.
+pub fn still_maker(config: &Config) -> Result<StillMaker, OpenError> {
+    let spec = &config.models;
+    let runtime = Runtime::load(&spec.onnxruntime)?;
+    let (manifests, mut errors) = manifest::read_folder(&spec.directory);
+    let mut find = |id: &Id| {
+        manifests.get(id).ok_or_else(|| -> OpenError {
+            match errors.iter().position(|error| named_after(error).is_none_or(|named| named == *id)) {
+                Some(at) => errors.swap_remove(at).into(),
+                None => format!("model {id} is not in {}", spec.directory.display()).into(),
+            }
+        })
+    };
+    let (face, object) = (find(&spec.face)?, find(&spec.object)?);
+    StillModels { runtime: &runtime, face, object, folder: &spec.directory }.open(&config.evidence, Shutdown::new())
 }
 
 /// A manifest that cannot be read does not tell its id; its file is named after it.

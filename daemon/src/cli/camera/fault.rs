@@ -3,8 +3,33 @@
 use super::super::exit::Exit;
 use crate::camera::health::CameraFault;
 
+/// Where an integrator says how a camera is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    /// On the command line.
+    Arguments,
+    /// In the camera's file.
+    File,
+}
+
 /// What an integrator does about it.
-pub fn remedy(fault: &CameraFault) -> &'static str {
+pub fn remedy(fault: &CameraFault, said: Said) -> &'static str {
+    match (fault, said) {
+        (CameraFault::Address { .. }, Said::File) => {
+            "write it like rtsp://192.168.1.20:554/stream1; give the user as username and the password in a file as password_file in [stream]"
+        }
+        (CameraFault::PasswordNeeded, Said::File) => "give username and password_file in [stream] of the camera's file",
+        (CameraFault::ServerError { .. }, Said::File) => {
+            "the camera may have too many viewers, or not allow this transport: try transport = \"tcp\" in [stream], or restart it"
+        }
+        (CameraFault::Silent { .. }, Said::File) => {
+            "over UDP a firewall may drop the pictures: try transport = \"tcp\" in [stream]; else restart the camera"
+        }
+        (fault, _) => on_the_command_line(fault),
+    }
+}
+
+fn on_the_command_line(fault: &CameraFault) -> &'static str {
     match fault {
         CameraFault::Address { .. } => {
             "write it like rtsp://192.168.1.20:554/stream1; give the user as --username and the password in a file as --password-file"

@@ -1,9 +1,11 @@
-//! `snowgate camera`: what an integrator asks of one camera, before it is in any configuration.
+//! `snowgate camera`: what an integrator asks of one camera: before it is in any configuration, and while its file is written.
 
+mod drawing;
 pub mod fault;
 mod figures;
 pub mod file;
 pub mod probe;
+mod still;
 
 use clap::{Args, Subcommand};
 
@@ -20,6 +22,8 @@ pub struct Camera {
 enum Command {
     /// Say whether a stream is usable, why not, and how to configure it.
     Probe(probe::Probe),
+    /// Take a picture of what a configured camera shows, faces and heads covered, with a grid to draw zones by.
+    Still(still::Still),
 }
 
 impl Camera {
@@ -27,6 +31,7 @@ impl Camera {
     pub fn run(self) -> Exit {
         match self.command {
             Command::Probe(probe) => probe.run(),
+            Command::Still(still) => still.run(),
         }
     }
 }

@@ -19,12 +19,13 @@ use snowgate_core::{
 
 use super::{
     super::{Format, exit::Exit, print_json},
-    fault::{exit, remedy},
+    fault::{Said, exit, remedy},
     figures::{DRIFT_NEEDS, Figures},
     file::{Reached, Rules, Suggested, camera_file, suggest},
 };
 use crate::{
     camera::{
+        address::Address,
         decode::{DecodeError, Decoders},
         health::CameraFault,
         observe::{Observed, observe},
@@ -165,7 +166,8 @@ impl Probe {
         stream.transport = transport;
         stream.username.0 = self.username.clone();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        observe(&self.id, &self.url, &stream, password, self.r#for.0, &clock).map_err(|end| end.fault)
+        observe(&self.id, &Address::Written(self.url.clone()), &stream, password, self.r#for.0, &clock)
+            .map_err(|end| end.fault)
     }
 
     fn failed(&self, fault: &CameraFault) -> Exit {
@@ -175,7 +177,7 @@ impl Probe {
             fault: String,
             remedy: &'static str,
         }
-        let failed = Failed { usable: false, fault: fault.to_string(), remedy: remedy(fault) };
+        let failed = Failed { usable: false, fault: fault.to_string(), remedy: remedy(fault, Said::Arguments) };
         match self.format {
             Format::Human => eprintln!("snowgate: not usable: {}; {}", failed.fault, failed.remedy),
             Format::Json => {

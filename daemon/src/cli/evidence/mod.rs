@@ -78,6 +78,11 @@ pub(super) struct Place {
 }
 
 impl Place {
+    /// The configuration directory.
+    pub(super) fn config(&self) -> &Path {
+        &self.config
+    }
+
     pub(super) fn load(&self) -> Result<(Config, PathBuf), Exit> {
         let config = super::load(&self.config)?;
         let data = self.data.clone().unwrap_or_else(|| config.data.clone());
@@ -155,7 +160,7 @@ fn incident(text: &str) -> Result<IncidentId, String> {
 }
 
 /// What root writes the service could not go on with.
-fn check_account(data: &Path) -> Result<(), Exit> {
+pub(super) fn check_account(data: &Path) -> Result<(), Exit> {
     let owner = fs::metadata(data).map_err(|error| {
         eprintln!("snowgate: {}: {error}", data.display());
         Exit::Unavailable
@@ -172,7 +177,7 @@ fn check_account(data: &Path) -> Result<(), Exit> {
 }
 
 /// The account that somebody has logged in with, as far as the system knows it.
-fn account() -> Option<String> {
+pub(super) fn account() -> Option<String> {
     // The audit system's login uid survives sudo; 4294967295 is nobody's.
     let login = fs::read_to_string("/proc/self/loginuid").ok().and_then(|uid| uid.trim().parse::<u32>().ok());
     let login = login.filter(|uid| *uid != u32::MAX).map(|uid| format!("login uid {uid}"));

@@ -27,7 +27,7 @@ use self::{
 };
 use super::{
     camera::{
-        fault::{exit, remedy},
+        fault::{Said, exit, remedy},
         file::{Reached, Rules, camera_file},
         probe::measure,
     },
@@ -35,7 +35,7 @@ use super::{
     load,
 };
 use crate::{
-    camera::{observe::observe, spec::StreamSpec},
+    camera::{address::Address, observe::observe, spec::StreamSpec},
     clock::SystemClock,
     config::secret_file,
 };
@@ -199,9 +199,10 @@ fn look_at(camera: &FirstCamera, answers: &Answers, words: &Words) -> Result<Str
     println!("{} {}", words.looking, camera.url);
     let password = password.map(|read| read.secret);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let observed = observe(&camera.id, &camera.url, &stream, password.as_ref(), LOOK, &clock);
+    let address = Address::Written(camera.url.clone());
+    let observed = observe(&camera.id, &address, &stream, password.as_ref(), LOOK, &clock);
     let observed = observed.map_err(|end| {
-        eprintln!("snowgate: {}: not usable: {}; {}", camera.url, end.fault, remedy(&end.fault));
+        eprintln!("snowgate: {}: not usable: {}; {}", camera.url, end.fault, remedy(&end.fault, Said::Arguments));
         exit(&end.fault)
     })?;
     let (_, _, gate) = measure(&observed).map_err(|error| {
