@@ -47,14 +47,18 @@ pub fn suggest(figures: &Figures, keys_show: bool) -> Suggested {
     }
 }
 
-/// How the stream is reached.
+/// How a camera is reached.
 pub struct Reached<'a> {
     /// Its id in the configuration.
     pub id: &'a Id,
-    /// Grid code, where it was given.
+    /// What people call it, where that is known.
+    pub name: Option<&'a str>,
+    /// Grid code; where it was not given, there is a line to fill in.
     pub grid: Option<&'a str>,
-    /// Without user and password.
-    pub url: &'a str,
+    /// The stream to watch, without user and password.
+    pub detect: &'a str,
+    /// The stream to keep, where it is another.
+    pub record: Option<&'a str>,
     /// User name.
     pub username: Option<&'a str>,
     /// The password's file, absolute.
@@ -84,21 +88,25 @@ zone = "near"
 category = "intrusion"
 "#;
 
-/// The file's text.
-pub fn camera_file(reached: &Reached<'_>, suggested: &Suggested, rules: Rules) -> String {
+/// The file's text; without a gate where the stream was not looked at.
+pub fn camera_file(reached: &Reached<'_>, suggested: Option<&Suggested>, rules: Rules) -> String {
     // TOML's basic strings escape as Rust's JSON does.
     let line = |key: &str, value: &str| format!("{key} = {}\n", serde_json::Value::from(value));
     let optional = |key: &str, value: Option<&str>| value.map(|value| line(key, value)).unwrap_or_default();
+    let gate = |suggested: &Suggested| {
+        format!("\n[detect]\n# {}\n{}", suggested.why.replace('\n', " "), line("gate", suggested.gate))
+    };
     [
         line("id", reached.id.as_str()),
-        optional("grid", reached.grid),
+        optional("name", reached.name),
+        reached.grid.map_or(format!("# {}", line("grid", "")), |grid| line("grid", grid)),
         "\n[stream]\n".to_owned(),
-        line("detect", reached.url),
+        line("detect", reached.detect),
+        optional("record", reached.record),
         optional("username", reached.username),
         optional("password_file", reached.password_file),
         line("transport", reached.transport.as_str()),
-        format!("\n[detect]\n# {}\n", suggested.why.replace('\n', " ")),
-        line("gate", suggested.gate),
+        suggested.map(gate).unwrap_or_default(),
         format!("\n# What is an incident. `snowgate camera still {} --grid` shows where zones lie.\n", reached.id),
         match rules {
             Rules::InForce => FIRST_RULE.to_owned(),
@@ -141,13 +149,19 @@ mod tests {
         let id = "gate".parse().unwrap();
         let reached = Reached {
             id: &id,
+            name: None,
             grid: Some("330182101201001"),
-            url: "rtsp://10.0.0.1:554/a\"b",
+            detect: "rtsp://10.0.0.1:554/a\"b",
+            record: None,
             username: Some("viewer"),
             password_file: Some("/etc/p"),
             transport: Transport::Tcp,
         };
-        let text = camera_file(&reached, &suggest(&figures(10, 2), true), Rules::InForce);
+        let text = camera_file(&reached, Some(&suggest(&figures(10, 2), true)), Rules::InForce);
         assert!(toml_span::parse(&text).is_ok() && text.contains("gate = \"keyframe\""), "{text}");
+        let found = Reached { name: Some("东门"), grid: None, record: Some("rtsp://10.0.0.1/b"), ..reached };
+        let text = camera_file(&found, None, Rules::Shown);
+        assert!(toml_span::parse(&text).is_ok() && text.contains("\n# grid = \"\"\n"), "{text}");
+        assert!(text.contains("record = ") && !text.contains("[detect]"), "{text}");
     }
 }

@@ -4,10 +4,14 @@ mod drawing;
 pub mod fault;
 mod figures;
 pub mod file;
+mod login;
 pub mod probe;
 mod still;
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
+use snowgate_core::spec::TimeSpan;
 
 use super::exit::Exit;
 
@@ -34,4 +38,13 @@ impl Camera {
             Command::Still(still) => still.run(),
         }
     }
+}
+
+/// A time of a second at least, and of `longest` at the most.
+fn span(text: &str, longest: Duration) -> Result<TimeSpan, String> {
+    let span: TimeSpan = text.parse()?;
+    if span.0 < Duration::from_secs(1) || span.0 > longest {
+        return Err(format!("must be 1s to {}", TimeSpan(longest)));
+    }
+    Ok(span)
 }

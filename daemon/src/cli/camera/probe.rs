@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -22,6 +21,8 @@ use super::{
     fault::{Said, exit, remedy},
     figures::{DRIFT_NEEDS, Figures},
     file::{Reached, Rules, Suggested, camera_file, suggest},
+    login::Login,
+    span,
 };
 use crate::{
     camera::{
@@ -32,7 +33,6 @@ use crate::{
         spec::{BackendChoice, StreamSpec, Transport},
     },
     clock::SystemClock,
-    config::secret_file,
 };
 
 /// The longest a stream is watched.
@@ -45,17 +45,13 @@ const MOST_DECODED: (usize, usize) = (10, 200);
 pub struct Probe {
     /// rtsp:// or rtsps:// address, without user and password.
     url: String,
-    /// User name, where the camera asks for one.
-    #[arg(long, value_name = "USER")]
-    username: Option<String>,
-    /// File that holds the password.
-    #[arg(long, value_name = "FILE", requires = "username")]
-    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    login: Login,
     /// How media packets travel.
     #[arg(long, value_enum, default_value = "tcp")]
     transport: Carried,
     /// How long to watch from the first key frame on, up to 5m.
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = span)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = |text: &str| span(text, LONGEST))]
     r#for: TimeSpan,
     /// How to print what was found.
     #[arg(long, value_enum, default_value = "human")]
@@ -72,14 +68,6 @@ pub struct Probe {
 enum Carried {
     Tcp,
     Udp,
-}
-
-fn span(text: &str) -> Result<TimeSpan, String> {
-    let span: TimeSpan = text.parse()?;
-    if span.0 < Duration::from_secs(1) || span.0 > LONGEST {
-        return Err("must be 1s to 5m".to_owned());
-    }
-    Ok(span)
 }
 
 /// What decoding costs here.
@@ -118,17 +106,9 @@ struct Report {
 impl Probe {
     /// Probes and prints.
     pub fn run(self) -> Exit {
-        let password = match self
-            .password_file
-            .as_deref()
-            .map(|file| secret_file::read(&file.to_string_lossy(), Path::new(".")))
-        {
-            None => None,
-            Some(Ok(read)) => Some(read.secret),
-            Some(Err(error)) => {
-                eprintln!("snowgate: {error}");
-                return Exit::NoInput;
-            }
+        let password = match self.login.password() {
+            Ok(password) => password,
+            Err(exit) => return exit,
         };
         let asked = if matches!(self.transport, Carried::Udp) { Transport::Udp } else { Transport::Tcp };
         let mut notes = Vec::new();
@@ -164,7 +144,7 @@ impl Probe {
     fn observe(&self, transport: Transport, password: Option<&Secret>) -> Result<Observed, CameraFault> {
         let mut stream: StreamSpec = all_defaults();
         stream.transport = transport;
-        stream.username.0 = self.username.clone();
+        stream.username.0 = self.login.username.clone();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         observe(&self.id, &Address::Written(self.url.clone()), &stream, password, self.r#for.0, &clock)
             .map_err(|end| end.fault)
@@ -194,14 +174,14 @@ impl Probe {
         if let Some(ended) = &observed.ended {
             notes.push(format!("the stream ended before its time: {ended}"));
         }
-        let password_file =
-            self.password_file.as_deref().map(|file| std::path::absolute(file).unwrap_or(file.to_owned()));
-        let password_file = password_file.as_deref().map(|file| file.to_string_lossy().into_owned());
+        let password_file = self.login.absolute_password_file();
         let reached = Reached {
             id: &self.id,
+            name: None,
             grid: self.grid.as_deref(),
-            url: &self.url,
-            username: self.username.as_deref(),
+            detect: &self.url,
+            record: None,
+            username: self.login.username.as_deref(),
             password_file: password_file.as_deref(),
             transport,
         };
@@ -219,7 +199,7 @@ impl Probe {
             transport: transport.as_str(),
             packets_received: observed.packets.map(|packets| packets.received),
             packets_lost: observed.packets.map(|packets| packets.lost),
-            camera_file: camera_file(&reached, &gate, Rules::Shown),
+            camera_file: camera_file(&reached, Some(&gate), Rules::Shown),
             figures,
             decoding,
             gate,

@@ -211,13 +211,15 @@ fn look_at(camera: &FirstCamera, answers: &Answers, words: &Words) -> Result<Str
     })?;
     let reached = Reached {
         id: &camera.id,
+        name: None,
         grid: Some(grid),
-        url: &camera.url,
+        detect: &camera.url,
+        record: None,
         username: camera.login.username.as_deref(),
         password_file: password_file.as_deref(),
         transport: stream.transport,
     };
-    Ok(camera_file(&reached, &gate, Rules::InForce))
+    Ok(camera_file(&reached, Some(&gate), Rules::InForce))
 }
 
 fn is_free(path: &Path) -> Result<(), Exit> {
