@@ -119,7 +119,7 @@ impl Endpoint {
 }
 
 /// The system's message without its number.
-fn plain(error: &std::io::Error) -> String {
+pub(super) fn plain(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionRefused => "nothing listens there".to_owned(),
         ErrorKind::HostUnreachable => "no route to the host".to_owned(),

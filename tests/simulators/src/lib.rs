@@ -1,4 +1,4 @@
-//! Sensors, slaves and stations as simulators: each speaks its protocol from the other side over a real socket or line, for
+//! Sensors, slaves, stations and a camera as simulators: each speaks its protocol from the other side over a real socket or line, for
 //! tests and for the demo. One module a protocol; with them the [`broker`] that MQTT needs in between, and [`noise`].
 
 pub mod allocations;
@@ -10,4 +10,5 @@ pub mod line;
 pub mod modbus;
 pub mod mqtt;
 pub mod noise;
+pub mod onvif;
 pub mod sl651;
