@@ -69,7 +69,7 @@ commands! {
     state::ImportState,
     /// Write a configuration that works, from a few answers.
     init::Init,
-    /// Look at one camera: probe its stream, or take a covered picture to draw zones by.
+    /// Find cameras, probe a stream, or take a covered picture to draw zones by.
     camera::Camera,
     /// List the cameras, with what is stated of them for the filing.
     cameras::Cameras,

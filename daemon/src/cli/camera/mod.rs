@@ -1,5 +1,6 @@
-//! `snowgate camera`: what an integrator asks of one camera: before it is in any configuration, and while its file is written.
+//! `snowgate camera`: what an integrator asks of cameras, before they are in any configuration and while their files are written.
 
+mod discover;
 mod drawing;
 pub mod fault;
 mod figures;
@@ -24,6 +25,8 @@ pub struct Camera {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Find the ONVIF cameras on a network, and print a file for each to fill in.
+    Discover(discover::Discover),
     /// Say whether a stream is usable, why not, and how to configure it.
     Probe(probe::Probe),
     /// Take a picture of what a configured camera shows, faces and heads covered, with a grid to draw zones by.
@@ -34,6 +37,7 @@ impl Camera {
     /// Does what is asked for.
     pub fn run(self) -> Exit {
         match self.command {
+            Command::Discover(discover) => discover.run(),
             Command::Probe(probe) => probe.run(),
             Command::Still(still) => still.run(),
         }
