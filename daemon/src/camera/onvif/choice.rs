@@ -1,7 +1,5 @@
 //! Which of a device's streams to watch, and which to keep.
 
-use std::collections::BTreeMap;
-
 use super::device::Profile;
 
 /// The least width of a stream that is watched, in pixels: in less, people at a distance are too small to be found.
@@ -21,15 +19,18 @@ pub struct Choice {
 /// For each video source, the smallest H.264 or H.265 stream of at least [`LEAST_WIDTH`] to watch, or the largest where all are smaller, and
 /// the largest to keep.
 pub fn choose(profiles: &[Profile]) -> Vec<Choice> {
-    let mut sources: BTreeMap<Option<&str>, Vec<usize>> = BTreeMap::new();
+    // In the device's order: that of its channels.
+    let mut sources: Vec<(Option<&str>, Vec<usize>)> = Vec::new();
     for (index, profile) in profiles.iter().enumerate() {
-        let usable = sources.entry(profile.source.as_deref()).or_default();
-        if profile.is_usable() {
-            usable.push(index);
+        let source = profile.source.as_deref();
+        let usable = profile.is_usable().then_some(index);
+        match sources.iter_mut().find(|(known, _)| *known == source) {
+            Some((_, profiles)) => profiles.extend(usable),
+            None => sources.push((source, usable.into_iter().collect())),
         }
     }
     let several = sources.len() > 1;
-    let chosen = sources.into_values().enumerate().filter_map(|(place, usable)| {
+    let chosen = sources.into_iter().enumerate().filter_map(|(place, (_, usable))| {
         let size = |index: &usize| {
             profiles.get(*index).map_or((0, 0.0), |profile| (profile.pixels(), profile.fps.unwrap_or(0.0)))
         };

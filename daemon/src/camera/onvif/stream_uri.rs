@@ -1,6 +1,6 @@
 //! The address of a stream as a device gives it, made usable: no user and password in it, and a host that can be reached from here.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use serde::Serialize;
 
@@ -58,10 +58,7 @@ impl StreamUri {
         let leads_nowhere = host.is_empty()
             || host.eq_ignore_ascii_case("localhost")
             || named.is_some_and(|ip| ip.is_unspecified() || ip.is_loopback());
-        let own = match answered {
-            IpAddr::V4(ip) => ip.to_string(),
-            IpAddr::V6(ip) => format!("[{ip}]"),
-        };
+        let own = written(answered);
         let host = match named {
             _ if leads_nowhere => {
                 if named != Some(answered) {
@@ -71,22 +68,34 @@ impl StreamUri {
             }
             Some(ip) if ip == answered => own,
             _ => {
+                let host = named.map_or(host.to_owned(), written);
                 notes.push(format!(
                     "the device names {host}, and answers at {own}: check which of them is right from the box"
                 ));
-                host.to_owned()
+                host
             }
         };
+        if port.trim_start_matches([':', '0']).is_empty() && !port.is_empty() {
+            return Err(StreamUriFault::Unusable);
+        }
         let url = format!("{scheme}://{host}{port}{path}");
         Endpoint::parse(&url).map_err(|_| StreamUriFault::Unusable)?;
         Ok(Self { url, notes })
     }
 }
 
+/// As it stands in an address.
+fn written(host: IpAddr) -> String {
+    match host {
+        IpAddr::V4(host) => host.to_string(),
+        IpAddr::V6(host) => format!("[{host}]"),
+    }
+}
+
 /// A host, in brackets if it was, and what follows with its colon.
 fn host_and_port(authority: &str) -> (&str, &str) {
     // An IPv6 address without brackets is no authority, but is sent.
-    if authority.parse::<IpAddr>().is_ok() || authority.parse::<SocketAddr>().is_err() && authority.ends_with(']') {
+    if authority.ends_with(']') || authority.parse::<IpAddr>().is_ok() {
         return (authority, "");
     }
     authority.rfind(':').map_or((authority, ""), |colon| authority.split_at(colon))
@@ -113,6 +122,7 @@ mod tests {
             ("rtsp://localhost/a", "rtsp://10.0.0.7/a", 1),
             ("rtsp:///a", "rtsp://10.0.0.7/a", 1),
             ("rtsps://192.168.1.64:322/a", "rtsps://192.168.1.64:322/a", 1),
+            ("rtsp://fd00::8/a", "rtsp://[fd00::8]/a", 1),
             ("rtsp://camera.local/a", "rtsp://camera.local/a", 1),
             ("rtsp://admin:hunter2@10.0.0.7/a", "rtsp://10.0.0.7/a", 1),
             ("rtsp://admin:hunt@er2@0.0.0.0?a", "rtsp://10.0.0.7?a", 2),
@@ -132,6 +142,7 @@ mod tests {
         for said in [
             "rtsp://10.0.0.7/a b",
             "rtsp://10.0.0.7:x/",
+            "rtsp://10.0.0.7:0/",
             "rtsp://u:hunter/2@10.0.0.7/",
             &format!("rtsp://h/{}", "x".repeat(600)),
         ] {
