@@ -10,6 +10,7 @@ pub mod clip;
 pub mod decode;
 pub mod gop_ring;
 pub mod health;
+mod http_agent;
 pub mod observe;
 pub mod onvif;
 mod patience;

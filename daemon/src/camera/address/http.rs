@@ -4,15 +4,10 @@ use std::io;
 
 use serde_json::Value;
 use snowgate_core::secret::Secret;
-use ureq::{
-    Agent,
-    config::Config,
-    http::{Method, Request, Response},
-    tls::{RootCerts, TlsConfig},
-};
+use ureq::http::{Method, Request, Response};
 
 use super::{
-    super::{patience, spec::HttpSource},
+    super::{http_agent::agent, patience, spec::HttpSource},
     MOST_ANSWERED, Unanswered, late, line, shown,
 };
 use crate::shutdown::Shutdown;
@@ -37,25 +32,12 @@ fn call(source: &HttpSource, token: Option<&Secret>) -> Result<String, String> {
         None => request,
     };
     let request = request.body(()).map_err(|error| error.to_string())?;
-    let mut response = agent(source).run(request).map_err(plain)?;
+    let mut response = agent(source.timeout.0, false).run(request).map_err(plain)?;
     let body = body(&mut response)?;
     if !response.status().is_success() {
         return Err(format!("it answered with HTTP status {}: {}", response.status().as_u16(), shown(&body)));
     }
     address_in(&body, source.pointer.as_ref().map(|pointer| pointer.as_str()))
-}
-
-fn agent(source: &HttpSource) -> Agent {
-    let tls = TlsConfig::builder().provider(ureq::tls::TlsProvider::NativeTls).root_certs(RootCerts::PlatformVerifier);
-    let config: Config = Agent::config_builder()
-        .timeout_global(Some(source.timeout.0))
-        .max_redirects(0)
-        .max_redirects_will_error(false)
-        .http_status_as_error(false)
-        .proxy(None)
-        .tls_config(tls.build())
-        .build();
-    config.into()
 }
 
 fn body(response: &mut Response<ureq::Body>) -> Result<String, String> {

@@ -11,18 +11,15 @@ use ureq::{
         Response,
         header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE},
     },
-    tls::{RootCerts, TlsConfig, TlsProvider},
 };
 
 use super::{fault::DeviceFault, service::Service, text::plain};
-use crate::camera::reach;
+use crate::camera::{http_agent::agent, reach};
 
 /// How long a request may take, from the connection to the last byte of the answer.
 pub const WITHIN: Duration = Duration::from_secs(5);
 /// The largest answer read: the profiles of a recorder of 64 channels take a third of it.
 pub const LARGEST: u64 = 2 << 20;
-/// The most bytes of a head.
-const LARGEST_HEAD: usize = 16 << 10;
 
 /// What asks.
 #[derive(Debug, Clone)]
@@ -41,24 +38,7 @@ pub struct Answer {
 impl HttpClient {
     /// With `insecure`, certificates are not looked at.
     pub fn new(insecure: bool) -> Self {
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::NativeTls)
-            .root_certs(RootCerts::PlatformVerifier)
-            .disable_verification(insecure)
-            .build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            .proxy(None)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .timeout_global(Some(WITHIN))
-            .max_response_header_size(LARGEST_HEAD)
-            // Cameras close connections as they like: one that is kept may be gone.
-            .max_idle_connections(0)
-            .user_agent("snowgate")
-            .build();
-        Self(config.new_agent())
+        Self(agent(WITHIN, insecure))
     }
 
     /// Posts a SOAP message.
