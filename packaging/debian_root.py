@@ -33,8 +33,12 @@ def enter_namespaces() -> None:
 class DebianRoot:
     """The unpacked folder, with its mounts."""
 
-    def __init__(self, work: Path) -> None:
+    def __init__(self, work: Path, architecture: str | None = None) -> None:
+        """Unpacks it; another architecture than the machine's own needs a kernel that hands its programs to an emulator."""
         self.work = work
+        own = _run("dpkg", "--print-architecture").stdout.strip()
+        self.architecture = architecture or own
+        self.emulated = self.architecture != own
         self.path = work / "root"
         shutil.rmtree(self.path, ignore_errors=True)
         base = self._base()
@@ -69,13 +73,13 @@ class DebianRoot:
             subprocess.run(["umount", self.path / place], stderr=subprocess.DEVNULL)
 
     def _base(self) -> Path:
-        """The tarball of a fresh Debian; its making takes a minute or two."""
-        base = self.work / f"base-{SUITE}-{_run('dpkg', '--print-architecture').stdout.strip()}.tar"
+        """The tarball of a fresh Debian; its making takes a minute or two, and some more where it is emulated."""
+        base = self.work / f"base-{SUITE}-{self.architecture}.tar"
         if not base.is_file():
             print(f"  making a Debian {SUITE} (once; kept as {base.name})", flush=True)
             making = self.work / "making"
             shutil.rmtree(making, ignore_errors=True)
-            _run("debootstrap", "--variant=minbase", SUITE, making, _sources()[0][0])
+            _run("debootstrap", f"--arch={self.architecture}", "--variant=minbase", SUITE, making, sources()[0][0])
             _run("tar", "-C", making, "-cf", f"{base}.new", ".")
             os.replace(f"{base}.new", base)
             shutil.rmtree(making)
@@ -84,7 +88,7 @@ class DebianRoot:
     def _configure(self) -> None:
         """The machine's own sources of this suite, its name server, and no services."""
         key = "[signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]"
-        lines = [f"deb {key} {address} {suite} main\n" for address, suite in _sources()]
+        lines = [f"deb {key} {address} {suite} main\n" for address, suite in sources()]
         self.at("/etc/apt/sources.list").write_text("".join(lines))
         shutil.copy("/etc/resolv.conf", self.at("/etc/resolv.conf"))
         self.at("/etc/dpkg/dpkg.cfg.d/unsafe-io").write_text("force-unsafe-io\n")
@@ -98,7 +102,7 @@ class DebianRoot:
         _run("mount", *arguments)
 
 
-def _sources() -> list[tuple[str, str]]:
+def sources() -> list[tuple[str, str]]:
     """Address and suite of what apt is configured with on this machine, the plain suite first."""
     form = "$(REPO_URI) $(RELEASE) $(COMPONENT)"
     lines = _run("apt-get", "indextargets", "--format", form, "Created-By: Packages").stdout.splitlines()

@@ -9,9 +9,9 @@ NAMES = ("LICENSE", "LICENCE", "COPYING", "COPYRIGHT", "NOTICE", "UNLICENSE")
 """How files with such texts begin."""
 
 
-def text() -> str:
-    """All of it, each text once, with the crates it belongs to."""
-    crates = _linked()
+def text(target: str | None = None) -> str:
+    """All of it, each text once, with the crates it belongs to; for a Rust target, or this machine."""
+    crates = _linked(["--target", target] if target else [])
     lines = [f"{name} {version}: {licence}" for name, version, licence, _ in crates]
     texts: dict[str, list[str]] = {}
     for name, version, _, folder in crates:
@@ -23,13 +23,13 @@ def text() -> str:
     return ("\n\n" + "-" * 80 + "\n\n").join(parts) + "\n"
 
 
-def _linked() -> list[tuple[str, str, str, Path]]:
+def _linked(target: list[str]) -> list[tuple[str, str, str, Path]]:
     """Name, version, licence and folder of each, as far as they come from elsewhere; build tools are left out."""
     cargo = lambda *arguments: subprocess.run(
         ["cargo", *arguments, "--locked", "--offline"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
     packages = {(package["name"], package["version"]): package
                 for package in json.loads(cargo("metadata", "--format-version", "1"))["packages"]}
-    tree = cargo("tree", "--package", "snowgate", "--edges", "normal", "--prefix", "none", "--format", "{p}")
+    tree = cargo("tree", *target, "--package", "snowgate", "--edges", "normal", "--prefix", "none", "--format", "{p}")
     # `name v1.2.3`, and a path behind it where the crate is our own.
     names = sorted({(words[0], words[1].removeprefix("v")) for words in map(str.split, tree.splitlines()) if len(words) >= 2})
     found = (packages[name] for name in names)
