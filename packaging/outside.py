@@ -38,6 +38,12 @@ class Broker:
         self._process = subprocess.Popen(["mosquitto", "-c", self._configuration], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         wait_for("the broker", lambda: _answers(self.port), WITHIN)
 
+    def retained(self, topic: str) -> dict | None:
+        """What it keeps under a topic, if anything."""
+        said = subprocess.run(["mosquitto_sub", "-h", "127.0.0.1", "-p", str(self.port), "-t", topic, "-C", "1", "-W", "2", "-F", "%p"],
+                              stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout
+        return json.loads(said) if said else None
+
     def stop(self) -> None:
         """Stops it."""
         if self._process:

@@ -39,6 +39,9 @@ mount -t proc -o hidepid=invisible proc "$root/proc"
 exec chroot "$root" "$@"
 """
 
+EMULATED = "MemoryDenyWriteExecute (the emulator executes what it has written)"
+"""What is not applied either where the daemon is emulated."""
+
 PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN = 65, 1  # linux/prctl.h, since Linux 6.3
 
 LOOK_EVERY = 0.1
@@ -79,12 +82,12 @@ class Service:
         with log.open("ab") as out:
             self._process = subprocess.Popen(
                 ["unshare", "--mount", "--propagation", "private", "sh", "-c", SANDBOX, "sandbox", root.path, state, *setpriv, *command],
-                env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=lambda: _limit(unit))
+                env=environment, stdin=subprocess.DEVNULL, stdout=out, stderr=out, preexec_fn=lambda: _limit(unit, root.emulated))
 
-    def wait_ready(self) -> None:
+    def wait_ready(self, seconds: float = 120) -> None:
         """Waits until it has told systemd that it is ready, and then that it is alive."""
         for word in ("READY=1", "WATCHDOG=1"):
-            wait_for(f"{word} from the daemon", lambda: word in self._said, 120, self.ensure_running)
+            wait_for(f"{word} from the daemon", lambda: word in self._said, seconds, self.ensure_running)
 
     def stop(self) -> None:
         """Asks it to stop, as systemd does; it must end well."""
@@ -135,13 +138,13 @@ class Service:
             raise TestError(f"the daemon ended by itself with {code}; its log ends with:\n{self.last_words()}")
 
 
-def _limit(unit: dict[str, list[str]]) -> None:
+def _limit(unit: dict[str, list[str]], emulated: bool) -> None:
     """In the new process, before it becomes the daemon."""
     os.umask(int(unit["UMask"][-1], 8))
     for key, limit in (("LimitCORE", resource.RLIMIT_CORE), ("LimitNOFILE", resource.RLIMIT_NOFILE)):
         value = int(unit[key][-1])
         resource.setrlimit(limit, (value, value))
-    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) != 0:
+    if not emulated and ctypes.CDLL(None, use_errno=True).prctl(PR_SET_MDWE, PR_MDWE_REFUSE_EXEC_GAIN, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_MDWE)")
 
 
