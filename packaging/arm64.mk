@@ -15,7 +15,7 @@ CROSS = CC_aarch64_unknown_linux_gnu=aarch64-linux-gnu-gcc \
 deb-arm64: program-arm64 models ## Make the Debian package for arm64 on an amd64 machine: target/deb/snowgate_VERSION_arm64.deb
 	$(PYTHON) -B packaging/deb.py --arm64 $(SYSROOT) --program $(BUILT)/aarch64-unknown-linux-gnu/release/snowgate --to $(BUILT)/deb
 
-test-deb-arm64: program-arm64 models media ## Try that package on an emulated Debian 12 for arm64: install, check, run (as root; slow)
+test-deb-arm64: program-arm64 models media ## Try that package on an emulated Debian 12 for arm64: install, check, run (as root; half an hour)
 	$(CARGO) build --release -p snowgate -p snowgate-tests --bins
 	$(PYTHON) -B packaging/test_arm64.py --sysroot $(SYSROOT) --program $(BUILT)/aarch64-unknown-linux-gnu/release/snowgate \
 		--camera $(BUILT)/release/camera --work $(BUILT)/test-deb-arm64
