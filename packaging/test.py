@@ -108,7 +108,8 @@ class Story:
     def play(self) -> None:
         """All of it, in order."""
         chapters: list[Callable[[], str]] = [
-            self.installs, self.files_are_as_they_should_be, self.example_and_models_work, self.first_hour, self.first_incident, self.incidents_gather_without_a_broker, self.upgrades, self.everything_arrives_once,
+            self.installs, self.files_are_as_they_should_be, self.example_and_models_work, self.first_hour,
+            self.first_incident, self.incidents_gather_without_a_broker, self.upgrades, self.everything_arrives_once,
             self.newer_store_is_refused, self.removed_it_keeps_what_is_the_operators, self.purged_it_leaves_nothing]
         self.tell(chapters)
         print("restrictions of the unit that were applied to the daemon:\n  " + APPLIED.replace("\n", "\n  "))

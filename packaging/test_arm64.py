@@ -65,7 +65,7 @@ class EmulatedStory(Story):
 
     def play(self) -> None:
         """All of it, in order."""
-        self.tell([self.installs, self.files_are_as_they_should_be, self.example_and_models_work, self.configured_it_starts,
+        self.tell([self.installs, self.files_are_as_they_should_be, self.example_and_models_work, self.first_hour,
                    self.it_is_online, self.an_incident_arrives, self.it_stops, self.purged_it_leaves_nothing])
         print("restrictions of the unit that were applied to the daemon, but for the last line's:\n  " + APPLIED.replace("\n", "\n  "))
         print("not applied, for there is no systemd:\n  " + NOT_APPLIED.replace("\n", "\n  "))
