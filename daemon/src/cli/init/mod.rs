@@ -174,7 +174,10 @@ impl Init {
         };
         println!("\n{}", words.next);
         match &answers.camera {
-            Some(camera) => println!("  snowgate camera still {} --grid{config}    # {}", camera.id, words.draw),
+            Some(FirstCamera { id, .. }) => println!(
+                "  runuser -u snowgate -- snowgate camera still {id} --grid --to /tmp/{id}.jpg{config}    # {}",
+                words.draw
+            ),
             None => println!("  snowgate camera discover    # {}", words.find_camera),
         }
         println!("  runuser -u snowgate -- snowgate check{config}    # {}", words.check);
