@@ -312,9 +312,13 @@ mod tests {
         let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/example");
         let config = Config::load(&example).unwrap();
         let (counted, measured) = (Counted::of(&config), measured(&config));
-        assert_eq!((counted.cameras, counted.sensors, counted.refused), (1, config.sensors.len(), 0));
-        let rules: usize = config.sensors.iter().map(|sensor| sensor.rules.len()).sum();
-        assert_eq!(counted.rules, config.cameras[0].rules.len() + rules);
+        assert_eq!(
+            (counted.cameras, counted.sensors, counted.refused),
+            (config.cameras.len(), config.sensors.len(), 0)
+        );
+        let of_sensors: usize = config.sensors.iter().map(|sensor| sensor.rules.len()).sum();
+        let of_cameras: usize = config.cameras.iter().map(|camera| camera.rules.len()).sum();
+        assert_eq!(counted.rules, of_cameras + of_sensors);
         let mut printed = Vec::new();
         print_sensors(&mut printed, &measured).unwrap();
         let printed = String::from_utf8(printed).unwrap();
