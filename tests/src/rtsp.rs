@@ -311,8 +311,10 @@ impl Mount {
 
     fn play(&self, source: &gst_app::AppSrc, unprepared: &AtomicBool) {
         let over = || unprepared.load(Ordering::Relaxed) || self.gone.load(Ordering::Relaxed);
-        // Timestamps count from the moment the client's pipeline runs.
-        let Some(base) = crate::wait::wait_for(crate::wait::PATIENCE, || source.current_running_time()) else { return };
+        // Timestamps count from the moment the client's pipeline runs. It is given its clock first: without its base time every
+        // picture would be due in days, and nobody would be sent one.
+        let running = || source.base_time().filter(|base| !base.is_zero()).and_then(|_| source.current_running_time());
+        let Some(base) = crate::wait::wait_for(crate::wait::PATIENCE, running) else { return };
         let began = Instant::now();
         let mut clip = Arc::clone(&*lock(&self.clip));
         source.set_caps(Some(&clip.units[0].format.caps));
