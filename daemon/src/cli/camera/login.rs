@@ -9,7 +9,7 @@ use super::super::exit::Exit;
 use crate::config::secret_file;
 
 /// Arguments that say who we are.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct Login {
     /// User name, where the camera asks for one.
     #[arg(long, value_name = "USER")]
@@ -20,6 +20,11 @@ pub struct Login {
 }
 
 impl Login {
+    /// A user, and the file with its password.
+    pub fn new(username: Option<String>, password_file: Option<PathBuf>) -> Self {
+        Self { username, password_file }
+    }
+
     /// The password, if a file is named; what is wrong with it is printed.
     pub fn password(&self) -> Result<Option<Secret>, Exit> {
         let Some(file) = &self.password_file else { return Ok(None) };

@@ -5,7 +5,7 @@ mod drawing;
 pub mod fault;
 mod figures;
 pub mod file;
-mod login;
+pub mod login;
 pub mod probe;
 mod still;
 

@@ -142,12 +142,7 @@ impl Probe {
     }
 
     fn observe(&self, transport: Transport, password: Option<&Secret>) -> Result<Observed, CameraFault> {
-        let mut stream: StreamSpec = all_defaults();
-        stream.transport = transport;
-        stream.username.0 = self.login.username.clone();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        observe(&self.id, &Address::Written(self.url.clone()), &stream, password, self.r#for.0, &clock)
-            .map_err(|end| end.fault)
+        watch(&self.id, &self.url, &self.login, password, transport, self.r#for.0)
     }
 
     fn failed(&self, fault: &CameraFault) -> Exit {
@@ -206,6 +201,25 @@ impl Probe {
             notes,
         })
     }
+}
+
+/// Watches the stream at `url`, which is in no configuration, for `span` from its first key frame on.
+///
+/// # Errors
+/// The stream cannot be opened, or no key frame came of it.
+pub fn watch(
+    id: &Id,
+    url: &str,
+    login: &Login,
+    password: Option<&Secret>,
+    transport: Transport,
+    span: Duration,
+) -> Result<Observed, CameraFault> {
+    let mut stream: StreamSpec = all_defaults();
+    stream.transport = transport;
+    stream.username.0 = login.username.clone();
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    observe(id, &Address::Written(url.to_owned()), &stream, password, span, &clock).map_err(|end| end.fault)
 }
 
 /// The figures of a stream, what decoding it costs, and the gate for it.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use snowgate_core::{ids::Id, incidents::Locale};
 
 use super::{
+    super::camera::login::Login,
     Arguments,
     ask::Terminal,
     grids::{Grids, Named},
@@ -46,15 +47,6 @@ impl std::str::FromStr for HostPort {
         });
         Ok(Self { host: host.to_owned(), port: port.transpose()? })
     }
-}
-
-/// Who one is, for a broker or a camera.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Login {
-    /// User name.
-    pub username: Option<String>,
-    /// File with the password, absolute.
-    pub password_file: Option<PathBuf>,
 }
 
 /// The first camera.
@@ -95,7 +87,7 @@ impl Answers {
         let camera = arguments.camera.clone().map(|url| FirstCamera {
             url,
             id: arguments.camera_id.clone(),
-            login: login(&arguments.camera_username, arguments.camera_password_file.as_deref()),
+            login: Login::new(arguments.camera_username.clone(), arguments.camera_password_file.clone()),
         });
         Some(Self {
             gateway,
@@ -103,7 +95,7 @@ impl Answers {
             time_zone: arguments.time_zone.clone(),
             grids: Grids::of(&arguments.grids),
             broker,
-            login: login(&arguments.broker_username, arguments.broker_password_file.as_deref()),
+            login: Login::new(arguments.broker_username.clone(), arguments.broker_password_file.clone()),
             tls: arguments.tls || arguments.ca_file.is_some(),
             ca_file: arguments.ca_file.as_deref().map(absolute),
             camera,
@@ -174,8 +166,8 @@ impl Answers {
         if let Some(username) = &self.login.username {
             file += &format!("username = {}\n", text(username));
         }
-        if let Some(password_file) = &self.login.password_file {
-            file += &format!("password_file = {}\n", path(password_file));
+        if let Some(password_file) = self.login.absolute_password_file() {
+            file += &format!("password_file = {}\n", text(&password_file));
         }
         if self.tls {
             file += "\n[mqtt.tls]\n";
@@ -214,10 +206,6 @@ fn yes_or_no(answer: &str) -> Result<bool, String> {
 
 fn address(url: &str) -> Result<String, String> {
     Endpoint::parse(url).map(|_| url.to_owned()).map_err(|fault| fault.to_string())
-}
-
-fn login(username: &Option<String>, password_file: Option<&Path>) -> Login {
-    Login { username: username.clone(), password_file: password_file.map(absolute) }
 }
 
 /// What the configuration names is not looked for where this command was called.

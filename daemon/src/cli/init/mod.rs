@@ -12,12 +12,11 @@ use std::{
     io::{self, IsTerminal as _, Write as _},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    sync::Arc,
     time::Duration,
 };
 
 use clap::Args;
-use snowgate_core::{ids::Id, incidents::Locale, spec::all_defaults, time::Clock};
+use snowgate_core::{ids::Id, incidents::Locale};
 
 use self::{
     answers::{Answers, FirstCamera, HostPort},
@@ -29,16 +28,12 @@ use super::{
     camera::{
         fault::{Said, exit, remedy},
         file::{Reached, Rules, camera_file},
-        probe::measure,
+        probe::{measure, watch},
     },
     exit::Exit,
     load,
 };
-use crate::{
-    camera::{address::Address, observe::observe, spec::StreamSpec},
-    clock::SystemClock,
-    config::secret_file,
-};
+use crate::camera::spec::Transport;
 
 /// The kinds of incidents that the package brings.
 const CATEGORIES: &str = include_str!("../../../../configs/categories.toml");
@@ -191,27 +186,19 @@ fn look_at(camera: &FirstCamera, answers: &Answers, words: &Words) -> Result<Str
         eprintln!("snowgate: a grid of the household level takes sensors, not cameras: name one above it, too");
         return Err(Exit::Usage);
     };
-    let mut stream: StreamSpec = all_defaults();
-    stream.username.0 = camera.login.username.clone();
-    let password_file = camera.login.password_file.as_ref().map(|file| file.to_string_lossy());
-    let password = password_file.as_deref().map(|file| secret_file::read(file, Path::new("/")));
-    let password = password.transpose().map_err(|error| {
-        eprintln!("snowgate: {error}");
-        Exit::NoInput
-    })?;
+    let password = camera.login.password()?;
     println!("{} {}", words.looking, camera.url);
-    let password = password.map(|read| read.secret);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let address = Address::Written(camera.url.clone());
-    let observed = observe(&camera.id, &address, &stream, password.as_ref(), LOOK, &clock);
-    let observed = observed.map_err(|end| {
-        eprintln!("snowgate: {}: not usable: {}; {}", camera.url, end.fault, remedy(&end.fault, Said::Arguments));
-        exit(&end.fault)
+    let transport = Transport::Tcp;
+    let observed = watch(&camera.id, &camera.url, &camera.login, password.as_ref(), transport, LOOK);
+    let observed = observed.map_err(|fault| {
+        eprintln!("snowgate: {}: not usable: {fault}; {}", camera.url, remedy(&fault, Said::Arguments));
+        exit(&fault)
     })?;
     let (_, _, gate) = measure(&observed).map_err(|error| {
         eprintln!("snowgate: {}: {error}", camera.url);
         Exit::BadData
     })?;
+    let password_file = camera.login.absolute_password_file();
     let reached = Reached {
         id: &camera.id,
         name: None,
@@ -220,7 +207,7 @@ fn look_at(camera: &FirstCamera, answers: &Answers, words: &Words) -> Result<Str
         record: None,
         username: camera.login.username.as_deref(),
         password_file: password_file.as_deref(),
-        transport: stream.transport,
+        transport,
     };
     Ok(camera_file(&reached, Some(&gate), Rules::InForce))
 }
