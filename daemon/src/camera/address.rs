@@ -15,6 +15,7 @@ use super::{
     health::CameraFault,
     reach::Endpoint,
     spec::{AddressSource, StreamRole},
+    text::one_line,
 };
 use crate::shutdown::Shutdown;
 
@@ -117,8 +118,7 @@ fn line(answer: &str) -> Result<String, String> {
 
 /// The beginning of a text from outside, on one line.
 fn shown(text: &str) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    let line = words.collect::<Vec<_>>().join(" ");
+    let line = one_line(text);
     let mut beginning: String = line.chars().take(SHOWN).collect();
     if beginning.len() < line.len() {
         beginning.push('…');

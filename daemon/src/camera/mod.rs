@@ -20,3 +20,4 @@ pub mod reach;
 pub mod receive;
 pub mod spec;
 mod stream;
+mod text;

@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp, civil::DateTime, tz::TimeZone};
 use serde::Serialize;
 
 use super::{
+    super::text::plain,
     fault::DeviceFault,
     http::HttpClient,
     media::{self, DEVICE, MediaVersion},
@@ -13,7 +14,6 @@ use super::{
     service::Service,
     session::{Credentials, Session},
     stream_uri::StreamUri,
-    text::plain,
     xml::Element,
 };
 

@@ -13,7 +13,7 @@ use ureq::{
     },
 };
 
-use super::{fault::DeviceFault, service::Service, text::plain};
+use super::{super::text::plain, fault::DeviceFault, service::Service};
 use crate::camera::{http_agent::agent, reach};
 
 /// How long a request may take, from the connection to the last byte of the answer.

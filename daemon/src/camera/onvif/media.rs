@@ -1,13 +1,13 @@
 //! The media services: which profiles a device has, and where the stream of each one is.
 
 use super::{
+    super::text::plain,
     device::{Encoding, Profile},
     fault::DeviceFault,
     service::Service,
     session::Session,
     soap::element,
     stream_uri::StreamUri,
-    text::plain,
     xml::Element,
 };
 

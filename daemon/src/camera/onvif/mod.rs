@@ -23,7 +23,6 @@ mod session;
 mod soap;
 pub mod stream_uri;
 mod survey;
-mod text;
 mod username_token;
 mod xml;
 

@@ -2,8 +2,8 @@
 //! the answers.
 
 use super::{
+    super::text::plain,
     soap::{self, Content, ENVELOPE, element},
-    text::plain,
     xml::Element,
 };
 use uuid::Uuid;

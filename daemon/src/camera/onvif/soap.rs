@@ -3,7 +3,7 @@
 use quick_xml::escape::escape;
 
 use super::{
-    text::plain,
+    super::text::plain,
     xml::{Element, XmlError},
 };
 

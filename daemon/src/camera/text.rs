@@ -1,15 +1,19 @@
-//! Words of a device, made safe to print and to write into files.
+//! Words of a device or a gateway, made safe to print and to write into files.
 
 /// The most characters kept of what a device says of itself.
 const LONGEST: usize = 128;
 
 /// `said` on one line, without what a terminal or an editor would act upon, and no longer than 128 characters. `None` if nothing is left.
 pub fn plain(said: &str) -> Option<String> {
+    let text: String = one_line(said).chars().take(LONGEST).collect();
+    (!text.is_empty()).then_some(text)
+}
+
+/// All of `said`, likewise.
+pub fn one_line(said: &str) -> String {
     let visible: String =
         said.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).filter(|c| is_visible(*c)).collect();
-    let words: Vec<_> = visible.split_whitespace().collect();
-    let text: String = words.join(" ").chars().take(LONGEST).collect();
-    (!text.is_empty()).then_some(text)
+    visible.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Neither a control character nor one that changes the direction or the place of others (Unicode Standard Annex 9).
